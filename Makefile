@@ -1,0 +1,70 @@
+# Every target sets up what it needs; only python3 (3.11 or newer) has to be there.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_QUIET := --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench catalog lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: .venv/.ready ## make .venv with the locked tools and the package
+
+demo: setup ## a streamed answer, a tool call and their cost, without any key
+	@$(BIN)/python examples/demo.py
+
+test: setup ## run all tests, with coverage
+	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term
+
+check: setup ## formatting, lint, types, floors
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run 'make format'."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-logo
+
+format: setup ## format and apply safe fixes
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format .
+
+bench: setup .venv-bench/.ready ## measure against peers, in one run
+	@LITELLM_LOCAL_MODEL_COST_MAP=True .venv-bench/bin/python -m bench
+
+catalog: setup ## rebuild the snapshot of models and prices
+	@$(BIN)/python tools/make_catalog.py
+
+lock: .venv-lock/bin/uv ## renew requirements-*.lock
+	@$(LOCK) --all-extras --group dev -o requirements-dev.lock
+	@$(LOCK) --group bench -o requirements-bench.lock
+
+LOCK := .venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal \
+  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+  --custom-compile-command "make lock"
+
+.venv-lock/bin/uv:
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install $(PIP_QUIET) uv
+
+clean: ## remove environments, caches and builds
+	@rm -rf .venv .venv-bench .venv-lock .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
+	  .coverage .coverage.* htmlcov build dist
+	@find bench docs examples src tests tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# $(1): what is being made, $(2): its lock
+define make_venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Polyvox needs Python 3.11 or newer: make PYTHON=python3.x ..."; exit 1; }
+	@echo "Setting up $(1) from $(2) ..."
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv --clear $(1) \
+	  || { echo "python3 cannot make environments here; on Debian: apt install python3-venv"; exit 1; }
+	@$(1)/bin/python -m pip install $(PIP_QUIET) --require-hashes -r $(2)
+	@$(1)/bin/python -m pip install $(PIP_QUIET) --no-deps --no-build-isolation -e .
+	@touch $(1)/.ready
+endef
+
+.venv/.ready: pyproject.toml requirements-dev.lock
+	$(call make_venv,.venv,requirements-dev.lock)
+
+.venv-bench/.ready: pyproject.toml requirements-bench.lock
+	$(call make_venv,.venv-bench,requirements-bench.lock)
