@@ -1,0 +1,120 @@
+"""Polyvox: everything a program does with language models.
+
+    import polyvox
+    reply = polyvox.ask("simulated/echo", "Why is the sky blue?")
+    print(reply.text, reply.usage.cost)
+
+This is the front door: it names the public API and imports each thing when it is first used, so
+that ``import polyvox`` costs next to nothing.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from polyvox.catalog import Catalog as Catalog
+    from polyvox.catalog import ModelFacts as ModelFacts
+    from polyvox.client import AsyncClient as AsyncClient
+    from polyvox.client import AsyncStream as AsyncStream
+    from polyvox.client import Client as Client
+    from polyvox.client import Stream as Stream
+    from polyvox.client import TokenCount as TokenCount
+    from polyvox.client import ask as ask
+    from polyvox.errors import AbortedError as AbortedError
+    from polyvox.errors import AuthenticationError as AuthenticationError
+    from polyvox.errors import BadRequestError as BadRequestError
+    from polyvox.errors import BudgetExceededError as BudgetExceededError
+    from polyvox.errors import ConfigurationError as ConfigurationError
+    from polyvox.errors import ContentFilterError as ContentFilterError
+    from polyvox.errors import ContextWindowExceededError as ContextWindowExceededError
+    from polyvox.errors import MissingKeyError as MissingKeyError
+    from polyvox.errors import NetworkError as NetworkError
+    from polyvox.errors import NotFoundError as NotFoundError
+    from polyvox.errors import OverloadedError as OverloadedError
+    from polyvox.errors import PermissionDeniedError as PermissionDeniedError
+    from polyvox.errors import PolyvoxError as PolyvoxError
+    from polyvox.errors import ProtocolError as ProtocolError
+    from polyvox.errors import RateLimitError as RateLimitError
+    from polyvox.errors import RequestTimeoutError as RequestTimeoutError
+    from polyvox.errors import ServerError as ServerError
+    from polyvox.events import Done as Done
+    from polyvox.events import Event as Event
+    from polyvox.events import Failed as Failed
+    from polyvox.events import Nested as Nested
+    from polyvox.events import Start as Start
+    from polyvox.events import TextDelta as TextDelta
+    from polyvox.events import TextEnd as TextEnd
+    from polyvox.events import TextStart as TextStart
+    from polyvox.events import ThinkingDelta as ThinkingDelta
+    from polyvox.events import ThinkingEnd as ThinkingEnd
+    from polyvox.events import ThinkingStart as ThinkingStart
+    from polyvox.events import ToolCallDelta as ToolCallDelta
+    from polyvox.events import ToolCallEnd as ToolCallEnd
+    from polyvox.events import ToolCallStart as ToolCallStart
+    from polyvox.events import Warned as Warned
+    from polyvox.http import Timeouts as Timeouts
+    from polyvox.messages import AssistantMessage as AssistantMessage
+    from polyvox.messages import File as File
+    from polyvox.messages import Image as Image
+    from polyvox.messages import SystemMessage as SystemMessage
+    from polyvox.messages import Text as Text
+    from polyvox.messages import Thinking as Thinking
+    from polyvox.messages import ToolCall as ToolCall
+    from polyvox.messages import ToolMessage as ToolMessage
+    from polyvox.messages import UserMessage as UserMessage
+    from polyvox.messages import assistant as assistant
+    from polyvox.messages import tool_result as tool_result
+    from polyvox.messages import user as user
+    from polyvox.model import Call as Call
+    from polyvox.model import Interrupt as Interrupt
+    from polyvox.model import Model as Model
+    from polyvox.request import NamedTool as NamedTool
+    from polyvox.request import Reasoning as Reasoning
+    from polyvox.request import Request as Request
+    from polyvox.request import ResponseFormat as ResponseFormat
+    from polyvox.request import ToolDefinition as ToolDefinition
+    from polyvox.secret import Secret as Secret
+    from polyvox.usage import Cost as Cost
+    from polyvox.usage import Usage as Usage
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "catalog": "Catalog ModelFacts",
+    "client": "AsyncClient AsyncStream Client Stream TokenCount ask",
+    "errors": (
+        "AbortedError AuthenticationError BadRequestError BudgetExceededError ConfigurationError"
+        " ContentFilterError ContextWindowExceededError MissingKeyError NetworkError NotFoundError"
+        " OverloadedError PermissionDeniedError PolyvoxError ProtocolError RateLimitError"
+        " RequestTimeoutError ServerError"
+    ),
+    "events": (
+        "Done Event Failed Nested Start TextDelta TextEnd TextStart ThinkingDelta ThinkingEnd"
+        " ThinkingStart ToolCallDelta ToolCallEnd ToolCallStart Warned"
+    ),
+    "http": "Timeouts",
+    "messages": (
+        "AssistantMessage File Image SystemMessage Text Thinking ToolCall ToolMessage UserMessage"
+        " assistant tool_result user"
+    ),
+    "model": "Call Interrupt Model",
+    "request": "NamedTool Reasoning Request ResponseFormat ToolDefinition",
+    "secret": "Secret",
+    "usage": "Cost Usage",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'polyvox' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"polyvox.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,38 @@
+"""Dialects: the wire formats, as codecs without I/O.
+
+Belongs here: turning our vocabulary into a provider's bytes and back, in both directions.
+Does not belong here: sockets, retries, prices, anything that waits.
+"""
+
+from importlib import import_module
+
+from polyvox.dialects.base import Dialect, Quirks, StreamDecoder, StreamEncoder, Target
+from polyvox.dialects.sse import ServerSentEvent, SSEReader
+
+__all__ = [
+    "DIALECTS",
+    "Dialect",
+    "Quirks",
+    "SSEReader",
+    "ServerSentEvent",
+    "StreamDecoder",
+    "StreamEncoder",
+    "Target",
+    "get_dialect",
+]
+
+DIALECTS = {
+    "openai-chat": "polyvox.dialects.openai_chat",
+    "anthropic-messages": "polyvox.dialects.anthropic_messages",
+}
+"""Every dialect by name, with the module that holds it as ``DIALECT``."""
+
+
+def get_dialect(name: str) -> Dialect:
+    """The dialect of that name; its module is imported now. Raises ``KeyError`` for an unknown name.
+
+    >>> get_dialect("openai-chat").path
+    '/v1/chat/completions'
+    """
+    dialect: Dialect = import_module(DIALECTS[name]).DIALECT
+    return dialect

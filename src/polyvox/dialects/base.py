@@ -1,0 +1,228 @@
+"""What a dialect is: the two halves of a codec, and what they need to know about the other side."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from polyvox.dialects.sse import ServerSentEvent
+from polyvox.errors import PolyvoxError
+from polyvox.events import Event
+from polyvox.http import HttpRequest
+from polyvox.messages import AssistantMessage
+from polyvox.request import Effort, Request
+from polyvox.secret import Secret
+
+Auth: TypeAlias = Literal["bearer", "x-api-key", "api-key", "none"]
+ReasoningStyle: TypeAlias = Literal["effort", "openrouter", "thinking", "enable_thinking", "none"]
+
+
+class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a provider's own version of a dialect differs. The defaults are the common case.
+
+    ``max_tokens_field``    the name under which the output limit travels
+    ``developer_role``      instructions have the role "developer", not "system"
+    ``reasoning_style``     how effort is asked for: ``reasoning_effort``, OpenRouter's ``reasoning``
+                            object, a ``thinking`` object, ``enable_thinking``, or not at all
+    ``efforts``             the words ``reasoning_effort`` may hold, if not all; others go as the
+                            nearest. Where given, style "thinking" sends them beside its object
+    ``reasoning_replay``    the field in which reasoning goes back with an assistant message, or ""
+    ``usage_in_stream``     streamed usage must be asked for with ``stream_options``
+    ``strict_tools``        ``strict`` is understood on tools
+    ``json_schema``         ``response_format`` may be a JSON schema, not only "json_object"
+    ``sampling``            ``temperature`` and ``top_p`` may be set; many reasoning models refuse
+    ``parallel_tool_calls`` the field of that name is understood
+    ``seed``                the field of that name is understood
+    ``seed_field``          ... and this is its name
+    ``tool_result_name``    tool results repeat the tool's name
+    ``tool_result_images``  tool results may hold images
+    ``tool_choice_required`` the word for "some tool must be called": "required" or "any"
+    ``thinking_as_text``    others' reasoning is replayed as text in think tags instead of dropped
+    ``cache_control``       Anthropic's ``cache_control`` marks are understood
+    ``long_cache``          the long-lived cache (1 hour) may be asked for
+    ``done_marker``         a stream ends with "[DONE]"; without it an end after a finish reason counts
+    ``models_path``         where the list of models is, below the base URL; "" if there is none
+    ``count_tokens``        the provider has an endpoint that counts tokens
+    """
+
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_tokens"
+    developer_role: bool = False
+    reasoning_style: ReasoningStyle = "effort"
+    efforts: tuple[Effort, ...] = ()
+    reasoning_replay: Literal["", "reasoning_content", "reasoning"] = ""
+    usage_in_stream: bool = True
+    strict_tools: bool = False
+    json_schema: bool = True
+    sampling: bool = True
+    parallel_tool_calls: bool = True
+    seed: bool = True
+    seed_field: str = "seed"
+    tool_result_name: bool = False
+    tool_result_images: bool = False
+    tool_choice_required: Literal["required", "any"] = "required"
+    thinking_as_text: bool = False
+    cache_control: bool = False
+    long_cache: bool = True
+    done_marker: bool = True
+    models_path: str = "/models"
+    count_tokens: bool = False
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a request goes to: all that the client half needs to know.
+
+    ``model`` is the provider's own name for it. ``max_output_tokens`` is the model's limit where it
+    is known; dialects that must name a limit use it when the request names none.
+    """
+
+    provider: str
+    model: str
+    base_url: str
+    key: Secret | None = None
+    auth: Auth = "bearer"
+    headers: dict[str, str] = {}
+    quirks: Quirks = Quirks()
+    max_output_tokens: int | None = None
+
+    @property
+    def producer(self) -> str:
+        """The name under which this target's opaque data is kept: "provider/model"."""
+        return f"{self.provider}/{self.model}"
+
+
+class StreamDecoder(Protocol):
+    """Reads one streamed answer. Never raises for what the provider sent: failures are events."""
+
+    def feed(self, frame: ServerSentEvent) -> list[Event]:
+        """The events that this frame completes. After the stream's end: none."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The body is over: the ending that is still owed, if any (an ``error`` when it was cut)."""
+        ...
+
+    def fail(self, error: PolyvoxError) -> list[Event]:
+        """The body can't be read further, for this reason: what is owed, keeping what arrived."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether ``done`` or ``error`` was given out."""
+        ...
+
+    def message(self) -> AssistantMessage:
+        """The message as it stands."""
+        ...
+
+
+class StreamEncoder(Protocol):
+    """Writes one streamed answer."""
+
+    def encode(self, event: Event) -> bytes:
+        """The bytes of the body for this event; may be empty."""
+        ...
+
+
+class Dialect(Protocol):
+    """A wire format, as a codec in both directions. Stateless; its decoders and encoders hold the state.
+
+    The client half raises ``BadRequestError`` for a request that the format can't carry, before
+    anything is sent; the server half raises it for a body that is no request.
+    """
+
+    @property
+    def name(self) -> str:
+        """The dialect's name, such as "openai-chat"."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Where a server takes requests, such as "/v1/chat/completions"."""
+        ...
+
+    # Client half
+
+    def encode_request(self, request: Request, target: Target) -> HttpRequest:
+        """The request as the provider wants it."""
+        ...
+
+    def dropped(self, request: Request, target: Target) -> Iterable[tuple[str, str]]:
+        """(field, what became of it) for each wish of the request that this target can't be told."""
+        ...
+
+    def decode_response(self, body: bytes, target: Target) -> AssistantMessage:
+        """A whole answer. Raises the error that the body tells, or ``ProtocolError``."""
+        ...
+
+    def stream_decoder(self, target: Target) -> StreamDecoder:
+        """A reader for one streamed answer."""
+        ...
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> PolyvoxError:
+        """The error that an answer with this status means. Header names are lower-case."""
+        ...
+
+    def models_request(self, target: Target) -> HttpRequest | None:
+        """A request for the list of models, or None if the provider has none."""
+        ...
+
+    def decode_models(self, body: bytes) -> list[str]:
+        """The names in such a list."""
+        ...
+
+    def count_request(self, request: Request, target: Target) -> HttpRequest | None:
+        """A request that counts the prompt's tokens, or None if the provider can't."""
+        ...
+
+    def decode_count(self, body: bytes) -> int:
+        """The number in its answer."""
+        ...
+
+    # Server half
+
+    def decode_request(self, body: bytes) -> Request:
+        """The request that a client sent. Fields unknown to us are kept in ``options[name]``."""
+        ...
+
+    def encode_response(self, message: AssistantMessage) -> bytes:
+        """A whole answer."""
+        ...
+
+    def stream_encoder(self, request: Request) -> StreamEncoder:
+        """A writer for one streamed answer to this request."""
+        ...
+
+    def encode_error(self, error: PolyvoxError) -> tuple[int, bytes]:
+        """Status and body of an error answer."""
+        ...
+
+    def encode_models(self, names: list[str]) -> bytes:
+        """The list of models that a server offers."""
+        ...
+
+    def encode_count(self, tokens: int) -> bytes | None:
+        """The answer to a token count, or None if the dialect has no such endpoint."""
+        ...
+
+
+def auth_headers(target: Target) -> dict[str, str]:
+    """The headers that carry the target's key, and those its provider's row adds."""
+    if target.key is None or target.auth == "none":
+        return dict(target.headers)
+    key = target.key.reveal()
+    if target.auth == "bearer":
+        return {"authorization": f"Bearer {key}", **target.headers}
+    return {target.auth: key, **target.headers}
+
+
+def merge_options(body: dict[str, Any], request: Request, *names: str) -> dict[str, Any]:
+    """The body with the request's vendor options for these names laid over it.
+
+    Objects are merged key by key; anything else replaces what stood there.
+    """
+    for name in names:
+        for key, value in request.options.get(name, {}).items():
+            here: Any = body.get(key)
+            both = isinstance(here, dict) and isinstance(value, dict)
+            body[key] = {**here, **value} if both else value
+    return body

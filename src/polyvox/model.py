@@ -1,0 +1,115 @@
+"""Whatever can be asked is a ``Model``: one method, a stream of events.
+
+A provider's model, a router, a cache, a council, a simulated one: all the same shape, so they nest.
+A model never raises out of ``stream`` (bad arguments of the program itself excepted) and never
+hangs: every failure is the stream's last event. Reading a stream inside a stream, wrap it in
+``contextlib.aclosing``: that is what makes closing reach the socket.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
+
+import msgspec
+
+from polyvox.events import Event
+from polyvox.messages import AssistantMessage
+from polyvox.request import Request
+
+
+class Interrupt:
+    """A switch, safe to throw from any thread or signal handler, that ends the calls it is given to.
+
+    A call ends with an ``error`` event of ``AbortedError`` that keeps all that had arrived. One
+    interrupt may serve many calls; once set it stays set.
+
+    >>> interrupt = Interrupt()
+    >>> interrupt.set("the user pressed stop")
+    >>> interrupt.is_set, interrupt.reason
+    (True, 'the user pressed stop')
+    """
+
+    def __init__(self) -> None:
+        # Reentrant: a signal handler may call set() in the thread that holds the lock.
+        self._lock = threading.RLock()
+        self._reason: str | None = None
+        self._listeners: dict[object, Callable[[], None]] = {}
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it was thrown."""
+        return self._reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Why, in words for a person; None while it is not set."""
+        return self._reason
+
+    def set(self, reason: str = "interrupted by the caller") -> None:
+        """Throw it. The first reason stays."""
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            listeners = list(self._listeners.values())
+            self._listeners.clear()
+        for listener in listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` once when the interrupt is set, in the thread that sets it, or now if it is.
+
+        Returns a function that takes the listener off again.
+        """
+        token = object()
+        with self._lock:
+            if self._reason is None:
+                self._listeners[token] = listener
+                return lambda: self._forget(token)
+        listener()
+        return lambda: None
+
+    def _forget(self, token: object) -> None:
+        with self._lock:
+            self._listeners.pop(token, None)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+class Call(msgspec.Struct, kw_only=True):
+    """What is about this one call and not about the prompt.
+
+    ``deadline`` is a point on ``time.monotonic()``; ``timeout`` makes one out of seconds.
+    ``partial`` is written by the model when its stream is closed or its task cancelled before the
+    end: the message, usage and cost so far, which no event can carry any more.
+    """
+
+    id: str = msgspec.field(default_factory=_new_id)
+    interrupt: Interrupt | None = None
+    deadline: float | None = None
+    session: str | None = None
+    metadata: dict[str, str] = {}
+    partial: AssistantMessage | None = None
+
+    @classmethod
+    def timeout(cls, seconds: float | None, interrupt: Interrupt | None = None) -> "Call":
+        """A call that may take so many seconds in all."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        return cls(deadline=deadline, interrupt=interrupt)
+
+
+class Model(Protocol):
+    """Anything that can be asked."""
+
+    @property
+    def name(self) -> str:
+        """The name it is asked by, such as "openai/gpt-5-mini"."""
+        ...
+
+    def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
+        """The answer as events, in the grammar of ``polyvox.events``; closing it stops the work."""
+        ...

@@ -1,0 +1,30 @@
+"""Keys that don't show themselves."""
+
+
+class Secret:
+    """A string whose ``repr`` and ``str`` are masked; ``reveal`` gives it away.
+
+    >>> Secret("sk-123456")
+    Secret('***')
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The string itself: for the wire, never for a log."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
