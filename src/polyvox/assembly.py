@@ -127,6 +127,11 @@ class Assembly:
         """The name that opaque data of this answer belongs to: "provider/model"."""
         return f"{self.provider}/{self.model}" if self.model else None
 
+    @property
+    def empty(self) -> bool:
+        """Whether no block has begun yet."""
+        return not self._blocks
+
     def take(self) -> list[Event]:
         """The events since the last call, in order."""
         events = self._events
@@ -147,6 +152,10 @@ class Assembly:
     def is_open(self, key: Hashable) -> bool:
         """Whether the block known by ``key`` is open."""
         return key in self._open
+
+    def is_empty(self, key: Hashable) -> bool:
+        """Whether the open block known by ``key`` has no text yet."""
+        return not self._open[key].parts
 
     def open_text(self, key: Hashable) -> None:
         """Begin a text block."""

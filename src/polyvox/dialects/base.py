@@ -36,11 +36,14 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     ``seed_field``          ... and this is its name
     ``tool_result_name``    tool results repeat the tool's name
     ``tool_result_images``  tool results may hold images
+    ``call_ids``            tool call ids of others are shortened: to 40 characters, or to exactly 9
+    ``file_urls``           a file may be given by a URL
+    ``metadata``            the field of that name is understood
     ``tool_choice_required`` the word for "some tool must be called": "required" or "any"
     ``thinking_as_text``    others' reasoning is replayed as text in think tags instead of dropped
     ``cache_control``       Anthropic's ``cache_control`` marks are understood
     ``long_cache``          the long-lived cache (1 hour) may be asked for
-    ``done_marker``         a stream ends with "[DONE]"; without it an end after a finish reason counts
+    ``done_marker``         a stream ends with "[DONE]"; if it is missing, a warning says so
     ``models_path``         where the list of models is, below the base URL; "" if there is none
     ``count_tokens``        the provider has an endpoint that counts tokens
     """
@@ -59,6 +62,9 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     seed_field: str = "seed"
     tool_result_name: bool = False
     tool_result_images: bool = False
+    call_ids: Literal["forty", "nine"] = "forty"
+    file_urls: bool = False
+    metadata: bool = False
     tool_choice_required: Literal["required", "any"] = "required"
     thinking_as_text: bool = False
     cache_control: bool = False

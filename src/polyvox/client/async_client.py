@@ -1,0 +1,156 @@
+"""The client for asynchronous code; ``Client`` is the same for everyone else."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Unpack
+
+import msgspec
+
+from polyvox import estimate
+from polyvox.catalog import Catalog, ModelFacts
+from polyvox.client.async_stream import AsyncStream
+from polyvox.client.settings import Settings, make_request
+from polyvox.http import Timeouts, Transport
+from polyvox.messages import AssistantMessage, Prompt
+from polyvox.model import Call, Interrupt, Model
+from polyvox.providers import Provider, ProviderModel, Registry
+from polyvox.transport import AiohttpTransport
+
+
+class TokenCount(msgspec.Struct, frozen=True):
+    """How many tokens a prompt has; ``estimated`` when the provider could not be asked."""
+
+    tokens: int
+    estimated: bool
+
+
+class AsyncClient:
+    """Asks any model.
+
+    Args:
+        keys: API keys by provider; otherwise each provider's own environment variable is read.
+        base_urls: addresses by provider, in place of the usual ones.
+        providers: providers of your own: ``{"lab": {"dialect": "openai-chat", "base_url": "http://..."}}``.
+        transport: your own HTTP client; see "Bring your own HTTP client" in the documentation.
+        timeouts: how long to wait for a connection, the first byte, and between bytes, in seconds.
+        catalog: facts and prices of models, to override the packaged ones.
+
+    One client may be used from several event loops and threads. Close it, or use it in
+    ``async with``, to close its connections.
+
+    >>> async with AsyncClient() as client:  # doctest: +SKIP
+    ...     reply = await client.complete("anthropic/claude-sonnet-4-5", "Why is the sky blue?")
+    ...     print(reply.text, reply.usage.cost)
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Mapping[str, str] | None = None,
+        base_urls: Mapping[str, str] | None = None,
+        providers: Mapping[str, Provider | dict[str, object]] | None = None,
+        transport: Transport | None = None,
+        timeouts: Timeouts | None = None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        self._own_transport = AiohttpTransport() if transport is None else None
+        self.registry = Registry(
+            transport or self._own_transport or AiohttpTransport(),
+            keys=keys,
+            base_urls=base_urls,
+            providers=providers,
+            timeouts=timeouts,
+            catalog=catalog,
+        )
+
+    def model(self, name: str) -> Model:
+        """The model of that name, to be wrapped, nested, or asked directly.
+
+        Raises ``ConfigurationError`` for an unknown name, ``MissingKeyError`` without a key.
+        """
+        return self.registry.model(name)
+
+    def stream(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[Settings],
+    ) -> AsyncStream:
+        """Ask, and get the answer as it is made.
+
+        Args:
+            model: "provider/model", or a ``Model``.
+            prompt: a string, a message, or a list of messages.
+            interrupt: a switch that ends the call from anywhere.
+            timeout: seconds for the whole call.
+            **settings: see ``Settings``.
+
+        Nothing is sent before the stream is read. Raises ``BadRequestError`` for a wrong setting
+        here, and every other error while the stream is read.
+        """
+        chosen = self.model(model) if isinstance(model, str) else model
+        return AsyncStream(chosen, make_request(prompt, settings), Call.timeout(timeout, interrupt))
+
+    async def complete(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[Settings],
+    ) -> AssistantMessage:
+        """Ask, and wait for the whole answer; the arguments are those of ``stream``.
+
+        Raises ``PolyvoxError``; its ``message`` holds what had arrived.
+        """
+        async with self.stream(
+            model, prompt, interrupt=interrupt, timeout=timeout, **settings
+        ) as stream:
+            return await stream.result()
+
+    async def models(self, provider: str) -> list[str]:
+        """The names of the models a provider serves now, as it tells itself: "provider/model", sorted.
+
+        Raises ``PolyvoxError``.
+        """
+        names = await self.registry.provider_model(provider, "").models()
+        return sorted(f"{provider}/{name}" for name in names)
+
+    async def count_tokens(
+        self, model: str, prompt: Prompt, **settings: Unpack[Settings]
+    ) -> TokenCount:
+        """How many input tokens the prompt has with these settings.
+
+        Asks the provider where it has an endpoint for that, else estimates, and says so.
+        Raises ``PolyvoxError``.
+        """
+        request = make_request(prompt, settings)
+        asked = self.model(model)
+        exact = await asked.count_tokens(request) if isinstance(asked, ProviderModel) else None
+        return TokenCount(
+            estimate.request_tokens(request) if exact is None else exact, exact is None
+        )
+
+    def facts(self, model: str) -> ModelFacts | None:
+        """What the catalog knows of a model: context window, limits, prices; None if it is unknown."""
+        return self.registry.facts(model)
+
+    async def aclose(self) -> None:
+        """Close the connections, unless the transport was brought from outside."""
+        if self._own_transport is not None:
+            await self._own_transport.aclose()
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,90 @@
+"""A streamed answer, for asynchronous code."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from types import TracebackType
+
+from polyvox.assembly import fold
+from polyvox.errors import ProtocolError
+from polyvox.events import Done, Event, Failed, TextDelta
+from polyvox.messages import AssistantMessage
+from polyvox.model import Call, Model
+from polyvox.request import Request
+
+
+class AsyncStream:
+    """The events of one answer; leaving the ``async with`` block closes the socket.
+
+    Iterating gives every event up to and including ``Done``. A failure is raised as a
+    ``PolyvoxError`` whose ``message`` is the partial answer.
+
+    >>> async with client.stream("simulated/echo", "hello") as stream:  # doctest: +SKIP
+    ...     async for event in stream:
+    ...         print(event)
+    ...     print(stream.message.usage)
+    """
+
+    def __init__(self, model: Model, request: Request, call: Call) -> None:
+        self.model = model
+        self.request = request
+        self.call = call
+        self._final: AssistantMessage | None = None
+        self._seen: list[Event] = []
+        self._events = self._read()
+
+    @property
+    def message(self) -> AssistantMessage:
+        """The message as it stands: built now while the stream runs, the final one after its end.
+
+        After an interrupt, a cancelled task or an early close it is what had arrived, with stop
+        reason "aborted" and the usage so far.
+        """
+        return self._final or self.call.partial or fold(self._seen)
+
+    def __aiter__(self) -> AsyncGenerator[Event]:
+        return self._events
+
+    async def __anext__(self) -> Event:
+        return await self._events.__anext__()
+
+    async def text(self) -> AsyncIterator[str]:
+        """The pieces of text alone, as they arrive."""
+        async for event in self._events:
+            if isinstance(event, TextDelta):
+                yield event.text
+
+    async def result(self) -> AssistantMessage:
+        """Read on to the end and return the message. Raises ``PolyvoxError`` if the call failed."""
+        async for _ in self._events:
+            pass
+        return self.message
+
+    async def aclose(self) -> None:
+        """Stop here: closes the socket at once. The message so far stays."""
+        await self._events.aclose()
+
+    async def __aenter__(self) -> "AsyncStream":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _read(self) -> AsyncGenerator[Event]:
+        source = self.model.stream(self.request, self.call)
+        remember = self._seen.append
+        try:
+            async for event in source:
+                remember(event)
+                if type(event) is Done or type(event) is Failed:
+                    self._final = event.message
+                    if type(event) is Failed:
+                        raise event.error
+                yield event
+        finally:
+            await source.aclose()
+        if self._final is None:
+            raise ProtocolError(f"{self.model.name} ended its stream without an ending")

@@ -1,0 +1,148 @@
+"""The arguments of a call, said once for every method that takes them."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Protocol, TypeAlias, TypedDict
+
+import msgspec
+
+from polyvox.errors import BadRequestError
+from polyvox.messages import CacheHint, Message, Prompt, SystemMessage, Text, as_messages
+from polyvox.request import (
+    Effort,
+    NamedTool,
+    Reasoning,
+    Request,
+    ResponseFormat,
+    ToolChoice,
+    ToolDefinition,
+)
+
+
+class HasDefinition(Protocol):
+    """Anything that can tell its tool definition."""
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """How the tool is described to a model."""
+        ...
+
+
+ToolLike: TypeAlias = ToolDefinition | HasDefinition | Mapping[str, Any]
+
+
+class Settings(TypedDict, total=False):
+    """What may be said about a request besides its prompt. Whatever is left out is the provider's default.
+
+    system: instructions, as a string or as text blocks.
+    tools: tool definitions (or dicts with name, description, parameters).
+    tool_choice: "auto", "none", "required", or the name of the tool to call.
+    parallel_tool_calls: whether several tools may be called at once.
+    response_format: a JSON schema as a dict, or a ``ResponseFormat``.
+    max_tokens: the most tokens to be written, reasoning included.
+    temperature: 0 is the most predictable; the range is the provider's (mostly 0 to 2).
+    top_p: sample only from the most likely tokens that make up this share of probability (0 to 1).
+    stop: a string, or several, at which to stop.
+    seed: for repeatable sampling, where there is any.
+    reasoning: an effort ("none", "minimal", "low", ... "max"), a budget in tokens, or a ``Reasoning``.
+    cache: "short" or "long": ask the provider to cache the whole prompt.
+    metadata: strings to be kept with the request by the provider; ``user_id`` names the end user.
+    options: vendor fields by provider or dialect, put into the body as they are.
+    """
+
+    system: str | Sequence[Text]
+    tools: Sequence[ToolLike]
+    tool_choice: ToolChoice | str
+    parallel_tool_calls: bool
+    response_format: ResponseFormat | dict[str, Any]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    stop: str | Sequence[str]
+    seed: int
+    reasoning: Effort | int | Reasoning
+    cache: CacheHint
+    metadata: dict[str, str]
+    options: dict[str, dict[str, Any]]
+
+
+def make_request(prompt: Prompt, settings: Settings) -> Request:
+    """The request for a prompt with these settings.
+
+    System messages at the head of the prompt become part of ``Request.system``.
+
+    Raises ``BadRequestError`` naming the setting that is unknown or of the wrong kind.
+    """
+    for name in settings:
+        if name not in Settings.__annotations__:
+            raise BadRequestError(f"no setting is called {name!r}", hint=_nearest(name))
+    try:
+        messages = as_messages(prompt)
+    except ValueError as error:
+        raise BadRequestError(str(error)) from None
+    system = [*_system(settings.get("system", ())), *_leading_system(messages)]
+    fields: dict[str, Any] = {**settings, "messages": [], "system": system}
+    for name, shape in _SHAPES.items():
+        if name in fields:
+            fields[name] = shape(fields[name])
+    try:
+        request = msgspec.convert(fields, Request)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"a setting is not right: {error}".replace("`$.", "`")) from None
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise BadRequestError(f"max_tokens is {request.max_tokens}; it must be 1 or more")
+    request.messages = messages
+    return request
+
+
+def _leading_system(messages: list[Message]) -> list[Text]:
+    """Takes the system messages off the head of the list."""
+    blocks: list[Text] = []
+    while messages and isinstance(messages[0], SystemMessage):
+        blocks.extend(messages[0].content)
+        del messages[0]
+    return blocks
+
+
+def _system(value: str | Sequence[Text]) -> Sequence[Text]:
+    return [Text(value)] if isinstance(value, str) else value
+
+
+def _tools(tools: Sequence[ToolLike]) -> list[Any]:
+    return [getattr(tool, "definition", tool) for tool in tools]
+
+
+def _tool_choice(choice: ToolChoice | str) -> ToolChoice:
+    if isinstance(choice, str) and choice not in ("auto", "none", "required"):
+        return NamedTool(choice)
+    return choice
+
+
+def _response_format(wanted: ResponseFormat | dict[str, Any]) -> ResponseFormat:
+    return ResponseFormat(wanted) if isinstance(wanted, dict) else wanted
+
+
+def _stop(stop: str | Sequence[str]) -> list[str]:
+    return [stop] if isinstance(stop, str) else list(stop)
+
+
+def _reasoning(wanted: Effort | int | Reasoning) -> Any:
+    if isinstance(wanted, str):
+        return {"effort": wanted}
+    return {"budget_tokens": wanted} if isinstance(wanted, int) else wanted
+
+
+_SHAPES = {
+    "tools": _tools,
+    "tool_choice": _tool_choice,
+    "response_format": _response_format,
+    "stop": _stop,
+    "reasoning": _reasoning,
+}
+
+
+def _nearest(name: str) -> str:
+    close = get_close_matches(name, Settings.__annotations__, n=1)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return 'A provider\'s own fields go into options={"<provider>": {...}}.'

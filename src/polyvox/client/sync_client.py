@@ -1,0 +1,134 @@
+"""The client for synchronous code: the asynchronous one, driven from here."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Unpack
+
+from polyvox.catalog import Catalog, ModelFacts
+from polyvox.client.async_client import AsyncClient, TokenCount
+from polyvox.client.loops import LoopPool
+from polyvox.client.settings import Settings
+from polyvox.client.sync_stream import Stream
+from polyvox.http import Timeouts, Transport
+from polyvox.messages import AssistantMessage, Prompt
+from polyvox.model import Interrupt, Model
+from polyvox.providers import Provider
+
+
+class Client:
+    """Asks any model, from synchronous code; the arguments are those of ``AsyncClient``.
+
+    May be used from several threads at once, and also where an event loop is running (notebooks).
+
+    >>> with Client() as client:
+    ...     print(client.complete("simulated/echo", "hello").text)
+    hello
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Mapping[str, str] | None = None,
+        base_urls: Mapping[str, str] | None = None,
+        providers: Mapping[str, Provider | dict[str, object]] | None = None,
+        transport: Transport | None = None,
+        timeouts: Timeouts | None = None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        self._client = AsyncClient(
+            keys=keys,
+            base_urls=base_urls,
+            providers=providers,
+            transport=transport,
+            timeouts=timeouts,
+            catalog=catalog,
+        )
+        self._loops = LoopPool()
+
+    def model(self, name: str) -> Model:
+        """The model of that name; see ``AsyncClient.model``."""
+        return self._client.model(name)
+
+    def stream(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[Settings],
+    ) -> Stream:
+        """Ask, and get the answer as it is made; see ``AsyncClient.stream``."""
+        stream = self._client.stream(
+            model, prompt, interrupt=interrupt, timeout=timeout, **settings
+        )
+        return Stream(stream, self._loops.take(), self._loops.give_back)
+
+    def complete(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[Settings],
+    ) -> AssistantMessage:
+        """Ask, and wait for the whole answer; see ``AsyncClient.complete``."""
+        return self._loops.run(
+            lambda: self._client.complete(
+                model, prompt, interrupt=interrupt, timeout=timeout, **settings
+            )
+        )
+
+    def models(self, provider: str) -> list[str]:
+        """The models a provider serves now; see ``AsyncClient.models``."""
+        return self._loops.run(lambda: self._client.models(provider))
+
+    def count_tokens(self, model: str, prompt: Prompt, **settings: Unpack[Settings]) -> TokenCount:
+        """How many input tokens the prompt has; see ``AsyncClient.count_tokens``."""
+        return self._loops.run(lambda: self._client.count_tokens(model, prompt, **settings))
+
+    def facts(self, model: str) -> ModelFacts | None:
+        """What the catalog knows of a model; see ``AsyncClient.facts``."""
+        return self._client.facts(model)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._loops.close(self._client.aclose)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def ask(
+    model: str,
+    prompt: Prompt,
+    *,
+    interrupt: Interrupt | None = None,
+    timeout: float | None = None,
+    **settings: Unpack[Settings],
+) -> AssistantMessage:
+    """Ask a model once: for scripts. A program that asks more often keeps a ``Client``.
+
+    Args:
+        model: "provider/model", such as "anthropic/claude-sonnet-4-5" or "simulated/echo".
+        prompt: a string, a message, or a list of messages.
+        interrupt: a switch that ends the call from another thread.
+        timeout: seconds for the whole call.
+        **settings: see ``Settings``.
+
+    Raises ``PolyvoxError``; its ``message`` holds what had arrived.
+
+    >>> ask("simulated/echo", "hello").text
+    'hello'
+    """
+    with Client() as client:
+        return client.complete(model, prompt, interrupt=interrupt, timeout=timeout, **settings)

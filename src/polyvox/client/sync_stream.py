@@ -1,0 +1,79 @@
+"""A streamed answer, for synchronous code."""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from polyvox.client.async_stream import AsyncStream
+from polyvox.client.loops import LoopDriver, Pump
+from polyvox.events import Event, TextDelta
+from polyvox.messages import AssistantMessage
+
+
+class Stream:
+    """The events of one answer; leaving the ``with`` block closes the socket.
+
+    Iterating gives every event up to and including ``Done``. A failure is raised as a
+    ``PolyvoxError`` whose ``message`` is the partial answer.
+
+    >>> with client.stream("simulated/echo", "hello") as stream:  # doctest: +SKIP
+    ...     for piece in stream.text():
+    ...         print(piece, end="")
+    ...     print(stream.message.usage.cost)
+    """
+
+    def __init__(
+        self, stream: AsyncStream, driver: LoopDriver, give_back: Callable[[LoopDriver], None]
+    ) -> None:
+        self._stream = stream
+        self._driver = driver
+        self._give_back = give_back
+        self._pump: Pump[Event] = Pump(driver, aiter(stream))
+        self._closed = False
+
+    @property
+    def message(self) -> AssistantMessage:
+        """The message as it stands; the final one after the end. See ``AsyncStream.message``."""
+        return self._stream.message
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        if self._closed:
+            raise StopIteration
+        try:
+            return self._pump.next()
+        except BaseException:
+            self.close()
+            raise
+
+    def text(self) -> Iterator[str]:
+        """The pieces of text alone, as they arrive."""
+        for event in self:
+            if isinstance(event, TextDelta):
+                yield event.text
+
+    def result(self) -> AssistantMessage:
+        """Read on to the end and return the message. Raises ``PolyvoxError`` if the call failed."""
+        for _ in self:
+            pass
+        return self.message
+
+    def close(self) -> None:
+        """Stop here: closes the socket at once. The message so far stays."""
+        if not self._closed:
+            self._closed = True
+            self._pump.stop()
+            self._driver.run(self._stream.aclose)
+            self._give_back(self._driver)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

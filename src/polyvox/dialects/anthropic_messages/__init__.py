@@ -1,0 +1,177 @@
+"""The dialect "anthropic-messages": Anthropic's Messages API, and those who speak it too.
+
+From the pages "Create a Message", "Streaming Messages", "Count tokens in a Message", "List Models"
+and "Errors" of Anthropic's API documentation, version 2023-06-01.
+
+One module each for the words and shapes of an answer (``wire``), what sets models apart (``traits``,
+``thinking``), cache breakpoints (``cache``), blocks and requests both ways (``blocks_out``,
+``blocks_in``, ``request_out``, ``request_in``, with ``fields``), answers both ways (``answer_in``,
+``answer_out``) and ``errors``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from polyvox import jsontext
+from polyvox.dialects.anthropic_messages.answer_in import MessagesDecoder, read_response
+from polyvox.dialects.anthropic_messages.answer_out import MessagesEncoder, write_response
+from polyvox.dialects.anthropic_messages.errors import error_body, read_error
+from polyvox.dialects.anthropic_messages.request_in import read_request
+from polyvox.dialects.anthropic_messages.request_out import COUNTED, RequestWriter
+from polyvox.dialects.anthropic_messages.wire import NAME, Json
+from polyvox.dialects.base import Target, auth_headers
+from polyvox.dialects.errors import snippet
+from polyvox.errors import PolyvoxError, ProtocolError
+from polyvox.http import HttpRequest
+from polyvox.messages import AssistantMessage
+from polyvox.request import Request
+
+__all__ = ["DIALECT", "AnthropicMessages"]
+
+_VERSION = "2023-06-01"
+
+_T = TypeVar("_T")
+
+
+class _ListedModel(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ListedModel]
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+class AnthropicMessages:
+    """The codec; see ``polyvox.dialects.base.Dialect`` for what each method promises.
+
+    Without a limit in the request, ``max_tokens`` is the target's ``max_output_tokens``, or 8,192
+    where that is unknown. Blocks that only Anthropic knows (its server's tools, search results) are
+    empty ``Text`` blocks with the original in ``meta``, so that they can be sent back.
+
+    >>> from polyvox.messages import user
+    >>> target = Target(provider="anthropic", model="claude-opus-5", base_url="https://a.example")
+    >>> DIALECT.encode_request(Request(messages=[user("Hi")]), target)
+    HttpRequest(POST https://a.example/v1/messages, 101 bytes)
+    """
+
+    name = NAME
+    path = "/v1/messages"
+
+    # Client half
+
+    def encode_request(self, request: Request, target: Target) -> HttpRequest:
+        """The request for ``/v1/messages``. Raises ``BadRequestError`` for a file it can't carry."""
+        body = RequestWriter(request, target).body()
+        return _post(target, "/messages", body)
+
+    def dropped(self, request: Request, target: Target) -> Iterable[tuple[str, str]]:
+        """(field, what became of it) for each wish that this target can't be told."""
+        writer = RequestWriter(request, target)
+        writer.body()
+        return writer.notes
+
+    def decode_response(self, body: bytes, target: Target) -> AssistantMessage:
+        """A whole answer. Raises the error that the body tells, or ``ProtocolError``."""
+        return read_response(body, target)
+
+    def stream_decoder(self, target: Target) -> MessagesDecoder:
+        """A reader for one streamed answer."""
+        return MessagesDecoder(target)
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> PolyvoxError:
+        """The error that an answer with this status means."""
+        return read_error(status, headers, body)
+
+    def models_request(self, target: Target) -> HttpRequest | None:
+        """A request for the list of models, or None if the provider has none."""
+        path = target.quirks.models_path
+        return (
+            HttpRequest("GET", _url(target, f"{path}?limit=1000"), _headers(target))
+            if path
+            else None
+        )
+
+    def decode_models(self, body: bytes) -> list[str]:
+        """The names in such a list. Raises ``ProtocolError`` when it is none."""
+        return [model.id for model in _read(body, _ModelList).data]
+
+    def count_request(self, request: Request, target: Target) -> HttpRequest | None:
+        """A request that counts the prompt's tokens, or None if the provider can't."""
+        if not target.quirks.count_tokens:
+            return None
+        body = RequestWriter(request, target).body()
+        counted = {name: body[name] for name in COUNTED if name in body}
+        return _post(target, "/messages/count_tokens", counted)
+
+    def decode_count(self, body: bytes) -> int:
+        """The number in its answer. Raises ``ProtocolError`` when there is none."""
+        return _read(body, _Count).input_tokens
+
+    # Server half
+
+    def decode_request(self, body: bytes) -> Request:
+        """The request that a client sent. Raises ``BadRequestError`` naming the field that is wrong."""
+        return read_request(body)
+
+    def encode_response(self, message: AssistantMessage) -> bytes:
+        """A whole answer. Raises ``ValueError`` for one that failed."""
+        return write_response(message)
+
+    def stream_encoder(self, request: Request) -> MessagesEncoder:
+        """A writer for one streamed answer to this request."""
+        return MessagesEncoder(request)
+
+    def encode_error(self, error: PolyvoxError) -> tuple[int, bytes]:
+        """Status and body of an error answer."""
+        status, body = error_body(error)
+        return status, jsontext.encode(body)
+
+    def encode_models(self, names: list[str]) -> bytes:
+        """The list of models that a server offers; an unknown date of release is the epoch."""
+        models = [
+            {
+                "type": "model",
+                "id": name,
+                "display_name": name,
+                "created_at": "1970-01-01T00:00:00Z",
+                "lifecycle": "active",
+            }
+            for name in names
+        ]
+        first, last = (names[0], names[-1]) if names else (None, None)
+        listed = {"data": models, "has_more": False, "first_id": first, "last_id": last}
+        return jsontext.encode(listed)
+
+    def encode_count(self, tokens: int) -> bytes | None:
+        """The answer to a token count."""
+        return jsontext.encode({"input_tokens": tokens})
+
+
+def _url(target: Target, path: str) -> str:
+    base = target.base_url.rstrip("/")
+    return base + path if base.endswith("/v1") else f"{base}/v1{path}"
+
+
+def _headers(target: Target) -> dict[str, str]:
+    return {"anthropic-version": _VERSION, **auth_headers(target)}
+
+
+def _post(target: Target, path: str, body: Json) -> HttpRequest:
+    headers = {"content-type": "application/json", **_headers(target)}
+    return HttpRequest("POST", _url(target, path), headers, jsontext.encode(body))
+
+
+def _read(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return jsontext.decode(body, kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ProtocolError(f"not the answer asked for ({error}): {snippet(body)}") from None
+
+
+DIALECT = AnthropicMessages()

@@ -1,0 +1,99 @@
+"""Our blocks as the format writes them, in requests and in answers."""
+
+import re
+import zlib
+from typing import Any
+
+from polyvox.dialects.anthropic_messages.wire import NAME, Json
+from polyvox.errors import BadRequestError
+from polyvox.messages import Block, File, Image, Text, Thinking, ToolCall
+
+__all__ = ["content_block", "extras", "tool_id"]
+
+_FOREIGN = re.compile(r"[^a-zA-Z0-9_-]")
+_TEXT_TYPES = frozenset(
+    {"application/json", "application/xml", "application/yaml", "application/javascript"}
+)
+
+
+def tool_id(id: str) -> str:
+    """The id as the API accepts it: itself, or a stand-in that is always the same for the same id.
+
+    The API wants letters, digits, "_" and "-"; other providers' ids hold more. A checksum keeps
+    apart ids that differ only in what was replaced.
+
+    >>> tool_id("toolu_01"), tool_id("functions.weather:0")
+    ('toolu_01', 'functions_weather_0_1399225b')
+    """
+    if id and not _FOREIGN.search(id):
+        return id
+    return f"{_FOREIGN.sub('_', id)}_{zlib.crc32(id.encode('utf-8', 'surrogatepass')):08x}"
+
+
+def extras(block: Block) -> Json:
+    """The fields of this format that came with the block and that our vocabulary has no word for."""
+    kept: Any = (block.meta or {}).get(NAME)
+    return dict(kept) if isinstance(kept, dict) else {}  # pyright: ignore[reportUnknownArgumentType]
+
+
+def content_block(block: Block, place: str = "") -> Json:
+    """The block as a content block. A block of a kind unknown to us goes back as it came.
+
+    Raises ``BadRequestError`` for a file that the format can't carry, naming its ``place``.
+    """
+    more = extras(block)
+    if "type" in more:
+        return more
+    return {**_plain(block, place), **more}
+
+
+def _plain(block: Block, place: str) -> Json:
+    match block:
+        case Text(text=text):
+            return {"type": "text", "text": text}
+        case Thinking(redacted=True, signature=signature):
+            return {"type": "redacted_thinking", "data": signature or ""}
+        case Thinking(text=text, signature=signature):
+            return {"type": "thinking", "thinking": text, "signature": signature or ""}
+        case ToolCall(id=id, name=name, arguments=arguments):
+            return {"type": "tool_use", "id": id, "name": name, "input": arguments}
+        case Image(data=data, url=url, media_type=media_type):
+            return {"type": "image", "source": _image_source(data, url, media_type)}
+        case File():
+            return _document(block, place)
+        case _:
+            raise TypeError(f"{place}: {type(block).__name__} is no content block")
+
+
+def _image_source(data: bytes | None, url: str | None, media_type: str) -> Json:
+    if data is not None:
+        return {"type": "base64", "media_type": media_type, "data": data}
+    head, comma, encoded = (url or "").partition(",")
+    if comma and head.startswith("data:") and head.endswith(";base64"):  # a URL the API can't fetch
+        return {"type": "base64", "media_type": head[5:-7], "data": encoded}
+    return {"type": "url", "url": url}
+
+
+def _document(file: File, place: str) -> Json:
+    if file.media_type.startswith("image"):
+        return {"type": "image", "source": _file_source(file, place)}
+    document: Json = {"type": "document", "source": _file_source(file, place)}
+    if file.name:
+        document["title"] = file.name
+    return document
+
+
+def _file_source(file: File, place: str) -> Json:
+    if file.id is not None:
+        return {"type": "file", "file_id": file.id}
+    if file.data is None:
+        return {"type": "url", "url": file.url}
+    if file.media_type == "application/pdf" or file.media_type.startswith("image/"):
+        return {"type": "base64", "media_type": file.media_type, "data": file.data}
+    if file.media_type.startswith("text/") or file.media_type in _TEXT_TYPES:
+        text = file.data.decode("utf-8", "replace")
+        return {"type": "text", "media_type": "text/plain", "data": text}
+    raise BadRequestError(
+        f"{place}: a file of type {file.media_type} can't be sent",
+        hint="This API takes PDF and text; anything else must be uploaded first and sent by its id.",
+    )

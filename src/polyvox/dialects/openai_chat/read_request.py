@@ -1,0 +1,243 @@
+"""Requests, read: what OpenAI's SDKs and everybody's clients send to a server of this dialect."""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from polyvox import jsontext
+from polyvox.assembly import parse_arguments
+from polyvox.dialects.openai_chat import request_wire as wire
+from polyvox.dialects.openai_chat.reasoning import details_text
+from polyvox.errors import BadRequestError
+from polyvox.messages import (
+    AssistantBlock,
+    AssistantMessage,
+    CacheHint,
+    File,
+    Image,
+    Message,
+    SystemMessage,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolMessage,
+    UserBlock,
+    UserMessage,
+)
+from polyvox.request import (
+    NamedTool,
+    Reasoning,
+    Request,
+    ResponseFormat,
+    ToolChoice,
+    ToolDefinition,
+)
+
+_T = TypeVar("_T")
+
+_UNDERSTOOD = frozenset(wire.WireRequest.__struct_fields__)
+_OBSOLETE = {"functions": "tools", "function_call": "tool_choice"}
+
+
+def decode_request(body: bytes) -> Request:
+    """The request. Raises ``BadRequestError`` naming the field that is wrong."""
+    try:
+        fields = jsontext.decode(body, dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequestError(f"the body is no JSON object: {error}") from None
+    read = _convert(fields, wire.WireRequest)
+    extra = {name: value for name, value in fields.items() if name not in _UNDERSTOOD}
+    _refuse_obsolete(extra)
+    reasoning = _reasoning(read, extra)
+    messages = [_message(message, f"messages[{i}]") for i, message in enumerate(read.messages)]
+    system = messages.pop(0).content if messages and isinstance(messages[0], SystemMessage) else []
+    if not messages and not system:
+        raise BadRequestError("messages: there are none")
+    limits = (read.max_completion_tokens, read.max_tokens)
+    return Request(
+        messages=messages,
+        model=read.model,
+        system=[block for block in system if isinstance(block, Text)],
+        tools=[_tool(tool) for tool in read.tools or ()],
+        tool_choice=_tool_choice(read.tool_choice),
+        parallel_tool_calls=read.parallel_tool_calls,
+        response_format=_response_format(read.response_format),
+        max_tokens=next((limit for limit in limits if limit is not None), None),
+        temperature=read.temperature,
+        top_p=read.top_p,
+        stop=[read.stop] if isinstance(read.stop, str) else read.stop or [],
+        seed=read.seed,
+        reasoning=reasoning,
+        metadata=read.metadata or {},
+        options={"openai-chat": extra} if extra else {},
+        stream=bool(read.stream),
+    )
+
+
+def _convert(value: Any, type: type[_T], path: str = "") -> _T:
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        where = f"{path}{place.rstrip('`')}".lstrip(".")
+        raise BadRequestError(f"{where or 'the body'}: {what}") from None
+
+
+def _refuse_obsolete(extra: dict[str, Any]) -> None:
+    for name, newer in _OBSOLETE.items():
+        if extra.get(name) is not None:
+            raise BadRequestError(f"{name}: no longer understood", hint=f"Use {newer}.")
+    if extra.get("n") not in (None, 1):
+        raise BadRequestError("n: only one answer is given", hint="Send the request n times.")
+
+
+def _reasoning(read: wire.WireRequest, extra: dict[str, Any]) -> Reasoning | None:
+    """From ``reasoning_effort``, or from OpenRouter's ``reasoning`` if it holds nothing else."""
+    if read.reasoning_effort:
+        return Reasoning(read.reasoning_effort)
+    match extra.get("reasoning"):
+        case {"effort": _} | {"max_tokens": _} as given if given.keys() <= {"effort", "max_tokens"}:
+            del extra["reasoning"]
+            fields = {"effort": given.get("effort"), "budget_tokens": given.get("max_tokens")}
+            return _convert(fields, Reasoning, "reasoning")
+        case _:
+            return None
+
+
+def _tool(tool: wire.Tool) -> ToolDefinition:
+    function = tool.function
+    described = ToolDefinition(
+        function.name,
+        function.description or "",
+        strict=function.strict,
+        cache=_cache(tool.cache_control),
+    )
+    if function.parameters is None:
+        return described
+    return msgspec.structs.replace(described, parameters=function.parameters)
+
+
+def _tool_choice(choice: str | wire.ChosenTool | None) -> ToolChoice | None:
+    match choice:
+        case wire.ChosenTool(function=function):
+            return NamedTool(function.name)
+        case "required" | "any":
+            return "required"
+        case "auto" | "none":
+            return choice
+        case _:
+            return None
+
+
+def _response_format(wanted: wire.AnswerFormat | None) -> ResponseFormat | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return ResponseFormat()
+    schema = wanted.json_schema
+    if schema is None or schema.schema_ is None:
+        raise BadRequestError("response_format.json_schema: the schema is missing")
+    return ResponseFormat(
+        schema.schema_, schema.name, schema.description or "", strict=bool(schema.strict)
+    )
+
+
+def _cache(mark: wire.CacheControl | None) -> CacheHint | None:
+    if mark is None:
+        return None
+    return "long" if mark.ttl == "1h" else "short"
+
+
+# Messages
+
+
+def _message(message: wire.AnyMessage, path: str) -> Message:
+    match message:
+        case wire.Instructions(content=content) | wire.DeveloperInstructions(content=content):
+            return SystemMessage(_texts(content))
+        case wire.Asked(content=content):
+            return UserMessage(list(_blocks(content, path)))
+        case wire.Said():
+            return AssistantMessage(
+                list(_said(message)), "tool_calls" if message.tool_calls else "stop"
+            )
+        case wire.Result(content=content):
+            blocks = list(_blocks(content or [], path))
+            return ToolMessage(message.tool_call_id, blocks, message.name)
+
+
+def _texts(content: str | list[wire.TextPart]) -> list[Text]:
+    if isinstance(content, str):
+        return [Text(content)]
+    return [Text(part.text, cache=_cache(part.cache_control)) for part in content]
+
+
+def _blocks(content: str | list[wire.AnyPart], path: str) -> Iterator[UserBlock]:
+    if isinstance(content, str):
+        yield Text(content)
+        return
+    for index, part in enumerate(content):
+        cache = _cache(part.cache_control)
+        match part:
+            case wire.TextPart(text=text):
+                yield Text(text, cache=cache)
+            case wire.ImagePart(image_url=image):
+                yield _image(image, cache, f"{path}.content[{index}].image_url.url")
+            case wire.FilePart(file=file):
+                yield _file(file, cache, f"{path}.content[{index}].file")
+
+
+def _said(said: wire.Said) -> Iterator[AssistantBlock]:
+    """The blocks of an assistant's message, in the order in which models make them."""
+    thought = said.reasoning_content or said.reasoning or details_text(said.reasoning_details or [])
+    if thought or said.reasoning_details:
+        details = said.reasoning_details
+        yield Thinking(thought, meta={"reasoning_details": details} if details else None)
+    content = said.content or []
+    for part in [wire.TextPart(text=content)] if isinstance(content, str) else content:
+        text = part.text if isinstance(part, wire.TextPart) else part.refusal
+        yield Text(text, cache=_cache(part.cache_control))
+    if said.refusal:
+        yield Text(said.refusal)
+    for call in said.tool_calls or ():
+        arguments, unparsed = parse_arguments(call.function.arguments)
+        meta = {"extra_content": call.extra_content} if call.extra_content else None
+        yield ToolCall(call.id, call.function.name, arguments, unparsed, meta=meta)
+
+
+def _image(image: wire.ImageUrl, cache: CacheHint | None, path: str) -> Image:
+    if not image.url.startswith("data:"):
+        return Image(url=image.url, detail=image.detail, cache=cache)
+    media_type, data = _data_url(image.url, path)
+    try:
+        return Image(data, media_type=media_type, detail=image.detail, cache=cache)
+    except ValueError as error:
+        raise BadRequestError(f"{path}: {error}") from None
+
+
+def _file(file: wire.FileData, cache: CacheHint | None, path: str) -> File:
+    name, data = file.filename, file.file_data
+    if data is None:
+        if file.file_id is None:
+            raise BadRequestError(f"{path}: needs file_data or file_id")
+        return File(id=file.file_id, name=name, cache=cache)
+    if data.startswith(("https://", "http://")):
+        return File(url=data, name=name, cache=cache)
+    media_type, content = _data_url(data, f"{path}.file_data")
+    return File(content, media_type=media_type, name=name, cache=cache)
+
+
+_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*?;base64,(.*)", re.DOTALL)
+
+
+def _data_url(url: str, path: str) -> tuple[str, bytes]:
+    match = _DATA_URL.fullmatch(url)
+    try:
+        if match:
+            return match[1], b64decode(match[2], validate=True)
+    except ValueError:
+        pass
+    raise BadRequestError(f"{path}: is no data URL in base64")

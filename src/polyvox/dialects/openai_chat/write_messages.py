@@ -1,0 +1,244 @@
+"""A conversation, written as OpenAI's list of messages.
+
+Where the format is narrower than our vocabulary: an assistant's blocks are sorted into its fields,
+texts joined; a tool's result is one text, and pictures in it go into a user message after it; a
+failed tool's result begins with "Error:"; a call whose arguments broke off is sent without
+arguments, since no provider takes text there that is no JSON.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from polyvox.dialects.base import Target
+from polyvox.dialects.openai_chat.answer import reasoning_details, write_call
+from polyvox.errors import BadRequestError
+from polyvox.messages import (
+    AssistantMessage,
+    Block,
+    CacheHint,
+    File,
+    Image,
+    Message,
+    SystemMessage,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+    replayable,
+)
+from polyvox.request import Request
+
+_Json: TypeAlias = dict[str, Any]
+
+_LONGEST_CALL_ID = 40  # OpenAI's limit
+_FILE_NAMES = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
+
+
+def write_messages(request: Request, target: Target) -> list[_Json]:
+    """The system blocks and the messages. Raises ``BadRequestError`` for what can't be carried."""
+    writer = _Writer(target)
+    writer.add_instructions(request.system)
+    for place, message in enumerate(request.messages):
+        writer.add(message, f"messages[{place}].content")
+    writer.flush()
+    mark = cache_mark(request.cache, target)
+    if mark:
+        _mark_last(writer.written, mark)
+    return writer.written
+
+
+def cache_mark(cache: CacheHint | None, target: Target) -> _Json:
+    """Anthropic's mark for a part of the prompt, as a field to add; {} where it is not understood."""
+    if cache is None or not target.quirks.cache_control:
+        return {}
+    longer = {"ttl": "1h"} if cache == "long" and target.quirks.long_cache else {}
+    return {"cache_control": {"type": "ephemeral", **longer}}
+
+
+class _Writer:
+    """Collects the messages; what a tool's result can't hold waits for the tools' results to end."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.quirks = target.quirks
+        self.written: list[_Json] = []
+        self._waiting: list[_Json] = []
+
+    def add(self, message: Message, path: str) -> None:
+        if not isinstance(message, ToolMessage):
+            self.flush()
+        match message:
+            case SystemMessage(content=content):
+                self.add_instructions(content)
+            case UserMessage(content=content):
+                if not content:
+                    raise BadRequestError(f"{path}: a user message is empty")
+                self.written.append({"role": "user", "content": self._content(content, path)})
+            case AssistantMessage():
+                self._add_answer(message, path)
+            case ToolMessage():
+                self._add_result(message, path)
+
+    def flush(self) -> None:
+        """Put what is waiting into a user message."""
+        if self._waiting:
+            self.written.append({"role": "user", "content": self._waiting})
+            self._waiting = []
+
+    def add_instructions(self, blocks: list[Text]) -> None:
+        role = "developer" if self.quirks.developer_role else "system"
+        if blocks:
+            self.written.append({"role": role, "content": self._content(blocks, role)})
+
+    def _content(self, blocks: Sequence[Block], path: str) -> str | list[_Json]:
+        """A string where that says it all: every provider takes one."""
+        parts = [self._part(block, f"{path}[{index}]") for index, block in enumerate(blocks)]
+        if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
+            return parts[0]["text"]
+        return parts
+
+    def _part(self, block: Block, path: str) -> _Json:
+        match block:
+            case Text(text=text):
+                part: _Json = {"type": "text", "text": text}
+            case Image():
+                part = {"type": "image_url", "image_url": _image(block, path)}
+            case File():
+                part = {"type": "file", "file": self._file(block, path)}
+            case _:
+                raise BadRequestError(f"{path}: a {type(block).__name__} can't stand here")
+        return {**part, **cache_mark(block.cache, self.target)}
+
+    def _file(self, file: File, path: str) -> _Json:
+        if file.id is not None:
+            return {"file_id": file.id}
+        if file.url is not None and not self.quirks.file_urls:
+            text = f"{path}: {self.target.provider} does not fetch files from a URL"
+            raise BadRequestError(
+                text, hint="Pass the file's bytes (data=), or the id of an upload."
+            )
+        data = file.url or _data_url(file.media_type, file.data or b"")
+        return {
+            "filename": file.name or _FILE_NAMES.get(file.media_type, "document"),
+            "file_data": data,
+        }
+
+    # What the assistant said
+
+    def _add_answer(self, message: AssistantMessage, path: str) -> None:
+        """Nothing at all is written when nothing of it can be told to this target."""
+        texts: list[Text] = []
+        thoughts: list[Thinking] = []
+        calls: list[_Json] = []
+        as_text = self.quirks.thinking_as_text
+        for index, block in enumerate(message.content):
+            match replayable(block, self.target.producer, thinking_as_text=as_text):
+                case Text() as text:
+                    texts.append(text)
+                case Thinking() as thought:
+                    thoughts.append(thought)
+                case ToolCall() as call:
+                    calls.append(self._call(call))
+                case Image():
+                    text = (
+                        f"{path}[{index}]: this format has no place for pictures of the assistant"
+                    )
+                    raise BadRequestError(text, hint="Move the picture into a user message.")
+                case None:
+                    pass
+        body: _Json = {"role": "assistant", "content": self._said(texts)}
+        body.update(self._thoughts(thoughts))
+        if calls:
+            body["content"] = body["content"] or None
+            body["tool_calls"] = calls
+        if texts or len(body) > 2:
+            self.written.append(body)
+
+    def _said(self, texts: list[Text]) -> str | list[_Json]:
+        if self.quirks.cache_control and any(text.cache for text in texts):
+            return [self._part(text, "") for text in texts]
+        return "".join(text.text for text in texts)
+
+    def _thoughts(self, thoughts: list[Thinking]) -> _Json:
+        field = self.quirks.reasoning_replay
+        if not field:
+            return {}
+        details = [entry for thought in thoughts for entry in reasoning_details(thought)]
+        if details:  # they hold the text as well
+            return {"reasoning_details": details}
+        text = "".join(thought.text for thought in thoughts)
+        return {field: text} if text else {}
+
+    def _call(self, call: ToolCall) -> _Json:
+        whole = call if call.executable else ToolCall(call.id, call.name, meta=call.meta)
+        return {**write_call(whole), "id": self._call_id(call.id)}
+
+    def _call_id(self, id: str) -> str:
+        """The id, or one made from it that the provider's rules for ids allow: always the same."""
+        if self.quirks.call_ids == "nine":
+            fits = len(id) == 9 and id.isascii() and id.isalnum()
+            return id if fits else hashlib.sha256(id.encode(errors="replace")).hexdigest()[:9]
+        if len(id) <= _LONGEST_CALL_ID:
+            return id
+        return "call_" + hashlib.sha256(id.encode(errors="replace")).hexdigest()[:32]
+
+    # What a tool said
+
+    def _add_result(self, message: ToolMessage, path: str) -> None:
+        body: _Json = {"role": "tool", "tool_call_id": self._call_id(message.tool_call_id)}
+        if message.tool_name and self.quirks.tool_result_name:
+            body["name"] = message.tool_name
+        body["content"] = self._result(message, path)
+        hints: list[CacheHint | None] = [message.cache, *(block.cache for block in message.content)]
+        mark = cache_mark(next((hint for hint in hints if hint), None), self.target)
+        if mark:
+            _mark_last([body], mark)
+        self.written.append(body)
+
+    def _result(self, message: ToolMessage, path: str) -> str | list[_Json]:
+        text = "\n".join(block.text for block in message.content if isinstance(block, Text))
+        if message.is_error and not text.lower().startswith("error"):
+            text = f"Error: {text}"
+        inside: list[_Json] = []
+        outside: list[_Json] = []
+        for index, block in enumerate(message.content):
+            if not isinstance(block, Text):
+                fits = self.quirks.tool_result_images and isinstance(block, Image)
+                (inside if fits else outside).append(self._part(block, f"{path}[{index}]"))
+        if outside:
+            about = f"What the tool call {self._call_id(message.tool_call_id)} gave besides text:"
+            self._waiting += [{"type": "text", "text": about}, *outside]
+            text = text or "(see the user message after this)"
+        if not inside:
+            return text
+        return [{"type": "text", "text": text}, *inside] if text else inside
+
+
+def _image(image: Image, path: str) -> _Json:
+    if image.data is not None:
+        url = _data_url(image.media_type, image.data)
+    else:
+        url = image.url or ""
+        if not url.startswith(("https://", "http://", "data:")):
+            text = f"{path}: providers can't fetch a picture from {url[:80]!r}"
+            raise BadRequestError(text, hint="Pass the picture's bytes (data=), or an https URL.")
+    return {"url": url, "detail": image.detail} if image.detail else {"url": url}
+
+
+def _data_url(media_type: str, data: bytes) -> str:
+    return f"data:{media_type};base64,{b64encode(data).decode()}"
+
+
+def _mark_last(messages: list[_Json], mark: _Json) -> None:
+    """Put a cache mark on the last part of the last message that has any, unless one is there."""
+    for message in reversed(messages):
+        content: Any = message.get("content")
+        if isinstance(content, str):
+            content = message["content"] = [{"type": "text", "text": content}]
+        if content:
+            if "cache_control" not in content[-1]:
+                content[-1].update(mark)
+            return

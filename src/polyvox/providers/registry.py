@@ -1,0 +1,155 @@
+"""From a name to a model: "provider/model" looked up in the rows."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+
+import msgspec
+
+from polyvox.catalog import Catalog, ModelFacts
+from polyvox.dialects import Target, get_dialect
+from polyvox.errors import ConfigurationError
+from polyvox.http import Timeouts, Transport
+from polyvox.model import Model
+from polyvox.providers.provider_model import ProviderModel
+from polyvox.providers.rows import (
+    Provider,
+    base_url_of,
+    key_of,
+    load_providers,
+    missing_key,
+    provider_named,
+    quirks_for,
+    read_row,
+)
+from polyvox.providers.simulated import simulated_model
+from polyvox.secret import Secret
+from polyvox.usage import FREE, Cost, Usage
+
+SIMULATED = "simulated"
+
+
+class Registry:
+    """Makes models out of names, all over one transport.
+
+    Args:
+        transport: who moves the bytes.
+        keys: API keys by provider, before those of the environment.
+        base_urls: addresses by provider, before those of the environment and the rows.
+        providers: further rows, or others of the same name; a dict has a row's fields.
+        timeouts: how long the models wait, in seconds.
+        catalog: facts and prices; the packaged one by default, read on first use.
+        environ: where keys and addresses are looked up; ``os.environ`` by default.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        keys: Mapping[str, str] | None = None,
+        base_urls: Mapping[str, str] | None = None,
+        providers: Mapping[str, Provider | dict[str, object]] | None = None,
+        timeouts: Timeouts | None = None,
+        catalog: Catalog | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.transport = transport
+        self.timeouts = timeouts or Timeouts()
+        self.environ = os.environ if environ is None else environ
+        self._keys = {name: Secret(key) for name, key in (keys or {}).items() if key}
+        self._base_urls = dict(base_urls or {})
+        self._extra = {name: _as_row(name, row) for name, row in (providers or {}).items()}
+        self._rows: dict[str, Provider] | None = None
+        self._catalog = catalog
+        for name in (*self._keys, *self._base_urls):
+            provider_named(self.rows, name)
+
+    @property
+    def rows(self) -> dict[str, Provider]:
+        """All providers by name."""
+        if self._rows is None:
+            self._rows = load_providers() | self._extra
+        return self._rows
+
+    @property
+    def catalog(self) -> Catalog:
+        """Facts and prices of models."""
+        if self._catalog is None:
+            self._catalog = Catalog.load()
+        return self._catalog
+
+    def model(self, name: str) -> Model:
+        """The model of that name, such as "openai/gpt-5-mini" or "simulated/echo".
+
+        Raises ``ConfigurationError`` for a name that means nothing, ``MissingKeyError`` when the
+        provider needs a key and there is none.
+        """
+        provider, slash, model = name.partition("/")
+        if not slash or not model:
+            raise ConfigurationError(f"{name!r} is no model name", hint=self._suggestion(name))
+        return (
+            simulated_model(name) if provider == SIMULATED else self.provider_model(provider, model)
+        )
+
+    def provider_model(self, provider: str, model: str) -> ProviderModel:
+        """The model of that name at that provider. Raises as ``model`` does."""
+        row = provider_named(self.rows, provider)
+        key = self.key(row)
+        if key is None and not row.local and row.auth != "none":
+            raise missing_key(row)
+        facts = self.facts(f"{provider}/{model}")
+        target = Target(
+            provider=provider,
+            model=model,
+            base_url=self.base_url(row),
+            key=key,
+            auth=row.auth,
+            headers=row.headers,
+            quirks=quirks_for(row, model),
+            max_output_tokens=facts.max_output_tokens if facts else None,
+        )
+        return ProviderModel(
+            get_dialect(row.dialect),
+            target,
+            self.transport,
+            timeouts=self.timeouts,
+            pricing=partial(self._cost, row, model),
+        )
+
+    def key(self, row: Provider) -> Secret | None:
+        """The key for a provider: the one passed in, else the environment's."""
+        return self._keys.get(row.name) or key_of(row, self.environ)
+
+    def base_url(self, row: Provider) -> str:
+        """Where a provider is asked: the address passed in, else the environment's or the row's."""
+        return self._base_urls.get(row.name) or base_url_of(row, self.environ)
+
+    def facts(self, name: str) -> ModelFacts | None:
+        """What the catalog knows of the model "provider/model"."""
+        provider, _, model = name.partition("/")
+        row = self.rows.get(provider)
+        return self.catalog.find((row and row.catalog) or provider, model)
+
+    def _cost(self, row: Provider, model: str, usage: Usage) -> Cost:
+        if row.local:
+            return FREE
+        return self.catalog.cost(row.catalog or row.name, model, usage)
+
+    def _suggestion(self, name: str) -> str:
+        if name in self.rows:
+            example = self.rows[name].example
+            return f"A model is named provider/model, such as {name}/{example or '<model>'}."
+        known = [row.name for row in self.rows.values() if self.facts(f"{row.name}/{name}")]
+        if known:
+            return (
+                "Did you mean " + " or ".join(f"{provider}/{name}" for provider in known[:3]) + "?"
+            )
+        return "A model is named provider/model, such as openai/gpt-5-mini or simulated/echo."
+
+
+def _as_row(name: str, row: Provider | dict[str, object]) -> Provider:
+    return (
+        msgspec.structs.replace(row, name=name)
+        if isinstance(row, Provider)
+        else read_row(name, row)
+    )

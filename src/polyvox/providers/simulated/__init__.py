@@ -1,0 +1,72 @@
+"""Simulated models: they need no network and no key, and say the same for the same seed.
+
+    simulated/echo      repeats the user's last text
+    simulated/lorem     writes text of any length at any speed
+    simulated/tools     calls the tools it is offered
+    simulated/scripted  plays a script
+
+They are asked like any other model, take their options in ``Request.options["simulated"]``, report
+their usage by the rule of ``polyvox.providers.simulated.tokens``, and cost nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from polyvox.errors import ConfigurationError
+from polyvox.model import Model
+
+if TYPE_CHECKING:
+    from polyvox.providers.simulated.script import Script as Script
+    from polyvox.providers.simulated.script import Turn as Turn
+    from polyvox.providers.simulated.script import load_script as load_script
+    from polyvox.providers.simulated.scripted import ScriptedModel as ScriptedModel
+
+__all__ = ["SIMULATED", "Script", "ScriptedModel", "Turn", "load_script", "simulated_model"]
+
+SIMULATED = {
+    "simulated/echo": "repeats your last message",
+    "simulated/lorem": "writes Latin-looking text of any length, at any speed",
+    "simulated/tools": "calls the tools it is offered, and answers with their results",
+    "simulated/scripted": "plays the script given with the request",
+}
+"""Every simulated model by name, with what it does."""
+
+_CLASSES = {
+    "simulated/echo": ("echo", "Echo"),
+    "simulated/lorem": ("lorem", "Lorem"),
+    "simulated/tools": ("tools", "Tools"),
+    "simulated/scripted": ("scripted", "ScriptedModel"),
+}
+_HOMES = {
+    "Script": "script",
+    "Turn": "script",
+    "load_script": "script",
+    "ScriptedModel": "scripted",
+}
+
+
+def simulated_model(name: str) -> Model:
+    """The simulated model of that name, such as "simulated/echo" or just "echo".
+
+    Raises ``ConfigurationError`` naming the nearest when there is none.
+
+    >>> simulated_model("echo").name
+    'simulated/echo'
+    """
+    full = name if name.startswith("simulated/") else f"simulated/{name}"
+    if full not in _CLASSES:
+        from polyvox.providers.simulated.stage import nearest
+
+        hint = f"{nearest(full, SIMULATED)}There are {', '.join(SIMULATED)}."
+        raise ConfigurationError(f"there is no model {full!r}", hint=hint)
+    module, kind = _CLASSES[full]
+    model: Model = getattr(import_module(f"{__name__}.{module}"), kind)()
+    return model
+
+
+def __getattr__(name: str) -> object:
+    # These are read on first use, so that knowing the models' names costs nothing.
+    if name in _HOMES:
+        value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

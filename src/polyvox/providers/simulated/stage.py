@@ -1,0 +1,288 @@
+"""What simulated models share: their options, and how an answer is told at a pace.
+
+A simulated model behaves as one over a network does. It honours the call's interrupt and deadline
+while it waits, keeps what it has said when it is broken off, and leaves that in ``call.partial``
+when its stream is closed or its task cancelled.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing, suppress
+from difflib import get_close_matches
+from typing import Annotated, Generic, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from polyvox import jsontext
+from polyvox.assembly import fold, unfold
+from polyvox.errors import AbortedError, BadRequestError, PolyvoxError, RequestTimeoutError
+from polyvox.events import (
+    CONTENT_EVENTS,
+    Done,
+    Event,
+    Failed,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingStart,
+    ToolCallDelta,
+    ToolCallEnd,
+    ToolCallStart,
+)
+from polyvox.messages import (
+    AssistantBlock,
+    AssistantMessage,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    UserMessage,
+)
+from polyvox.model import Call
+from polyvox.providers.simulated.tokens import pieces, usage_of
+from polyvox.request import Request
+
+PROVIDER = "simulated"
+
+_DELTAS = (TextDelta, ThinkingDelta, ToolCallDelta)
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every simulated model can be told in ``Request.options["simulated"]``.
+
+    ``tokens_per_second``  how fast it speaks; None: all at once
+    ``first_token_delay``  how many seconds it waits before it begins to speak
+    """
+
+    tokens_per_second: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    first_token_delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class SimulatedModel(Generic[OptionsT]):
+    """Make up an answer without a network, and tell it at the pace that the options ask for."""
+
+    def __init__(self, name: str, options: type[OptionsT]) -> None:
+        self._name = name
+        self._options = options
+
+    @property
+    def name(self) -> str:
+        """The name it is asked by, such as "simulated/echo"."""
+        return self._name
+
+    def compose(self, request: Request, options: OptionsT) -> Iterable[Event]:
+        """The whole answer as events. Raises ``PolyvoxError`` when there is none to this request."""
+        raise NotImplementedError
+
+    async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
+        """The answer as events; a failure is the last of them."""
+        try:
+            options = read_options(self._options, request, self.name)
+            answer = self.compose(request, options)
+        except PolyvoxError as error:
+            answer, options = [failed(error)], Options()
+        async with aclosing(_perform(answer, options, request, call)) as events:
+            async for event in events:
+                if isinstance(event, Failed):
+                    self._sign(event)
+                yield event
+
+    def say(
+        self, request: Request, blocks: list[AssistantBlock], stop_reason: StopReason = "stop"
+    ) -> AssistantMessage:
+        """A message of this model, with its usage."""
+        provider, _, model = self.name.partition("/")
+        answer_id = f"sim_{crc32(jsontext.encode(request.messages)):08x}"
+        message = AssistantMessage(
+            blocks, stop_reason, provider=provider, model=model, response_model=model, id=answer_id
+        )
+        message.usage = usage_of(request, message)
+        return message
+
+    def say_text(self, request: Request, text: str) -> Iterable[Event]:
+        """A text as an answer, kept to the request's ``max_tokens`` and ``stop``."""
+        text, stop_reason, stop_sequence = _limited(text, request)
+        message = self.say(request, [Text(text)] if text else [], stop_reason)
+        message.stop_sequence = stop_sequence
+        return unfold(message, pieces)
+
+    def _sign(self, event: Failed) -> None:
+        provider, _, model = self.name.partition("/")
+        for told in (event.error, event.message):
+            told.provider, told.model = told.provider or provider, told.model or model
+
+
+def read_options(kind: type[OptionsT], request: Request, model: str) -> OptionsT:
+    """The request's options for simulated models, strictly. Raises ``BadRequestError``."""
+    given = request.options.get(PROVIDER, {})
+    known = kind.__struct_fields__
+    for name in given:
+        if name not in known:
+            raise BadRequestError(
+                f"{model} has no option {name!r}",
+                hint=f"{nearest(name, known)}It knows {', '.join(known)}.",
+            )
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"options[{PROVIDER!r}] of {model}: {error}") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question after the known name that is most like this one, or ""."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"Did you mean {found[0]!r}? " if found else ""
+
+
+def last_user_text(request: Request) -> str:
+    """What the user said last, without pictures and files; "" if nothing."""
+    for message in reversed(request.messages):
+        if isinstance(message, UserMessage):
+            texts = [block.text for block in message.content if isinstance(block, Text)]
+            if texts:
+                return "\n".join(texts)
+    return ""
+
+
+def failed(error: PolyvoxError) -> Failed:
+    """The event of a call that failed before its answer began."""
+    error.message = AssistantMessage([], "error", error=error.text)
+    return Failed(error, error.message)
+
+
+def break_off(told: list[Event], error: PolyvoxError, request: Request) -> list[Event]:
+    """The events that end a stream of which these were told: open blocks closed, then ``error``."""
+    message = fold(told)
+    message.stop_reason = "aborted" if isinstance(error, AbortedError) else "error"
+    message.error = error.text
+    if told:
+        message.usage = usage_of(request, message, "partial")
+    error.message = message
+    opened = [
+        event for event in told if isinstance(event, (TextStart, ThinkingStart, ToolCallStart))
+    ]
+    closed = {
+        event.index for event in told if isinstance(event, (TextEnd, ThinkingEnd, ToolCallEnd))
+    }
+    # fold() keeps the blocks in the order in which they were opened.
+    ends = [
+        _end(event.index, block)
+        for event, block in zip(opened, message.content, strict=True)
+        if event.index not in closed
+    ]
+    return [*ends, Failed(error, message)]
+
+
+def _end(index: int, block: AssistantBlock) -> Event:
+    match block:
+        case ToolCall():
+            return ToolCallEnd(index, block)
+        case Thinking():
+            return ThinkingEnd(index, block)
+        case Text():
+            return TextEnd(index, block)
+        case _:
+            raise TypeError(f"a {type(block).__name__} is never told in pieces")
+
+
+def _limited(text: str, request: Request) -> tuple[str, StopReason, str | None]:
+    places = [(text.find(stop), stop) for stop in request.stop if stop and stop in text]
+    stop_reason: StopReason = "stop"
+    stop_sequence = None
+    if places:
+        place, stop_sequence = min(places)
+        text, stop_reason = text[:place], "stop_sequence"
+    if request.max_tokens is not None:
+        tokens = pieces(text)
+        if len(tokens) > request.max_tokens:
+            return "".join(tokens[: request.max_tokens]), "length", None
+    return text, stop_reason, stop_sequence
+
+
+async def _perform(
+    answer: Iterable[Event], options: Options, request: Request, call: Call
+) -> AsyncGenerator[Event]:
+    """Tell the events one by one, each when it is due."""
+    told: list[Event] = []
+    due = _schedule(options)
+    try:
+        with _Watch(call) as watch:
+            for event in answer:
+                await watch.until(due(event))
+                told.append(event)
+                yield event
+    except PolyvoxError as error:
+        for event in break_off(told, error, request):
+            yield event
+    except (asyncio.CancelledError, GeneratorExit):
+        if not (told and isinstance(told[-1], (Done, Failed))):
+            call.partial = fold(told)
+            call.partial.usage = usage_of(request, call.partial, "partial")
+        raise
+
+
+def _schedule(options: Options) -> Callable[[Event], float]:
+    """When an event is due, on ``time.monotonic()``: reckoned from now, so that delays don't add up."""
+    begin = time.monotonic()
+    tokens = 0
+
+    def due(event: Event) -> float:
+        nonlocal tokens
+        if not isinstance(event, CONTENT_EVENTS):
+            return begin
+        when = begin + options.first_token_delay
+        if options.tokens_per_second is not None:
+            when += tokens / options.tokens_per_second
+        tokens += isinstance(event, _DELTAS)
+        return when
+
+    return due
+
+
+class _Watch:
+    """Waits, but never past the call's deadline, and wakes up when the call is interrupted."""
+
+    def __init__(self, call: Call) -> None:
+        self._interrupt = call.interrupt
+        self._deadline = float("inf") if call.deadline is None else call.deadline
+        self._woken = asyncio.Event()
+        self._forget: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> "_Watch":
+        if self._interrupt is not None:
+            loop = asyncio.get_running_loop()
+
+            def wake() -> None:
+                with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+                    loop.call_soon_threadsafe(self._woken.set)
+
+            self._forget = self._interrupt.listen(wake)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forget()
+
+    async def until(self, due: float) -> None:
+        """Wait until ``due``; when that is past, only give others their turn."""
+        self._check()
+        seconds = min(due, self._deadline) - time.monotonic()
+        if seconds <= 0:
+            await asyncio.sleep(0)
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+        self._check()
+
+    def _check(self) -> None:
+        if self._interrupt is not None and self._interrupt.is_set:
+            raise AbortedError(self._interrupt.reason or "interrupted by the caller")
+        if time.monotonic() >= self._deadline:
+            raise RequestTimeoutError("the call's deadline has passed", phase="total")

@@ -1,0 +1,75 @@
+"""Testing: what programs over language models are tested with, without a network and without keys.
+
+    from polyvox.errors import RateLimitError
+    from polyvox.testing import MockProvider, ScriptedModel
+
+    model = ScriptedModel(["Hello.", RateLimitError("slow down")])   # a Model, in the process
+
+    async with MockProvider("openai-chat", script=["Hello."]) as mock:
+        client = openai.AsyncOpenAI(base_url=mock.url, api_key="any")   # or any other program
+
+With pytest the fixtures ``polyvox_mock`` and ``forbid_network`` are there by themselves; see
+``polyvox.testing.pytest_plugin``.
+
+Belongs here: mock providers over real sockets, scripted models, checks and guards for tests; all of
+it public.
+Does not belong here: tests, and anything that a program needs in production.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polyvox.providers.simulated import Script as Script
+    from polyvox.providers.simulated import ScriptedModel as ScriptedModel
+    from polyvox.providers.simulated import load_script as load_script
+    from polyvox.providers.simulated.grammar import check_grammar as check_grammar
+    from polyvox.testing.knobs import Knobs as Knobs
+    from polyvox.testing.mock import MockProvider as MockProvider
+    from polyvox.testing.mock import run_mock as run_mock
+    from polyvox.testing.no_network import NetworkForbiddenError as NetworkForbiddenError
+    from polyvox.testing.no_network import forbid_network as forbid_network
+    from polyvox.testing.record import ReceivedRequest as ReceivedRequest
+    from polyvox.testing.record import SentAnswer as SentAnswer
+    from polyvox.testing.threaded import ThreadedMock as ThreadedMock
+    from polyvox.testing.threaded import serve_in_thread as serve_in_thread
+
+_HOMES = {
+    "Knobs": "polyvox.testing.knobs",
+    "MockProvider": "polyvox.testing.mock",
+    "NetworkForbiddenError": "polyvox.testing.no_network",
+    "ReceivedRequest": "polyvox.testing.record",
+    "Script": "polyvox.providers.simulated",
+    "ScriptedModel": "polyvox.providers.simulated",
+    "SentAnswer": "polyvox.testing.record",
+    "ThreadedMock": "polyvox.testing.threaded",
+    "check_grammar": "polyvox.providers.simulated.grammar",
+    "forbid_network": "polyvox.testing.no_network",
+    "load_script": "polyvox.providers.simulated",
+    "run_mock": "polyvox.testing.mock",
+    "serve_in_thread": "polyvox.testing.threaded",
+}
+
+__all__ = [
+    "Knobs",
+    "MockProvider",
+    "NetworkForbiddenError",
+    "ReceivedRequest",
+    "Script",
+    "ScriptedModel",
+    "SentAnswer",
+    "ThreadedMock",
+    "check_grammar",
+    "forbid_network",
+    "load_script",
+    "run_mock",
+    "serve_in_thread",
+]
+
+
+def __getattr__(name: str) -> object:
+    # pytest loads the plugin below this room in every run; nothing else may come with it.
+    if name in _HOMES:
+        value: object = getattr(import_module(_HOMES[name]), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

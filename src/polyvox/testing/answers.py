@@ -1,0 +1,70 @@
+"""The parts of a mock provider's answers that are no dialect's business."""
+
+import time
+from email.utils import formatdate
+
+import msgspec
+
+from polyvox.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    PolyvoxError,
+    RateLimitError,
+    ServerError,
+)
+from polyvox.events import Done, Event, Start
+from polyvox.request import Request
+from polyvox.testing.knobs import Knobs
+
+_JSON = {"content-type": "application/json"}
+STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+_HTML = {"content-type": "text/html; charset=utf-8"}
+_PAGE = b"<!doctype html><html><body><h1>It works, but it is no model.</h1></body></html>"
+_ERRORS: dict[int, type[PolyvoxError]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    429: RateLimitError,
+    503: OverloadedError,
+    529: OverloadedError,
+}
+
+
+def addressed(event: Event, request: Request) -> Event:
+    """The event under the name of the model that was asked for, which providers repeat."""
+    if not request.model:
+        return event
+    if isinstance(event, Start):
+        return msgspec.structs.replace(event, model=request.model)
+    if isinstance(event, Done):
+        name = request.model
+        return Done(msgspec.structs.replace(event.message, model=name, response_model=name))
+    return event
+
+
+def status_error(status: int) -> PolyvoxError:
+    """The error that suits a status."""
+    fallback = ServerError if status >= 500 else BadRequestError
+    kind = _ERRORS.get(status, fallback)
+    return kind(f"the mock provider was told to answer with status {status}", status=status)
+
+
+def retry_after(seconds: float, knobs: Knobs) -> str:
+    """A Retry-After header, in the form that the knobs ask for."""
+    if knobs.retry_after_form == "date":
+        return formatdate(time.time() + seconds, usegmt=True)
+    return f"{seconds:g}"
+
+
+def whole_body(body: bytes, knobs: Knobs) -> tuple[bytes, dict[str, str]]:
+    """The body that the knobs make of this one, and the header that says what it is."""
+    if knobs.body == "empty":
+        return b"", _JSON
+    if knobs.body == "html":
+        return _PAGE, _HTML
+    if knobs.malformed_chunk is not None:
+        return body[: max(1, len(body) // 2)], _JSON
+    return body.ljust(knobs.huge_line or 0), _JSON

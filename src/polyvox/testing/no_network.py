@@ -1,0 +1,117 @@
+"""A guard that keeps tests off the network."""
+
+import ipaddress
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from polyvox.errors import ConfigurationError
+
+_HINT = (
+    "Ask a simulated model or a MockProvider instead (see polyvox.testing), or take the test out of"
+    " forbid_network."
+)
+
+
+class NetworkForbiddenError(ConfigurationError):
+    """A program under ``forbid_network`` tried to leave this machine."""
+
+    kind = "network_forbidden"
+
+
+@contextmanager
+def forbid_network() -> Generator[None]:
+    """Let sockets reach only this machine while the context lasts, in all threads.
+
+    Looking up a name other than "localhost", and connecting or sending to an address that is not the
+    loopback's, raises ``NetworkForbiddenError``; Unix sockets work. It holds for whatever uses
+    Python's ``socket`` module, asyncio included, but not for compiled code with sockets of its own
+    (uvloop, aiodns' look-ups).
+
+    >>> with forbid_network():
+    ...     socket.create_connection(("api.openai.com", 443))
+    Traceback (most recent call last):
+    polyvox.testing.no_network.NetworkForbiddenError: the network is forbidden here: api.openai.com...
+    """
+    look_up = socket.getaddrinfo
+    connect, connect_ex, sendto = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.socket.sendto,
+    )
+
+    def guarded_look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        _check_host(host)
+        return look_up(host, *args, **kwargs)
+
+    def guarded_connect(self: socket.socket, address: Any, /) -> None:
+        _check_target(self, address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any, /) -> int:
+        _check_target(self, address)
+        return connect_ex(self, address)
+
+    def guarded_sendto(self: socket.socket, data: Any, /, *args: Any) -> int:
+        _check_address(self, args[-1])
+        return sendto(self, data, *args)
+
+    patched: dict[tuple[Any, str], tuple[Any, Any]] = {
+        (socket, "getaddrinfo"): (look_up, guarded_look_up),
+        (socket.socket, "connect"): (connect, guarded_connect),
+        (socket.socket, "connect_ex"): (connect_ex, guarded_connect_ex),
+        (socket.socket, "sendto"): (sendto, guarded_sendto),
+    }
+    for (owner, name), (_, guarded) in patched.items():
+        setattr(owner, name, guarded)
+    try:
+        yield
+    finally:
+        for (owner, name), (original, _) in patched.items():
+            setattr(owner, name, original)
+
+
+def _check_host(host: object) -> None:
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if host in (None, "") or not isinstance(host, str):
+        return
+    name = host.rstrip(".").casefold()
+    if name == "localhost" or name.endswith(".localhost") or _ip_address(name) is not None:
+        return  # an address is judged when something is sent there
+    raise _forbidden(host)
+
+
+def _check_target(sock: socket.socket, address: object) -> None:
+    try:
+        _check_address(sock, address)
+    except NetworkForbiddenError:
+        # Those who connect close their socket on an OSError. This is none, lest it be taken for a
+        # failing network and tried again.
+        sock.close()
+        raise
+
+
+def _check_address(sock: socket.socket, address: object) -> None:
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
+        return
+    host = str(address[0])  # pyright: ignore[reportUnknownArgumentType]
+    parsed = _ip_address(host)
+    if parsed is None:
+        _check_host(host)
+    elif not (parsed.is_loopback or parsed.is_unspecified):
+        raise _forbidden(host)
+
+
+def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        parsed = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
+
+
+def _forbidden(host: str) -> NetworkForbiddenError:
+    return NetworkForbiddenError(f"the network is forbidden here: {host} was asked for", hint=_HINT)

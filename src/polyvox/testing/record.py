@@ -1,0 +1,118 @@
+"""What a mock provider heard, and what it truly sent."""
+
+import asyncio
+from typing import Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from polyvox.events import Event
+from polyvox.request import Request
+
+Party: TypeAlias = Literal["client", "server"]
+
+KEPT = 10_000
+"""So many requests are remembered at least; older ones are forgotten."""
+
+_T = TypeVar("_T")
+
+
+class ReceivedRequest(msgspec.Struct):
+    """One HTTP request as it came. Header names are lower-case.
+
+    ``request`` is what the dialect read out of it; None when it is no request to a model.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+    request: Request | None = None
+
+
+class SentAnswer(msgspec.Struct):
+    """What went out for one request.
+
+    ``status`` is 0 until the head is sent. ``chunks`` are the pieces of the body that the operating
+    system took, one per write, without HTTP's own framing. ``events`` are those that were told to the
+    dialect. ``hung_up`` says who ended the connection before the answer was ``completed``.
+    """
+
+    status: int = 0
+    events: list[Event] = []
+    chunks: list[bytes] = []
+    completed: bool = False
+    hung_up: Party | None = None
+
+    @property
+    def body(self) -> bytes:
+        """All that was sent of the body."""
+        return b"".join(self.chunks)
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of the body were sent."""
+        return sum(map(len, self.chunks))
+
+
+class Record:
+    """All exchanges of one mock provider: ``answers[i]`` belongs to ``requests[i]``."""
+
+    def __init__(self) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self.answers: list[SentAnswer] = []
+        self.total = 0
+        self.completed = 0
+        self.hung_up: dict[Party, int] = {"client": 0, "server": 0}
+        self.bytes_sent = 0
+        self._arrivals: asyncio.Queue[ReceivedRequest] = asyncio.Queue()
+        self._hangups: asyncio.Queue[SentAnswer] = asyncio.Queue()
+
+    def arrived(self, request: ReceivedRequest) -> SentAnswer:
+        """A request has come; returns the record of its answer."""
+        answer = SentAnswer()
+        self.total += 1
+        self.requests.append(request)
+        self.answers.append(answer)
+        if len(self.requests) > 2 * KEPT:
+            del self.requests[:KEPT], self.answers[:KEPT]
+        _put(self._arrivals, request)
+        return answer
+
+    def sent(self, answer: SentAnswer) -> None:
+        """The answer is complete, but for the mark of its end."""
+        answer.completed = True
+        self.completed += 1
+
+    def hang_up(self, answer: SentAnswer, who: Party) -> None:
+        """The connection ended. The first to be named stays; a mark of the end unsent takes ``sent`` back."""
+        if answer.hung_up is not None:
+            return
+        if answer.completed:
+            answer.completed = False
+            self.completed -= 1
+        answer.hung_up = who
+        self.hung_up[who] += 1
+        if who == "client":
+            _put(self._hangups, answer)
+
+    async def next_request(self) -> ReceivedRequest:
+        """The next request that nobody has waited for yet."""
+        return await self._arrivals.get()
+
+    async def next_hangup(self) -> SentAnswer:
+        """The next answer that a client left, which nobody has waited for yet."""
+        return await self._hangups.get()
+
+    def summary(self) -> str:
+        """All of it in one line."""
+        return (
+            f"{self.total} request{'' if self.total == 1 else 's'}, {self.completed} answered in full, "
+            f"{self.hung_up['client']} left by the client, {self.hung_up['server']} cut by the server, "
+            f"{self.bytes_sent:,} bytes sent"
+        )
+
+
+def _put(queue: asyncio.Queue[_T], item: _T) -> None:
+    if queue.qsize() >= KEPT:
+        queue.get_nowait()
+    queue.put_nowait(item)

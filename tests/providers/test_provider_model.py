@@ -1,0 +1,302 @@
+"""A provider's model over a transport made here: what each kind of answer becomes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+
+import pytest
+
+from polyvox.assembly import unfold
+from polyvox.dialects import Target, get_dialect
+from polyvox.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NetworkError,
+    NotFoundError,
+    PolyvoxError,
+    ProtocolError,
+    RateLimitError,
+)
+from polyvox.events import Done, Event, Failed, Start, TextDelta, Warned
+from polyvox.http import HttpRequest
+from polyvox.messages import File, ToolCall, assistant, user
+from polyvox.model import Call, Interrupt
+from polyvox.providers import ProviderModel
+from polyvox.request import Request
+from polyvox.secret import Secret
+from polyvox.testing import check_grammar
+from polyvox.usage import Cost, Usage
+
+DIALECTS = ["openai-chat", "anthropic-messages"]
+REQUEST = Request(messages=[user("Why is the sky blue?")])
+
+
+class Answer:
+    """An HTTP answer whose body is a list of pieces; an exception among them is raised."""
+
+    def __init__(
+        self,
+        *pieces: bytes | Exception,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        then_wait: bool = False,
+    ) -> None:
+        self.status = status
+        self.headers = headers or {}
+        self.pieces = pieces
+        self.then_wait = then_wait
+        self.read_to_end = False
+        self.closed = False
+        self.body = self._body()
+
+    async def _body(self) -> AsyncGenerator[bytes]:
+        for piece in self.pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+        if self.then_wait:
+            await asyncio.get_running_loop().create_future()
+        self.read_to_end = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await self.body.aclose()
+
+
+class Line:
+    """A transport that gives the same answer to every request."""
+
+    def __init__(self, answer: Answer | PolyvoxError) -> None:
+        self.answer = answer
+        self.sent: list[HttpRequest] = []
+
+    async def send(self, request: HttpRequest) -> Answer:
+        self.sent.append(request)
+        if isinstance(self.answer, PolyvoxError):
+            raise self.answer
+        return self.answer
+
+
+def a_model(dialect: str, answer: Answer | PolyvoxError) -> ProviderModel:
+    target = Target(
+        provider="acme", model="m1", base_url="https://acme.test/v1", key=Secret("sk-canary")
+    )
+    return ProviderModel(get_dialect(dialect), target, Line(answer), pricing=a_dollar_per_token)
+
+
+def a_dollar_per_token(usage: Usage) -> Cost:
+    return Cost("known", usage.total_tokens * 10**9, source="catalog")
+
+
+def streamed(dialect: str, events: Iterable[Event]) -> list[bytes]:
+    request = Request(
+        messages=[], options={"openai-chat": {"stream_options": {"include_usage": True}}}
+    )
+    encoder = get_dialect(dialect).stream_encoder(request)
+    return [data for event in events if (data := encoder.encode(event))]
+
+
+def an_answer(*content: str | ToolCall):
+    message = assistant(*content)
+    message.usage = Usage(12, 5)
+    message.stop_reason = "tool_calls" if message.tool_calls else "stop"
+    message.id = "msg_1"
+    return message
+
+
+async def listen(model: ProviderModel, request: Request = REQUEST, call: Call | None = None):
+    async with aclosing(model.stream(request, call or Call())) as events:
+        heard = [event async for event in events]
+    check_grammar(heard)
+    return heard
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+async def test_a_streamed_answer_becomes_events_and_a_priced_message(dialect):
+    message = an_answer("Because ", ToolCall("call_1", "look", {"at": "sky"}))
+    answer = Answer(*streamed(dialect, unfold(message)), headers={"x-request-id": "req_1"})
+    *_, done = await listen(a_model(dialect, answer))
+    assert isinstance(done, Done)
+    assert done.message.content == message.content
+    assert done.message.usage == Usage(12, 5, cost=Cost("known", 17 * 10**9, source="catalog"))
+    assert (done.message.provider, done.message.model) == ("acme", "m1")
+    assert done.message.request_id == "req_1"
+
+
+async def test_the_rest_of_a_finished_answer_is_read_so_that_the_connection_serves_again(dialect):
+    answer = Answer(*streamed(dialect, unfold(an_answer("Hello"))), b": the server's goodbye\n\n")
+    await listen(a_model(dialect, answer))
+    assert answer.read_to_end
+
+
+async def test_a_server_that_does_not_hang_up_after_the_end_is_not_waited_for(dialect):
+    answer = Answer(*streamed(dialect, unfold(an_answer("Hello"))), then_wait=True)
+    *_, done = await listen(a_model(dialect, answer))
+    assert isinstance(done, Done)
+    assert answer.closed
+
+
+async def test_an_answer_given_whole_though_streaming_was_asked_for_is_an_answer(dialect):
+    message = an_answer("Hello")
+    answer = Answer(b"\n", get_dialect(dialect).encode_response(message))
+    heard = await listen(a_model(dialect, answer))
+    assert [type(event) for event in heard][:1] == [Start]
+    assert heard[-1].message.text == "Hello"
+    assert heard[-1].message.usage.total_tokens == 17
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        ((), "empty"),
+        ((b"",), "empty"),
+        ((b"<!doctype html><title>Login</title>",), "web page"),
+        ((b"{broken",), "JSON"),
+        ((b"data: <html>\n\n",), "JSON"),
+    ],
+)
+async def test_what_is_no_answer_is_a_protocol_error(dialect, pieces, said):
+    (failed,) = await listen(a_model(dialect, Answer(*pieces)))
+    assert isinstance(failed.error, ProtocolError)
+    assert said.lower() in str(failed.error).lower()
+
+
+async def test_an_end_before_the_end_keeps_what_came_and_is_no_success(dialect):
+    pieces = streamed(dialect, list(unfold(an_answer("Because")))[:-1])
+    *_, failed = await listen(a_model(dialect, Answer(*pieces)))
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, ProtocolError)
+    assert failed.message.text == "Because"
+    assert failed.message.usage.basis == "partial"
+    assert failed.message.usage.cost.nanos > 0
+
+
+async def test_a_broken_connection_keeps_what_came(dialect):
+    pieces = streamed(dialect, list(unfold(an_answer("Because")))[:-1])
+    *_, failed = await listen(a_model(dialect, Answer(*pieces, NetworkError("reset by peer"))))
+    assert isinstance(failed.error, NetworkError)
+    assert failed.error.message.text == "Because"
+    assert (failed.error.provider, failed.error.model) == ("acme", "m1")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (404, NotFoundError),
+        (429, RateLimitError),
+    ],
+)
+async def test_a_refusal_is_a_typed_error_that_cost_nothing(dialect, status, expected):
+    body = b'{"type": "error", "error": {"type": "x", "message": "no"}}'
+    answer = Answer(body, status=status, headers={"retry-after": "7", "request-id": "req_9"})
+    (failed,) = await listen(a_model(dialect, answer))
+    assert type(failed.error) is expected
+    assert failed.error.status == status
+    assert failed.error.request_id == "req_9"
+    assert failed.message.usage.cost == Cost("known")
+    if status == 429:
+        assert failed.error.retry_after == 7
+
+
+async def test_a_redirect_is_an_error_and_not_followed(dialect):
+    answer = Answer(b"", status=302, headers={"location": "https://elsewhere.test"})
+    (failed,) = await listen(a_model(dialect, answer))
+    assert isinstance(failed.error, PolyvoxError)
+    assert failed.error.status == 302
+
+
+async def test_a_connection_that_could_not_be_made_cost_nothing(dialect):
+    (failed,) = await listen(a_model(dialect, NetworkError("refused")))
+    assert failed.error.message.usage.cost == Cost("known")
+
+
+async def test_a_request_that_cannot_be_carried_is_not_sent(dialect):
+    model = a_model(dialect, Answer())
+    foreign = {
+        "openai-chat": File(url="https://example.com/a.pdf"),
+        "anthropic-messages": File(data=b"PK", media_type="application/zip"),
+    }
+    request = Request(messages=[assistant("Yes?"), user(foreign[dialect])])
+    (failed,) = await listen(model, request)
+    assert isinstance(failed.error, BadRequestError)
+    assert "messages[1].content[0]" in str(failed.error)
+    assert model.transport.sent == []
+
+
+async def test_usage_that_nobody_told_is_estimated_and_says_so(dialect):
+    message = an_answer("Because of Rayleigh scattering.")
+    whole = get_dialect(dialect).encode_response(message)
+    answer = Answer(whole.replace(b'"usage"', b'"no_usage"'))
+    *_, done = await listen(a_model(dialect, answer))
+    assert done.message.usage.basis == "estimated"
+    assert done.message.usage.input_tokens > 0
+    assert done.message.usage.output_tokens > 0
+
+
+async def test_a_wish_the_provider_cannot_be_told_is_warned_of_after_the_start(dialect):
+    model = a_model(dialect, Answer(*streamed(dialect, unfold(an_answer("Hello")))))
+    wish = {"seed": 7} if dialect == "anthropic-messages" else {"cache": "long"}
+    heard = await listen(model, Request(messages=[user("x")], **wish))
+    assert isinstance(heard[0], Start)
+    assert isinstance(heard[1], Warned)
+    assert next(iter(wish)) in heard[1].field
+
+
+async def test_a_cancelled_call_leaves_its_partial_message_and_cost_on_the_call(dialect):
+    pieces = streamed(dialect, list(unfold(an_answer("Because")))[:-1])
+    answer, call = Answer(*pieces, then_wait=True), Call()
+    arrived = asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(a_model(dialect, answer).stream(REQUEST, call)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    arrived.set()
+
+    task = asyncio.create_task(read())
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert answer.closed
+    assert call.partial.text == "Because"
+    assert call.partial.stop_reason == "aborted"
+    assert call.partial.usage.basis == "partial"
+    assert call.partial.usage.cost.nanos > 0
+
+
+async def test_an_interrupt_ends_the_stream_with_what_had_arrived(dialect):
+    pieces = streamed(dialect, list(unfold(an_answer("Because")))[:-1])
+    interrupt, heard = Interrupt(), []
+    model = a_model(dialect, Answer(*pieces, then_wait=True))
+    async with aclosing(model.stream(REQUEST, Call(interrupt=interrupt))) as events:
+        async for event in events:
+            heard.append(event)
+            if isinstance(event, TextDelta):
+                asyncio.get_running_loop().call_soon(interrupt.set, "enough")
+    check_grammar(heard)
+    assert heard[-1].message.stop_reason == "aborted"
+    assert heard[-1].message.text == "Because"
+    assert "enough" in str(heard[-1].error)
+
+
+async def test_the_key_is_in_no_error(dialect):
+    for answer in (Answer(b"no", status=401), NetworkError("refused"), Answer(b"<html>")):
+        (failed,) = await listen(a_model(dialect, answer))
+        assert "canary" not in repr(failed) + str(failed.error) + str(failed.error.to_dict())
+
+
+async def test_the_list_of_models_is_asked_for(dialect):
+    body = get_dialect(dialect).encode_models(["m1", "m2"])
+    assert await a_model(dialect, Answer(body)).models() == ["m1", "m2"]
+
+
+async def test_a_failed_list_of_models_is_an_error_with_the_providers_name(dialect):
+    with pytest.raises(AuthenticationError, match="acme"):
+        await a_model(dialect, Answer(b"{}", status=401)).models()

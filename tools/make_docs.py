@@ -1,0 +1,113 @@
+"""Write the parts of the documentation that are made from the code: tables and the command reference.
+
+Each stands between two comments, ``<!-- NAME: made by tools/make_docs.py -->`` and
+``<!-- end of NAME -->``. With ``--check`` nothing is written, and the exit status is 1 if a page is
+not what it would be.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from polyvox.cli.app import COMMANDS, application
+from polyvox.cli.exit_codes import EXIT_CODES
+from polyvox.providers import Provider, load_providers
+
+NOT_LISTED = ("prompt", "query", "shell", "debug", "help")  # every command's, or in its usage line
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def provider_table() -> str:
+    """Every row of ``providers.toml``."""
+    lines = ["| name | | dialect | key | address |", "|---|---|---|---|---|"]
+    lines += [_provider_line(row) for row in load_providers().values()]
+    noted = [row for row in load_providers().values() if row.notes]
+    notes = [f"- `{row.name}`: {row.notes}" for row in noted]
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def _provider_line(row: Provider) -> str:
+    keys = " or ".join(f"`{name}`" for name in row.key_env)
+    address = f"`{row.base_url}`"
+    if row.base_url_env:
+        address += ", or " + " or ".join(f"`{name}`" for name in row.base_url_env)
+    key = f"optional: {keys}" if row.local and keys else keys or "none"
+    return f"| `{row.name}` | {row.title} | {row.dialect} | {key} | {address} |"
+
+
+def exit_code_table() -> str:
+    """Every exit code with the kinds of errors that end with it."""
+    lines = ["| code | | kinds of errors |", "|---|---|---|"]
+    for code, kinds, meaning in EXIT_CODES:
+        lines.append(f"| {code} | {meaning} | {', '.join(kinds)} |".replace("|  |", "| |"))
+    return "\n".join(lines)
+
+
+def command_reference() -> str:
+    """Every command with its options."""
+    return "\n\n".join("\n".join(_command_lines(name)) for name in COMMANDS)
+
+
+def _command_lines(name: str) -> Iterator[str]:
+    top = click.Context(application, info_name="polyvox")
+    command = application.get_command(top, name)
+    assert command is not None
+    context = click.Context(command, info_name=name, parent=top)
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield f"### polyvox {name}"
+    yield ""
+    yield f"`polyvox {name} {usage}`"
+    yield ""
+    yield COMMANDS[name]
+    yield ""
+    yield "| option | |"
+    yield "|---|---|"
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None and parameter.name not in NOT_LISTED:
+            names, help_text = (" ".join(text.replace("|", "\\|").split()) for text in record)
+            yield f"| `{names}` | {help_text} |"
+
+
+PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "providers": ("choose-a-provider.md", provider_table),
+    "exit codes": ("use-the-command-line.md", exit_code_table),
+    "commands": ("use-the-command-line.md", command_reference),
+}
+
+
+def filled(text: str, part: str, content: str) -> str:
+    """A page with this part written anew. Raises ``ValueError`` if the page has no place for it."""
+    begin, end = f"<!-- {part}: made by tools/make_docs.py -->", f"<!-- end of {part} -->"
+    place = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
+    if len(place.findall(text)) != 1:
+        raise ValueError(f"the page must have {begin!r} and {end!r} once")
+    return place.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
+
+
+def pages() -> dict[Path, str]:
+    """Every page with parts made from the code, as it should be."""
+    made: dict[Path, str] = {}
+    for part, (name, write) in PARTS.items():
+        path = DOCS / name
+        made[path] = filled(made.get(path) or path.read_text("utf-8"), part, write())
+    return made
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` only look."""
+    stale = [path for path, text in pages().items() if path.read_text("utf-8") != text]
+    for path in stale:
+        if "--check" in sys.argv:
+            print(f"{path.name} is not up to date: run tools/make_docs.py", file=sys.stderr)
+        else:
+            path.write_text(pages()[path], "utf-8")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
