@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP_QUIET := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench catalog lock clean
+.PHONY: help setup demo test check format bench docs catalog lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ format: setup ## format and apply safe fixes
 
 bench: setup .venv-bench/.ready ## measure against peers, in one run
 	@LITELLM_LOCAL_MODEL_COST_MAP=True .venv-bench/bin/python -m bench
+
+docs: setup ## rewrite the parts of docs/ that are made from data
+	@$(BIN)/python tools/make_docs.py
 
 catalog: setup ## rebuild the snapshot of models and prices
 	@$(BIN)/python tools/make_catalog.py

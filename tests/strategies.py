@@ -323,6 +323,8 @@ def answers(draw: Draw, carries: Carries) -> AssistantMessage:
     calls = any(isinstance(block, ToolCall) for block in blocks)
     if reason in ("stop", "tool_calls"):
         reason = "tool_calls" if calls else "stop"
+    if reason == "length" and blocks and _is_bare_call(blocks[-1]):
+        reason = "tool_calls"  # at a limit, nobody can tell it from a call that was cut off
     return AssistantMessage(
         blocks,
         reason,
@@ -333,6 +335,10 @@ def answers(draw: Draw, carries: Carries) -> AssistantMessage:
         id=draw(ids),
         stop_sequence=draw(visible_texts) if reason == "stop_sequence" else None,
     )
+
+
+def _is_bare_call(block: AssistantBlock) -> bool:
+    return isinstance(block, ToolCall) and block.executable and not block.arguments
 
 
 @st.composite

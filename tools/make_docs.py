@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from polyvox.cli import chat_commands
 from polyvox.cli.app import COMMANDS, application
 from polyvox.cli.exit_codes import EXIT_CODES
 from polyvox.providers import Provider, load_providers
@@ -43,7 +44,16 @@ def exit_code_table() -> str:
     """Every exit code with the kinds of errors that end with it."""
     lines = ["| code | | kinds of errors |", "|---|---|---|"]
     for code, kinds, meaning in EXIT_CODES:
-        lines.append(f"| {code} | {meaning} | {', '.join(kinds)} |".replace("|  |", "| |"))
+        lines += [f"| {code} | {meaning} | {', '.join(kinds) or '-'} |"]
+    return "\n".join(lines)
+
+
+def chat_command_table() -> str:
+    """Every command of a chat."""
+    lines = ["| command | |", "|---|---|"]
+    for command in chat_commands.COMMANDS.values():
+        typed = f"{command.name} {command.argument}".strip()
+        lines += [f"| `{typed}` | {command.help} |"]
     return "\n".join(lines)
 
 
@@ -75,6 +85,7 @@ def _command_lines(name: str) -> Iterator[str]:
 
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "providers": ("choose-a-provider.md", provider_table),
+    "chat commands": ("use-the-command-line.md", chat_command_table),
     "exit codes": ("use-the-command-line.md", exit_code_table),
     "commands": ("use-the-command-line.md", command_reference),
 }

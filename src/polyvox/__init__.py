@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from polyvox.messages import AssistantMessage as AssistantMessage
     from polyvox.messages import File as File
     from polyvox.messages import Image as Image
+    from polyvox.messages import Message as Message
+    from polyvox.messages import Prompt as Prompt
     from polyvox.messages import SystemMessage as SystemMessage
     from polyvox.messages import Text as Text
     from polyvox.messages import Thinking as Thinking
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from polyvox.request import ResponseFormat as ResponseFormat
     from polyvox.request import ToolDefinition as ToolDefinition
     from polyvox.secret import Secret as Secret
+    from polyvox.usage import ZERO_USAGE as ZERO_USAGE
     from polyvox.usage import Cost as Cost
     from polyvox.usage import Usage as Usage
 
@@ -92,13 +95,13 @@ _HOMES = {
     ),
     "http": "Timeouts",
     "messages": (
-        "AssistantMessage File Image SystemMessage Text Thinking ToolCall ToolMessage UserMessage"
-        " assistant tool_result user"
+        "AssistantMessage File Image Message Prompt SystemMessage Text Thinking ToolCall ToolMessage"
+        " UserMessage assistant tool_result user"
     ),
     "model": "Call Interrupt Model",
     "request": "NamedTool Reasoning Request ResponseFormat ToolDefinition",
     "secret": "Secret",
-    "usage": "Cost Usage",
+    "usage": "Cost Usage ZERO_USAGE",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

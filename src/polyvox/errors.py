@@ -34,7 +34,8 @@ class PolyvoxError(Exception):
     """Anything that can go wrong in a call.
 
     ``text`` says what happened, ``hint`` what to do about it; ``str(error)`` has both, after the
-    model's name. ``status`` is the HTTP status, ``retry_after`` the seconds the provider asks to
+    model's name. ``message`` is what had arrived of the answer, None if the call had not begun.
+    ``status`` is the HTTP status, ``retry_after`` the seconds the provider asks to
     wait, ``provider_code`` the provider's own word for the error.
     """
 

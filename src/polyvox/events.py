@@ -20,7 +20,9 @@ from polyvox.errors import PolyvoxError, error_from_dict
 from polyvox.messages import AssistantMessage, Text, Thinking, ToolCall
 
 
-class _Event(msgspec.Struct, tag_field="type", omit_defaults=True, gc=False):
+class _Event(
+    msgspec.Struct, tag_field="type", omit_defaults=True, repr_omit_defaults=True, gc=False
+):
     """What all small events share. They hold no cycles, so the garbage collector need not look."""
 
 

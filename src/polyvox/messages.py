@@ -37,7 +37,14 @@ on; ``error`` and ``aborted``: see the event that carried it.
 """
 
 
-class Block(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+class Block(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    repr_omit_defaults=True,
+    tag_field="type",
+):
     """What all blocks share.
 
     ``cache`` asks the provider to cache the prompt up to and including this block. ``meta`` is
@@ -145,7 +152,7 @@ AssistantBlock: TypeAlias = Text | Thinking | Image | ToolCall
 ToolResultBlock: TypeAlias = Text | Image | File
 
 
-class _Message(msgspec.Struct, omit_defaults=True, tag_field="role"):
+class _Message(msgspec.Struct, omit_defaults=True, repr_omit_defaults=True, tag_field="role"):
     """What all messages share: the tag that tells them apart in JSON."""
 
 
@@ -221,8 +228,8 @@ Prompt: TypeAlias = (
 def user(*content: str | UserBlock) -> UserMessage:
     """A user message of texts, images and files.
 
-    >>> user("What is this?", Image(url="https://example.com/cat.png"))  # doctest: +ELLIPSIS
-    UserMessage(content=[Text(text='What is this?'...
+    >>> user("What is this?", Image(url="https://example.com/cat.png"))
+    UserMessage(content=[Text(text='What is this?'), Image(url='https://example.com/cat.png')])
     """
     return UserMessage([Text(part) if isinstance(part, str) else part for part in content])
 

@@ -37,6 +37,9 @@ class Interrupt:
         self._reason: str | None = None
         self._listeners: dict[object, Callable[[], None]] = {}
 
+    def __repr__(self) -> str:
+        return f"Interrupt({'set: ' + self._reason if self._reason else 'not set'})"
+
     @property
     def is_set(self) -> bool:
         """Whether it was thrown."""

@@ -58,7 +58,7 @@ class Reasoning(msgspec.Struct, frozen=True, omit_defaults=True):
     budget_tokens: int | None = None
 
 
-class Request(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Request(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """One request to a model.
 
     None means "not said": the provider's default holds. ``temperature`` and ``top_p`` are

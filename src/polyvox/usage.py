@@ -19,7 +19,7 @@ PriceStatus: TypeAlias = Literal["known", "free", "unknown"]
 Basis: TypeAlias = Literal["reported", "partial", "estimated", "missing"]
 
 
-class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
+class Cost(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True):
     """The price of an answer in nano-dollars, with its parts.
 
     ``nanos`` is the total. With status "unknown" it is the part that is known, a lower bound.
@@ -67,7 +67,7 @@ FREE = Cost("free")
 UNKNOWN_COST = Cost("unknown")
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True):
     """Tokens of one answer, and their cost.
 
     ``basis``: "reported" by the provider for the whole answer; "partial", reported before the
@@ -108,6 +108,10 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 NO_USAGE = Usage(basis="missing")
+"""Nobody said what was used."""
+
+ZERO_USAGE = Usage(cost=FREE)
+"""Nothing was used: where a sum begins."""
 
 _STATUS_ORDER: tuple[PriceStatus, ...] = ("free", "known", "unknown")
 _BASIS_ORDER: tuple[Basis, ...] = ("reported", "estimated", "partial", "missing")

@@ -2,7 +2,7 @@ import pytest
 
 from polyvox.client import make_request
 from polyvox.errors import BadRequestError
-from polyvox.messages import SystemMessage, Text, user
+from polyvox.messages import SystemMessage, Text, tool_result, user
 from polyvox.request import NamedTool, Reasoning, Request, ResponseFormat, ToolDefinition
 
 WEATHER = ToolDefinition("weather", "The weather in a city.")
@@ -85,6 +85,7 @@ def test_the_callers_own_list_is_left_alone():
         ({"temperature": "hot"}, "temperature"),
         ({"reasoning": "very"}, "reasoning"),
         ({"tools": [{"description": "nameless"}]}, r"name.*tools"),
+        ({"tools": [print]}, r"tools\[0\] is a builtin_function_or_method.*\.definition"),
         ({"metadata": {"n": 1}}, "metadata"),
         ({"cache": "forever"}, "cache"),
     ],
@@ -92,6 +93,18 @@ def test_the_callers_own_list_is_left_alone():
 def test_a_wrong_setting_is_named(settings, complaint):
     with pytest.raises(BadRequestError, match=f"(?s){complaint}"):
         make_request("hello", settings)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "  \n", [], [user("")], [SystemMessage([Text("Be brief.")])]]
+)
+def test_there_must_be_something_to_ask(prompt):
+    with pytest.raises(BadRequestError, match="the prompt is empty"):
+        make_request(prompt, {"system": ["Be brief.", Text("Be kind.")]})
+
+
+def test_a_tool_result_may_be_empty():
+    assert make_request(tool_result("call_1", ""), {}).messages == [tool_result("call_1", "")]
 
 
 def test_a_prompt_that_is_none_is_named():

@@ -1,6 +1,9 @@
 """The streams of both clients, over models made here."""
 
 import asyncio
+import gc
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator
 
@@ -226,3 +229,21 @@ def test_every_ending_is_seen_as_an_event_or_an_exception(client):
         assert isinstance(list(stream)[-1], Done)
     with pytest.raises(PolyvoxError):
         list(client.stream(Playing(a_failure()), "hi"))
+
+
+def test_a_client_that_nobody_closed_leaves_nothing_behind_when_the_program_ends(polyvox_mock):
+    server = polyvox_mock("openai-chat", script=["Hello."])
+    program = (
+        "import polyvox, sys\n"
+        f"client = polyvox.Client(keys={{'openai': 'k'}}, base_urls={{'openai': {server.url!r}}})\n"
+        "print(client.complete('openai/gpt-5-mini', 'hi').text)\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("Hello.\n", "", 0)
+
+
+def test_a_stream_keeps_its_client():
+    stream = Client().stream(Playing(*EVENTS), "hi")
+    gc.collect()
+    assert list(stream) == EVENTS

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from tests.dialects.openai_chat_strategies import (
+
+from dialects.openai_chat_strategies import (
     TARGET,
     answers,
     as_carried,
@@ -17,7 +18,6 @@ from tests.dialects.openai_chat_strategies import (
     requests,
     tool_calls,
 )
-
 from polyvox.assembly import fold, unfold
 from polyvox.dialects import ServerSentEvent, SSEReader, get_dialect
 from polyvox.errors import PolyvoxError

@@ -113,3 +113,8 @@ def test_nothing_secret_shows():
     registry = a_registry(keys={"openai": "sk-canary"})
     model = registry.model("openai/gpt-5-mini")
     assert "canary" not in repr(vars(registry)) + repr(vars(model))
+
+
+def test_an_address_that_is_none_is_an_error_at_once_and_names_the_field():
+    with pytest.raises(ConfigurationError, match=r"base_urls\['openai'\] holds no address"):
+        a_registry(base_urls={"openai": "localhost:9"})

@@ -7,7 +7,15 @@ from typing import Any, Protocol, TypeAlias, TypedDict
 import msgspec
 
 from polyvox.errors import BadRequestError
-from polyvox.messages import CacheHint, Message, Prompt, SystemMessage, Text, as_messages
+from polyvox.messages import (
+    CacheHint,
+    Message,
+    Prompt,
+    SystemMessage,
+    Text,
+    ToolMessage,
+    as_messages,
+)
 from polyvox.request import (
     Effort,
     NamedTool,
@@ -50,7 +58,7 @@ class Settings(TypedDict, total=False):
     options: vendor fields by provider or dialect, put into the body as they are.
     """
 
-    system: str | Sequence[Text]
+    system: str | Sequence[Text | str]
     tools: Sequence[ToolLike]
     tool_choice: ToolChoice | str
     parallel_tool_calls: bool
@@ -81,6 +89,8 @@ def make_request(prompt: Prompt, settings: Settings) -> Request:
     except ValueError as error:
         raise BadRequestError(str(error)) from None
     system = [*_system(settings.get("system", ())), *_leading_system(messages)]
+    if not any(_says_something(message) for message in messages):
+        raise BadRequestError("the prompt is empty: there is nothing to ask")
     fields: dict[str, Any] = {**settings, "messages": [], "system": system}
     for name, shape in _SHAPES.items():
         if name in fields:
@@ -95,6 +105,13 @@ def make_request(prompt: Prompt, settings: Settings) -> Request:
     return request
 
 
+def _says_something(message: Message) -> bool:
+    """Whether a message is more than blank text. A tool may well have nothing to say."""
+    if isinstance(message, ToolMessage):
+        return True
+    return any(not isinstance(block, Text) or block.text.strip() for block in message.content)
+
+
 def _leading_system(messages: list[Message]) -> list[Text]:
     """Takes the system messages off the head of the list."""
     blocks: list[Text] = []
@@ -104,12 +121,21 @@ def _leading_system(messages: list[Message]) -> list[Text]:
     return blocks
 
 
-def _system(value: str | Sequence[Text]) -> Sequence[Text]:
-    return [Text(value)] if isinstance(value, str) else value
+def _system(value: str | Sequence[Text | str]) -> list[Text]:
+    parts = [value] if isinstance(value, str) else value
+    return [Text(part) if isinstance(part, str) else part for part in parts]
 
 
 def _tools(tools: Sequence[ToolLike]) -> list[Any]:
-    return [getattr(tool, "definition", tool) for tool in tools]
+    definitions: list[Any] = [getattr(tool, "definition", tool) for tool in tools]
+    for place, tool in enumerate(definitions):
+        if not isinstance(tool, (ToolDefinition, Mapping)):
+            kind = type(tool).__name__
+            raise BadRequestError(
+                f"tools[{place}] is a {kind}",
+                hint="Give a ToolDefinition, a dict of its fields, or something with a .definition.",
+            )
+    return definitions
 
 
 def _tool_choice(choice: ToolChoice | str) -> ToolChoice:

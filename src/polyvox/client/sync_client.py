@@ -1,12 +1,13 @@
 """The client for synchronous code: the asynchronous one, driven from here."""
 
+import weakref
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Unpack
 
 from polyvox.catalog import Catalog, ModelFacts
 from polyvox.client.async_client import AsyncClient, TokenCount
-from polyvox.client.loops import LoopPool
+from polyvox.client.loops import LoopDriver, LoopPool
 from polyvox.client.settings import Settings
 from polyvox.client.sync_stream import Stream
 from polyvox.http import Timeouts, Transport
@@ -44,6 +45,8 @@ class Client:
             catalog=catalog,
         )
         self._loops = LoopPool()
+        # Also for a client that nobody closed: when it is forgotten, or the program ends.
+        self._close = weakref.finalize(self, self._loops.close, self._client.aclose)
 
     def model(self, name: str) -> Model:
         """The model of that name; see ``AsyncClient.model``."""
@@ -62,7 +65,7 @@ class Client:
         stream = self._client.stream(
             model, prompt, interrupt=interrupt, timeout=timeout, **settings
         )
-        return Stream(stream, self._loops.take(), self._loops.give_back)
+        return Stream(stream, self._loops.take(), self._give_back)
 
     def complete(
         self,
@@ -94,7 +97,11 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._loops.close(self._client.aclose)
+        self._close()
+
+    def _give_back(self, driver: LoopDriver) -> None:
+        # A method of the client, so that a stream keeps its client from being forgotten.
+        self._loops.give_back(driver)
 
     def __enter__(self) -> "Client":
         return self

@@ -14,6 +14,7 @@ from polyvox.model import Model
 from polyvox.providers.provider_model import ProviderModel
 from polyvox.providers.rows import (
     Provider,
+    address_of,
     base_url_of,
     key_of,
     load_providers,
@@ -57,12 +58,15 @@ class Registry:
         self.timeouts = timeouts or Timeouts()
         self.environ = os.environ if environ is None else environ
         self._keys = {name: Secret(key) for name, key in (keys or {}).items() if key}
-        self._base_urls = dict(base_urls or {})
         self._extra = {name: _as_row(name, row) for name, row in (providers or {}).items()}
         self._rows: dict[str, Provider] | None = None
         self._catalog = catalog
-        for name in (*self._keys, *self._base_urls):
+        for name in self._keys:
             provider_named(self.rows, name)
+        self._base_urls = {
+            name: address_of(provider_named(self.rows, name), f"base_urls[{name!r}]", url)
+            for name, url in (base_urls or {}).items()
+        }
 
     @property
     def rows(self) -> dict[str, Provider]:

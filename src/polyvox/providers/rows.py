@@ -21,6 +21,7 @@ from polyvox.secret import Secret
 __all__ = [
     "ModelRule",
     "Provider",
+    "address_of",
     "base_url_of",
     "key_of",
     "load_providers",
@@ -194,7 +195,7 @@ def base_url_of(provider: Provider, environ: Mapping[str, str]) -> str:
     """
     override = _first(provider.base_url_env, environ)
     if override is not None:
-        return _address(provider, *override)
+        return address_of(provider, *override)
     needed = _PLACEHOLDER.findall(provider.base_url)
     if not needed:
         return provider.base_url
@@ -204,11 +205,14 @@ def base_url_of(provider: Provider, environ: Mapping[str, str]) -> str:
         if found is None:
             raise _missing_address(provider, variable)
         url = url.replace(f"{{{variable}}}", found[1].rstrip("/"))
-    return _address(provider, needed[0], url)
+    return address_of(provider, needed[0], url)
 
 
-def _address(provider: Provider, variable: str, text: str) -> str:
-    """What the user wrote, with the scheme, the port and the path that it lacks."""
+def address_of(provider: Provider, variable: str, text: str) -> str:
+    """What the user wrote, with the scheme, the port and the path that it lacks.
+
+    Raises ``ConfigurationError``, which names ``variable``, if it is no address.
+    """
     try:
         url = _complete(text, provider.base_url_port)
     except ValueError:

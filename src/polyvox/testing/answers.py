@@ -18,6 +18,7 @@ from polyvox.errors import (
 from polyvox.events import Done, Event, Start
 from polyvox.request import Request
 from polyvox.testing.knobs import Knobs
+from polyvox.usage import FREE, UNKNOWN_COST
 
 _JSON = {"content-type": "application/json"}
 STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
@@ -34,14 +35,22 @@ _ERRORS: dict[int, type[PolyvoxError]] = {
 
 
 def addressed(event: Event, request: Request) -> Event:
-    """The event under the name of the model that was asked for, which providers repeat."""
+    """The event under the name of the model that was asked for, which providers repeat.
+
+    That the answer is simulated, and so free, is nothing that a provider would say.
+    """
     if not request.model:
         return event
     if isinstance(event, Start):
         return msgspec.structs.replace(event, model=request.model)
     if isinstance(event, Done):
-        name = request.model
-        return Done(msgspec.structs.replace(event.message, model=name, response_model=name))
+        name, usage = request.model, event.message.usage
+        if usage.cost == FREE:
+            usage = msgspec.structs.replace(usage, cost=UNKNOWN_COST)
+        message = msgspec.structs.replace(
+            event.message, model=name, response_model=name, usage=usage
+        )
+        return Done(message)
     return event
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,6 +33,9 @@ from polyvox.testing.record import ReceivedRequest, Record, SentAnswer
 from polyvox.testing.shaping import USAGE_DIALECT, Shaper, without_usage
 from polyvox.testing.wire import CutError, Wire
 
+if TYPE_CHECKING:
+    from polyvox.testing.threaded import ThreadedMock
+
 MAX_BODY = 1 << 30
 
 
@@ -54,6 +58,11 @@ class MockProvider:
 
         async with MockProvider("openai-chat", script=["Hello."]) as mock:
             client = openai.AsyncOpenAI(base_url=mock.url, api_key="any")
+
+    In synchronous code, ``with`` serves from a thread and gives a ``ThreadedMock``:
+
+        with MockProvider("openai-chat", script=["Hello."]) as mock:
+            client = openai.OpenAI(base_url=mock.url, api_key="any")
     """
 
     def __init__(
@@ -79,6 +88,7 @@ class MockProvider:
         self._closing = False
         self._active: set[asyncio.Task[object]] = set()
         self._runner: web.AppRunner | None = None
+        self._threaded: ThreadedMock | None = None
         self._paths = Paths(self.dialect)
         self._check_knobs()
 
@@ -135,6 +145,21 @@ class MockProvider:
         await asyncio.gather(*active, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def __enter__(self) -> "ThreadedMock":
+        from polyvox.testing.threaded import ThreadedMock
+
+        self._threaded = ThreadedMock(self)
+        return self._threaded
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._threaded is not None:
+            self._threaded.close()
 
     async def _handle(self, http: web.Request) -> web.StreamResponse:
         task = asyncio.current_task()

@@ -96,7 +96,7 @@ def _response_format(wanted: ResponseFormat, target: Target) -> dict[str, Any]:
 
 def dropped(request: Request, target: Target) -> Iterator[tuple[str, str]]:
     """(field, what became of it) for each wish that this target can't be told."""
-    quirks, name = target.quirks, target.provider
+    quirks, name = target.quirks, target.producer
     understood = {
         "temperature": quirks.sampling,
         "top_p": quirks.sampling,

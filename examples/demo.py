@@ -1,0 +1,120 @@
+"""What Polyvox does, in a few seconds: no key, no network, nothing to set up.
+
+    python examples/demo.py
+
+A simulated model streams an answer and another one calls a tool. Then a provider's API is served on
+this machine, and asked over HTTP as the real one would be.
+"""
+
+import asyncio
+import sys
+import time
+
+import polyvox
+from polyvox.testing import MockProvider
+
+WEATHER = polyvox.ToolDefinition(
+    "weather",
+    "The weather in a city.",
+    {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+SERVED = "anthropic/claude-sonnet-4-5"
+
+
+async def main() -> None:
+    """Show it all, then what was used."""
+    async with polyvox.AsyncClient() as client:
+        answers = [
+            ("simulated", await stream_an_answer(client)),
+            *[("simulated", reply) for reply in await call_a_tool(client)],
+            ("mock over HTTP", await ask_over_http()),
+        ]
+    show_what_was_used(answers)
+
+
+async def stream_an_answer(client: polyvox.AsyncClient) -> polyvox.AssistantMessage:
+    """A model that writes sixty words a second."""
+    heading("A streamed answer", "simulated/lorem")
+    pace = {"tokens": 45, "tokens_per_second": 60}
+    async with client.stream(
+        "simulated/lorem", "Write something.", options={"simulated": pace}
+    ) as stream:
+        began = time.monotonic()
+        pieces = 0
+        async for piece in stream.text():
+            print(piece, end="", flush=True)
+            pieces += 1
+    print(dim(f"\n{pieces} pieces in {time.monotonic() - began:.1f} s"))
+    return stream.message
+
+
+async def call_a_tool(client: polyvox.AsyncClient) -> list[polyvox.AssistantMessage]:
+    """Question, call, result, answer."""
+    heading("A tool call", "simulated/tools")
+    question = polyvox.user("What is the weather in Oslo?")
+    print("you      What is the weather in Oslo?")
+    wish = await client.complete("simulated/tools", [question], tools=[WEATHER])
+    results: list[polyvox.ToolMessage] = []
+    for call in wish.tool_calls:
+        result = f"4 degrees and rain in {call.arguments['city']}"
+        print(f"model    calls {call.name}({call.arguments})")
+        print(f"tool     {result}")
+        results.append(polyvox.tool_result(call, result))
+    reply = await client.complete("simulated/tools", [question, wish, *results], tools=[WEATHER])
+    print(f"model    {reply.text}")
+    return [wish, reply]
+
+
+async def ask_over_http() -> polyvox.AssistantMessage:
+    """Anthropic's API, served from a script on the loopback, asked as the real one is."""
+    heading("Over HTTP", SERVED)
+    script = ["Air scatters blue light more than red, so blue reaches us from all over the sky."]
+    async with MockProvider("anthropic-messages", script) as server:
+        print(dim(f"Anthropic's format, served at {server.url} by a mock provider"))
+        client = polyvox.AsyncClient(base_urls={"anthropic": server.url}, keys={"anthropic": "any"})
+        async with client, client.stream(SERVED, "Why is the sky blue?") as stream:
+            async for piece in stream.text():
+                print(piece, end="", flush=True)
+        print(dim(f"\n{server.answers[0].bytes_sent} bytes of server-sent events"))
+        return stream.message
+
+
+def show_what_was_used(answers: list[tuple[str, polyvox.AssistantMessage]]) -> None:
+    """A line for every answer, and the sum."""
+    heading("What was used", "")
+    print(dim(f"{'model':<28} {'served by':<15} {'in':>5} {'out':>5}  cost"))
+    for served_by, message in answers:
+        usage = message.usage
+        name = f"{message.provider}/{message.model}"
+        counts = f"{usage.input_tokens:>5} {usage.output_tokens:>5}"
+        print(f"{name:<28} {served_by:<15} {counts}  {usage.cost}")
+    total = answers[0][1].usage
+    for _, message in answers[1:]:
+        total += message.usage
+    print(f"{'total':<44} {total.input_tokens:>5} {total.output_tokens:>5}  {total.cost}")
+    print(dim("\nThe price is that of the real model; nothing was sent to it."))
+    print(dim("Next: .venv/bin/polyvox doctor, or .venv/bin/polyvox chat"))
+
+
+def heading(title: str, model: str) -> None:
+    """A line above a part."""
+    print(f"\n{bold(title)}  {dim(model)}".rstrip())
+
+
+def bold(text: str) -> str:
+    """The text in bold, on a terminal."""
+    return styled(text, "1")
+
+
+def dim(text: str) -> str:
+    """The text in grey, on a terminal."""
+    return styled(text, "2")
+
+
+def styled(text: str, code: str) -> str:
+    """The text with an ANSI style, if someone is there to see it."""
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() else text
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

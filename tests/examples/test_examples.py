@@ -1,0 +1,158 @@
+"""The example programs: each runs without a key, and against a provider's API."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polyvox.testing import ThreadedMock
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+KEYS = re.compile(r"_API_KEY$|_BASE_URL$|_HOST$|_TOKEN$|_proxy$|^POLYVOX_", re.IGNORECASE)
+
+
+def run(
+    name: str, *arguments: str, stdin: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """The finished program, which may warn of nothing and find no keys but these."""
+    environment = {key: value for key, value in os.environ.items() if not KEYS.search(key)}
+    return subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name, *arguments],
+        input=stdin,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def openai(polyvox_mock: Callable[..., ThreadedMock]) -> Callable[[list[object]], dict[str, str]]:
+    """Serve a script as OpenAI: gives the variables that lead there."""
+
+    def serve(script: list[object]) -> dict[str, str]:
+        server = polyvox_mock("openai-chat", script)
+        return {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "any"}
+
+    return serve
+
+
+def test_every_example_is_run_here():
+    tested = Path(__file__).read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'run("{path.name}"' not in tested] == []
+
+
+def test_the_demo_streams_calls_a_tool_and_says_what_was_used():
+    shown = output(run("demo.py"))
+    assert "Lorem ipsum dolor sit amet" in shown
+    assert "calls weather({'city': 'Oslo'})" in shown
+    assert "weather says: 4 degrees and rain in Oslo" in shown
+    assert re.search(
+        r"^anthropic/claude-sonnet-4-5 +mock over HTTP +5 +\d+  \$0\.000\d+$", shown, re.MULTILINE
+    )
+    assert re.search(r"^simulated/lorem +simulated +\d+ +45  free$", shown, re.MULTILINE)
+    assert re.search(r"^total +\d+ +\d+  \$0\.000\d+$", shown, re.MULTILINE)
+
+
+def test_the_demo_has_no_colours_in_a_pipe():
+    assert "\033" not in output(run("demo.py"))
+
+
+def test_the_chat_echoes_and_adds_up():
+    shown = output(run("chat_loop.py", stdin="hello\nhow are you\n"))
+    assert "> hello\n> how are you\n> \n" in shown
+    assert shown.endswith("10 tokens: free\n")
+
+
+def test_the_chat_sends_the_whole_conversation(polyvox_mock: Callable[..., ThreadedMock]):
+    server = polyvox_mock("openai-chat", ["Good morning.", "Fine."])
+    variables = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "any"}
+    shown = output(
+        run("chat_loop.py", "openai/gpt-5-mini", stdin="hello\nhow are you\n", **variables)
+    )
+    assert "Good morning.\n" in shown
+    second = server.requests[1].request
+    assert second is not None
+    assert [type(message).__name__ for message in second.messages] == [
+        "UserMessage",
+        "AssistantMessage",
+        "UserMessage",
+    ]
+
+
+def test_the_chat_goes_on_after_an_answer_that_broke_off(
+    openai: Callable[[list[object]], dict[str, str]],
+):
+    broken = {"message": {"content": "One two three."}, "knobs": {"error_after_chunks": 3}}
+    done = run("chat_loop.py", "openai/gpt-5-mini", stdin="a\nb\n", **openai([broken, "Better."]))
+    assert done.returncode == 0
+    assert "Better." in done.stdout
+    assert "openai/gpt-5-mini" in done.stderr
+
+
+def test_models_are_compared_in_a_table():
+    lines = output(run("compare_models.py")).splitlines()
+    assert lines[0].split() == ["model", "first", "total", "in", "out", "cost", "answer"]
+    assert {line.split()[0] for line in lines[1:]} == {
+        "simulated/echo",
+        "simulated/lorem",
+        "simulated/tools",
+    }
+
+
+def test_a_model_that_fails_has_its_line_in_the_table(
+    openai: Callable[[list[object]], dict[str, str]],
+):
+    script: list[object] = [{"error": {"kind": "overloaded", "text": "no room"}}]
+    shown = output(run("compare_models.py", "Hi.", "openai/gpt-5-mini", **openai(script)))
+    assert "(no room)" in shown
+
+
+def test_facts_are_read_out_of_a_text():
+    shown = output(run("extract_json.py"))
+    assert re.search(r"^city +Oslo$", shown, re.MULTILINE)
+    assert re.search(r"^tickets +3$", shown, re.MULTILINE)
+    assert re.search(r"^day +2026-05-17$", shown, re.MULTILINE)
+    assert re.search(r"^email +ada@example\.com$", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ('{"city": "Oslo"}', "missing required field"),
+        ("I can't.", "malformed"),
+        ({"message": {"content": '{"ci', "stop_reason": "length"}}, "ended with 'length'"),
+    ],
+)
+def test_what_is_no_order_is_not_taken_for_one(
+    answer: object, complaint: str, openai: Callable[[list[object]], dict[str, str]]
+):
+    done = run("extract_json.py", "openai/gpt-5-mini", "Hm.", **openai([answer]))
+    assert done.returncode == 1
+    assert complaint in done.stderr
+
+
+def test_both_tools_are_run_and_their_results_used():
+    shown = output(run("weather_tools.py"))
+    assert "weather({'city': 'Oslo'}) -> 4 degrees, rain\n" in shown
+    assert "time says: 14:00\n" in shown
+
+
+def test_a_call_of_a_tool_that_is_not_there_is_answered_with_an_error(
+    openai: Callable[[list[object]], dict[str, str]],
+):
+    call = {"type": "tool_call", "id": "call_1", "name": "tides", "arguments": {"city": "Oslo"}}
+    wish = {"message": {"content": [call], "stop_reason": "tool_calls"}}
+    shown = output(
+        run("weather_tools.py", "openai/gpt-5-mini", "Tides?", **openai([wish, "Sorry."]))
+    )
+    assert shown == "Sorry.\n"
