@@ -19,7 +19,7 @@ from polyvox.messages import (
     UserMessage,
 )
 from polyvox.request import NamedTool, Request
-from polyvox.testing import Knobs, MockProvider, ThreadedMock, serve_in_thread
+from polyvox.testing import Knobs, MockProvider, ThreadedMock
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 HELLO: Any = [{"role": "user", "content": "Hello?"}]
@@ -45,7 +45,7 @@ def serving(
     script: Any = None, **settings: Any
 ) -> Iterator[tuple[ThreadedMock, anthropic.Anthropic]]:
     with (
-        serve_in_thread(MockProvider("anthropic-messages", script, **settings)) as server,
+        MockProvider("anthropic-messages", script, **settings) as server,
         anthropic.Anthropic(base_url=server.url, api_key="sk-ant", max_retries=0) as client,
     ):
         yield server, client

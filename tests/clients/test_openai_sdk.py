@@ -19,7 +19,7 @@ from polyvox.messages import (
     UserMessage,
 )
 from polyvox.request import NamedTool, Reasoning, Request, ResponseFormat
-from polyvox.testing import Knobs, MockProvider, ThreadedMock, serve_in_thread
+from polyvox.testing import Knobs, MockProvider, ThreadedMock
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 HELLO: Any = [{"role": "user", "content": "Hello?"}]
@@ -44,7 +44,7 @@ USAGE = {
 @contextmanager
 def serving(script: Any = None, **settings: Any) -> Iterator[tuple[ThreadedMock, openai.OpenAI]]:
     with (
-        serve_in_thread(MockProvider("openai-chat", script, **settings)) as server,
+        MockProvider("openai-chat", script, **settings) as server,
         openai.OpenAI(base_url=server.url, api_key="sk-test", max_retries=0) as client,
     ):
         yield server, client

@@ -11,7 +11,7 @@ from polyvox.messages import AssistantMessage, Text, Thinking, UserMessage
 from polyvox.model import Call
 from polyvox.providers.simulated import simulated_model
 from polyvox.request import Request
-from polyvox.testing import MockProvider, serve_in_thread
+from polyvox.testing import MockProvider
 from polyvox.usage import Usage
 
 ANSWERS = {
@@ -74,9 +74,7 @@ def provider_variables() -> Iterator[dict[str, str]]:
     names = ["gpt-5-mini", "gpt-5-nano"], ["claude-sonnet-4-5", "claude-haiku-4-5"]
     with ExitStack() as servers:
         openai, anthropic = (
-            servers.enter_context(
-                serve_in_thread(MockProvider(dialect, model=Reader(), models=models))
-            )
+            servers.enter_context(MockProvider(dialect, model=Reader(), models=models))
             for dialect, models in zip(("openai-chat", "anthropic-messages"), names, strict=True)
         )
         yield {

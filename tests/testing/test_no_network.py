@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from polyvox.errors import ConfigurationError
-from polyvox.testing import MockProvider, NetworkForbiddenError, forbid_network, serve_in_thread
+from polyvox.testing import MockProvider, NetworkForbiddenError, forbid_network
 
 # Documentation addresses, which nobody has: were the guard to fail, nothing would be reached.
 ABROAD = "192.0.2.1"
@@ -83,7 +83,7 @@ async def test_this_machine_can_be_reached(host: str):
 def test_the_openai_sdk_reaches_a_mock():
     with (
         forbid_network(),
-        serve_in_thread(MockProvider("openai-chat", models=["a"])) as server,
+        MockProvider("openai-chat", models=["a"]) as server,
         openai.OpenAI(api_key="any", base_url=server.url) as client,
     ):
         assert [model.id for model in client.models.list()] == ["a"]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from polyvox.testing import Knobs, MockProvider, ThreadedMock, serve_in_thread
+from polyvox.testing import Knobs, MockProvider, ThreadedMock
 
 
 def post(server: ThreadedMock, text: str = "hi") -> bytes:
@@ -20,7 +20,7 @@ def post(server: ThreadedMock, text: str = "hi") -> bytes:
 
 
 def test_it_serves_while_the_context_lasts():
-    with serve_in_thread(MockProvider("openai-chat", ["hello"])) as server:
+    with MockProvider("openai-chat", ["hello"]) as server:
         body = post(server)
         assert b'"hello"' in body
         assert server.requests[0].request is not None
@@ -32,7 +32,7 @@ def test_it_serves_while_the_context_lasts():
 
 
 def test_the_record_is_complete_as_soon_as_the_client_has_read():
-    with serve_in_thread(MockProvider("openai-chat")) as server:
+    with MockProvider("openai-chat") as server:
         for number in range(50):
             body = post(server)
             answer = server.answers[number]
@@ -40,7 +40,7 @@ def test_the_record_is_complete_as_soon_as_the_client_has_read():
 
 
 def test_knobs_may_be_turned_between_requests():
-    with serve_in_thread(MockProvider("openai-chat")) as server:
+    with MockProvider("openai-chat") as server:
         server.knobs = Knobs(status=503)
         with pytest.raises(urllib.error.HTTPError, match="503"):
             post(server)
@@ -49,7 +49,7 @@ def test_knobs_may_be_turned_between_requests():
 
 
 def test_hanging_up_can_be_waited_for():
-    with serve_in_thread(MockProvider("openai-chat", knobs=Knobs(delay_headers=3600))) as server:
+    with MockProvider("openai-chat", knobs=Knobs(delay_headers=3600)) as server:
         url = urlsplit(server.url)
         connection = HTTPConnection(url.hostname or "", url.port)
         fields = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -62,10 +62,10 @@ def test_hanging_up_can_be_waited_for():
 
 
 def test_a_server_that_cannot_start_says_so():
-    with serve_in_thread(MockProvider("openai-chat")) as server:
+    with MockProvider("openai-chat") as server:
         port = urlsplit(server.url).port
         taken = MockProvider("openai-chat", port=port or 0)
-        with pytest.raises(OSError, match="address already in use"), serve_in_thread(taken):
+        with pytest.raises(OSError, match="address already in use"), taken:
             pass
 
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from polyvox.testing.record import ReceivedRequest as ReceivedRequest
     from polyvox.testing.record import SentAnswer as SentAnswer
     from polyvox.testing.threaded import ThreadedMock as ThreadedMock
-    from polyvox.testing.threaded import serve_in_thread as serve_in_thread
 
 _HOMES = {
     "Knobs": "polyvox.testing.knobs",
@@ -47,7 +46,6 @@ _HOMES = {
     "forbid_network": "polyvox.testing.no_network",
     "load_script": "polyvox.providers.simulated",
     "run_mock": "polyvox.testing.mock",
-    "serve_in_thread": "polyvox.testing.threaded",
 }
 
 __all__ = [
@@ -63,7 +61,6 @@ __all__ = [
     "forbid_network",
     "load_script",
     "run_mock",
-    "serve_in_thread",
 ]
 
 

@@ -38,13 +38,13 @@ def polyvox_mock() -> Generator[Callable[..., ThreadedMock]]:
     They serve from threads, so that synchronous and asynchronous tests use them alike, and are closed
     when the test ends.
     """
-    from polyvox.testing import MockProvider, serve_in_thread
+    from polyvox.testing import MockProvider
 
     with ExitStack() as servers:
 
         def factory(make: Callable[P, MockProvider]) -> Callable[P, ThreadedMock]:
             def start(*args: P.args, **kwargs: P.kwargs) -> ThreadedMock:
-                return servers.enter_context(serve_in_thread(make(*args, **kwargs)))
+                return servers.enter_context(make(*args, **kwargs))
 
             return start
 

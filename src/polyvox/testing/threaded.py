@@ -2,9 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import TypeVar
 
 from polyvox.testing.knobs import Knobs
@@ -85,18 +84,3 @@ class ThreadedMock:
             if self._ready.done():
                 raise
             self._ready.set_exception(error)
-
-
-@contextmanager
-def serve_in_thread(mock: MockProvider) -> Generator[ThreadedMock]:
-    """Serve a mock provider from a thread while the context lasts.
-
-    >>> with serve_in_thread(MockProvider("openai-chat", ["Hello."])) as server:
-    ...     server.url.startswith("http://127.0.0.1:")
-    True
-    """
-    server = ThreadedMock(mock)
-    try:
-        yield server
-    finally:
-        server.close()

@@ -1,0 +1,30 @@
+"""Transport: bytes over the network, and the deadlines around them.
+
+Belongs here: HTTP connections and their pools, TLS, proxies, deadlines, interrupts, and the
+translation of an HTTP library's exceptions into ours.
+Does not belong here: what the bytes mean, retries, keys, prices, anything a provider says.
+
+``AiohttpTransport`` moves the bytes; ``exchange`` keeps the deadlines around it or around any other
+``polyvox.http.Transport``. Nothing is loaded before it is used: not aiohttp, asyncio or ssl.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polyvox.transport.aiohttp_transport import AiohttpTransport
+    from polyvox.transport.deadlines import exchange, read_all
+
+__all__ = ["AiohttpTransport", "exchange", "read_all"]
+
+_HOMES = {"AiohttpTransport": "aiohttp_transport", "exchange": "deadlines", "read_all": "deadlines"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,126 @@
+"""The transport that is always there: aiohttp, behind the seam of ``polyvox.http``."""
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING, Self
+
+from polyvox.http import HttpRequest, HttpResponse
+from polyvox.transport.environment import Proxies, tls_context
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from polyvox.transport.aiohttp_pool import Pool
+
+_CLOSING_SECONDS = 5.0
+"""How long ``aclose`` waits for a loop in another thread to close its connections."""
+
+
+class AiohttpTransport:
+    """Sends requests with aiohttp, which is imported when the first one is sent.
+
+    One transport serves any number of event loops and threads: each loop has a pool of its own, and
+    all share one TLS context. At most ``max_connections`` are open per loop, in use or kept alive
+    for ``keep_alive`` seconds; further requests wait for a free one, as long as their
+    ``connect_timeout`` allows. Proxies and trusted certificates come from the environment, read at
+    the first request; an ``ssl_context`` given here stands above it. Redirects are not followed,
+    cookies are not kept, compressed bodies arrive decompressed.
+
+    A pool is closed with its loop where the loop is run by ``asyncio.run`` or ``asyncio.Runner``,
+    otherwise by ``aclose`` or ``async with``.
+
+    **A request is never sent twice behind the caller's back**, a GET excepted. When the server
+    closes a kept-alive connection just as we send on it, nobody can know whether the request was
+    processed (RFC 9110, section 9.2.2: no automatic retry unless the method is idempotent), and
+    another answer may cost money. So this is a ``NetworkError`` that says so and is ``retryable``:
+    whoever holds the retry policy decides. That it stays rare, connections which were closed while
+    nobody looked are sorted out before each send.
+
+    >>> import asyncio
+    >>> from polyvox.http import HttpRequest
+    >>> async def status(url):
+    ...     async with AiohttpTransport() as transport:
+    ...         response = await transport.send(HttpRequest("GET", url, {}))
+    ...         await response.aclose()
+    ...         return response.status
+    >>> asyncio.run(status("http://127.0.0.1:9/"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    polyvox.errors.NetworkError: can't connect to 127.0.0.1:9: ...
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 1000,
+        keep_alive: float = 30.0,
+        ssl_context: "ssl.SSLContext | None" = None,
+    ) -> None:
+        self._max_connections = max_connections
+        self._keep_alive = keep_alive
+        self._ssl_context = ssl_context
+        self._proxies: Proxies | None = None
+        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send, and wait for the head of the answer, whatever its status.
+
+        Raises ``NetworkError``, ``RequestTimeoutError("connect")``, ``ProtocolError`` for a head
+        that is no HTTP, ``ConfigurationError`` for an address or environment that can't be used.
+        """
+        pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
+        proxies = self._proxies or Proxies({})
+        return await pool.send(request, proxies.for_url(request.url))
+
+    async def aclose(self) -> None:
+        """Close all connections, also in the middle of an answer. Sending is an error from now on."""
+        with self._lock:
+            self._closed = True
+            pools = dict(self._pools)
+        here = pools.pop(asyncio.get_running_loop(), None)
+        elsewhere = [
+            asyncio.wrap_future(asyncio.run_coroutine_threadsafe(pool.aclose(), loop))
+            for loop, pool in pools.items()
+            if loop.is_running()
+        ]
+        if here is not None:
+            await here.aclose()
+        if elsewhere:
+            await asyncio.wait(elsewhere, timeout=_CLOSING_SECONDS)
+        self._drop_closed_loops()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: "TracebackType | None",
+    ) -> None:
+        await self.aclose()
+
+    async def _open_pool(self) -> "Pool":
+        from polyvox.transport.aiohttp_pool import Pool
+
+        self._drop_closed_loops()
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("this transport is closed")
+            if self._proxies is None:
+                self._ssl_context = self._ssl_context or tls_context()
+                self._proxies = Proxies(os.environ)
+            pool = Pool(self._max_connections, self._keep_alive, self._ssl_context)
+            self._pools[loop] = pool
+        await pool.close_with_loop(lambda: self._pools.pop(loop, None))
+        return pool
+
+    def _drop_closed_loops(self) -> None:
+        """Forget pools whose loop was closed without its asynchronous generators being shut down."""
+        with self._lock:
+            for loop in [loop for loop in self._pools if loop.is_closed()]:
+                self._pools.pop(loop).abandon()

@@ -1,0 +1,349 @@
+"""Each phase has its deadline, and only who waits on the network is held to it."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
+
+import pytest
+
+from polyvox.errors import AbortedError, ProtocolError, RequestTimeoutError
+from polyvox.http import HttpRequest, HttpResponse, Timeouts, Transport
+from polyvox.model import Call, Interrupt
+from polyvox.transport import exchange, read_all
+
+from .raw_server import Peer, RawServer, answering, silent, soon, turns
+
+TINY = 0.05
+NEVER = Timeouts(connect=None, first_byte=None, idle=None)
+
+
+def get(url: str) -> HttpRequest:
+    return HttpRequest("GET", url, {})
+
+
+async def head_only(peer: Peer) -> None:
+    await peer.request()
+    peer.begin_chunked()
+
+
+async def one_piece(peer: Peer) -> None:
+    await head_only(peer)
+    peer.chunk(b"first")
+
+
+async def read(
+    transport: Transport, url: str, timeouts: Timeouts, call: Call | None = None
+) -> list[bytes]:
+    """What came before the error that this raises, as its ``pieces``."""
+    pieces: list[bytes] = []
+    try:
+        async with exchange(
+            transport, get(url), timeouts=timeouts, call=call or Call()
+        ) as response:
+            async for piece in response.body:
+                pieces.append(piece)  # noqa: PERF401
+    except Exception as error:
+        error.add_note(repr(pieces))
+        raise
+    return pieces
+
+
+# -------------------------------------------------------------------------- over a real socket
+
+
+@pytest.mark.parametrize(
+    ("script", "timeouts", "phase"),
+    [
+        (silent, Timeouts(first_byte=TINY), "first_byte"),
+        (head_only, Timeouts(first_byte=TINY), "first_byte"),
+        (one_piece, Timeouts(idle=TINY), "idle"),
+        (silent, Timeouts(total=TINY), "total"),
+        (head_only, Timeouts(total=TINY), "total"),
+        (one_piece, Timeouts(total=TINY), "total"),
+    ],
+)
+async def test_a_phase_has_its_deadline_and_the_socket_is_closed(
+    transport: Transport, script: Callable[[Peer], Awaitable[None]], timeouts: Timeouts, phase: str
+):
+    async with RawServer(script) as server:
+        with pytest.raises(RequestTimeoutError) as caught:
+            await soon(read(transport, server.url(), timeouts))
+        assert caught.value.phase == phase
+        assert caught.value.retryable
+        for peer in server.peers:
+            await soon(peer.gone.wait())
+
+
+async def test_the_deadline_of_the_call_counts_like_total(transport: Transport):
+    async with RawServer(one_piece) as server:
+        with pytest.raises(RequestTimeoutError) as caught:
+            await soon(read(transport, server.url(), NEVER, Call.timeout(TINY)))
+        assert caught.value.phase == "total"
+
+
+async def test_connecting_has_its_own_deadline(transport: Transport):
+    with socket.socket() as listener, socket.socket() as one, socket.socket() as two:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (one, two):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        url = "http://{}:{}/".format(*listener.getsockname())
+        with pytest.raises(RequestTimeoutError) as caught:
+            await soon(read(transport, url, Timeouts(connect=TINY)))
+        assert caught.value.phase == "connect"
+
+
+async def test_a_tls_handshake_belongs_to_connecting(transport: Transport):
+    async with RawServer(silent) as server:
+        url = server.url().replace("http:", "https:")
+        with pytest.raises(RequestTimeoutError) as caught:
+            await soon(read(transport, url, Timeouts(connect=TINY)))
+        assert caught.value.phase == "connect"
+        for peer in server.peers:
+            await soon(peer.gone.wait())
+
+
+async def test_waiting_for_a_free_connection_belongs_to_connecting(
+    transport_class: Callable[..., Transport],
+):
+    transport = transport_class(max_connections=1)
+    async with RawServer(head_only) as server, transport:  # type: ignore[attr-defined]
+        holder = await transport.send(get(server.url()))
+        with pytest.raises(RequestTimeoutError) as caught:
+            await soon(read(transport, server.url(), Timeouts(connect=TINY)))
+        assert caught.value.phase == "connect"
+        await holder.aclose()
+
+
+async def test_an_answer_within_its_deadlines_is_whole(transport: Transport):
+    async with RawServer(answering) as server:
+        timeouts = Timeouts(connect=30, first_byte=30, idle=30, total=60)
+        call = Call.timeout(60, Interrupt())
+        assert await soon(read(transport, server.url(), timeouts, call)) == [b"ok"]
+
+
+async def test_an_interrupt_that_is_set_already_sends_nothing(transport: Transport):
+    interrupt = Interrupt()
+    interrupt.set("too late")
+    async with RawServer(answering) as server:
+        with pytest.raises(AbortedError, match="too late"):
+            await soon(read(transport, server.url(), NEVER, Call(interrupt=interrupt)))
+        assert server.peers == []
+
+
+async def test_a_deadline_that_has_passed_already_sends_nothing(transport: Transport):
+    async with RawServer(answering) as server:
+        with pytest.raises(RequestTimeoutError):
+            await soon(read(transport, server.url(), NEVER, Call(deadline=time.monotonic())))
+        assert server.peers == []
+
+
+# --------------------------------------------------------------- over a transport of one's own
+
+
+class Scripted:
+    """A transport without network: a body out of the test's own generator."""
+
+    def __init__(self, pieces: Callable[[], AsyncGenerator[bytes]]) -> None:
+        self.status = 200
+        self.headers: Mapping[str, str] = {}
+        self.body = pieces()
+        self.closed = False
+        self.request: HttpRequest | None = None
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        self.request = request
+        return self
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def stuck() -> AsyncGenerator[bytes]:
+    yield b"first"
+    await asyncio.Event().wait()
+
+
+async def endless() -> AsyncGenerator[bytes]:
+    while True:
+        yield b"piece"
+
+
+def watched(transport: Transport, timeouts: Timeouts = NEVER, call: Call | None = None):
+    return exchange(transport, get("http://a.test/"), timeouts=timeouts, call=call or Call())
+
+
+async def test_any_transport_gets_deadlines_and_is_closed():
+    transport = Scripted(stuck)
+    with pytest.raises(RequestTimeoutError) as caught:
+        await soon(read(transport, "http://a.test/", Timeouts(idle=TINY)))
+    assert caught.value.phase == "idle"
+    assert caught.value.__notes__ == ["[b'first']"]
+    assert transport.closed
+
+
+async def test_the_connect_deadline_is_handed_to_the_transport():
+    transport = Scripted(endless)
+    request = HttpRequest("GET", "http://a.test/", {}, connect_timeout=1.0)
+    async with exchange(transport, request, timeouts=Timeouts(connect=7.0), call=Call()):
+        assert transport.request is not None
+        assert transport.request.connect_timeout == 7.0
+        assert request.connect_timeout == 1.0
+
+
+async def test_a_reader_may_take_its_time_between_two_pieces():
+    release = asyncio.Event()
+
+    async def two_pieces() -> AsyncGenerator[bytes]:
+        yield b"first"
+        await release.wait()
+        yield b"second"
+
+    timeouts = Timeouts(first_byte=TINY, idle=TINY)
+    async with watched(Scripted(two_pieces), timeouts) as response:
+        assert await anext(response.body) == b"first"
+        # Busy for longer than the deadline; then the next piece is a few turns of the loop away.
+        await asyncio.to_thread(time.sleep, TINY * 3)
+        releasing = asyncio.create_task(turns())
+        releasing.add_done_callback(lambda _: release.set())
+        assert await anext(response.body) == b"second"
+
+
+@pytest.mark.parametrize("cut", ["total", "deadline", "interrupt"])
+async def test_a_body_that_never_makes_us_wait_is_ended_too(cut: str):
+    interrupt = Interrupt()
+    call = Call.timeout(TINY if cut == "deadline" else None, interrupt)
+    timeouts = Timeouts(total=TINY if cut == "total" else None)
+
+    async def reading() -> None:
+        async with watched(Scripted(endless), timeouts, call) as response:
+            async for _ in response.body:
+                if cut == "interrupt":
+                    interrupt.set()
+
+    with pytest.raises(AbortedError if cut == "interrupt" else RequestTimeoutError):
+        await reading()
+
+
+async def test_whoever_does_not_wait_is_not_cancelled():
+    """The interrupt comes while the reader is busy elsewhere: its own awaits are left alone."""
+    interrupt = Interrupt()
+    async with watched(Scripted(endless), call=Call(interrupt=interrupt)) as response:
+        await anext(response.body)
+        interrupt.set()
+        await turns()
+        with pytest.raises(AbortedError):
+            await anext(response.body)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_no_trace_of_our_cancellation_is_left_on_the_task():
+    async def reading() -> int:
+        with suppress(RequestTimeoutError):
+            await read(Scripted(stuck), "http://a.test/", Timeouts(idle=TINY))
+        task = asyncio.current_task()
+        assert task is not None
+        async with asyncio.timeout(None), asyncio.TaskGroup() as group:
+            group.create_task(turns())
+        return task.cancelling()
+
+    assert await soon(asyncio.create_task(reading())) == 0
+
+
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+async def test_a_real_cancellation_at_the_same_time_wins(first: str):
+    interrupt = Interrupt()
+    task = asyncio.create_task(
+        read(Scripted(stuck), "http://a.test/", NEVER, Call(interrupt=interrupt))
+    )
+    await turns()
+    if first == "theirs":
+        # Ours is in the loop's queue behind theirs, which the task has not seen yet.
+        interrupt.set()
+        task.cancel()
+    else:
+        interrupt.set()
+        asyncio.get_running_loop().call_soon(task.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await soon(task)
+    assert task.cancelled()
+
+
+async def test_a_timeout_of_the_callers_own_stays_a_timeout():
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(TINY):
+            await read(Scripted(stuck), "http://a.test/", NEVER)
+
+
+async def test_a_task_that_was_cancelled_before_can_still_be_timed_out():
+    """Someone may ask a model while cleaning up after a cancellation."""
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with pytest.raises(RequestTimeoutError):
+                await read(Scripted(stuck), "http://a.test/", Timeouts(idle=TINY))
+
+    task = asyncio.create_task(clean_up())
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await soon(task)
+
+
+async def test_different_tasks_may_pull_one_after_another():
+    async with watched(Scripted(stuck), Timeouts(idle=TINY)) as response:
+        assert await asyncio.create_task(response.body.__anext__()) == b"first"
+        with pytest.raises(RequestTimeoutError):
+            await soon(asyncio.create_task(response.body.__anext__()))
+
+
+async def test_a_transport_that_turns_cancellation_into_its_own_error_does_not_hide_the_reason():
+    async def wrapping() -> AsyncGenerator[bytes]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OSError("cancelled inside") from None
+        yield b""
+
+    with pytest.raises(RequestTimeoutError):
+        await soon(read(Scripted(wrapping), "http://a.test/", Timeouts(first_byte=TINY)))
+
+
+def test_an_interrupt_after_the_loop_was_closed_does_no_harm():
+    interrupt = Interrupt()
+    loop = asyncio.new_event_loop()
+    leaving = watched(Scripted(stuck), call=Call(interrupt=interrupt))
+    response = loop.run_until_complete(leaving.__aenter__())
+    assert loop.run_until_complete(anext(response.body)) == b"first"
+    loop.close()
+    interrupt.set()
+    assert interrupt.is_set
+    # Put away what nobody can await any more.
+    for generator in (response.body, leaving.gen):  # type: ignore[attr-defined]
+        with suppress(RuntimeError, StopIteration):
+            generator.aclose().send(None)
+
+
+async def test_leaving_takes_the_listener_off_the_interrupt():
+    interrupt = Interrupt()
+    async with watched(Scripted(endless), call=Call(interrupt=interrupt)) as response:
+        await anext(response.body)
+        assert interrupt._listeners
+    assert not interrupt._listeners
+
+
+async def test_reading_all_is_bounded():
+    async def three() -> AsyncGenerator[bytes]:
+        for _ in range(3):
+            yield b"abc"
+
+    assert await read_all(three(), 9) == b"abcabcabc"
+    with pytest.raises(ProtocolError, match="8 bytes"):
+        await read_all(three(), 8)
