@@ -1,0 +1,122 @@
+"""The ``polyvox`` command: its commands, loaded when they are run, and how it ends."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from io import TextIOWrapper
+
+import click
+
+from polyvox.cli import exit_codes
+from polyvox.cli.options import debug_option, debugging
+from polyvox.cli.terminal import report_error
+from polyvox.cli.version import VERSION
+from polyvox.errors import PolyvoxError
+
+__all__ = ["COMMANDS", "application", "run"]
+
+COMMANDS = {
+    "ask": "Ask a model once.",
+    "chat": "Talk with a model.",
+    "completion": "Print the script that completes commands in your shell.",
+    "doctor": "See what is set up, what is reachable and what is missing.",
+    "mock": "Serve a provider's API from a script, for tests.",
+    "models": "Find models: prices, limits, keys.",
+}
+"""Every command with its line in ``polyvox --help``; it lives in the module of its name."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when that command is run, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, without importing anything."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"polyvox.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but an unknown command names the nearest known one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Try: polyvox ask {name!r}"
+            raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; its code for the process is what it returns, or what its error means."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _forget_output()
+            return exit_codes.READER_GONE
+        except PolyvoxError as error:
+            if debugging(ctx):
+                traceback.print_exc()
+            report_error(error)
+            return exit_codes.exit_code(error)
+        return result
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nExit codes:\n{exit_codes.table()}",
+)
+@click.version_option(VERSION, "-V", "--version", message="polyvox %(version)s")
+@debug_option
+@click.pass_context
+def application(ctx: click.Context) -> None:
+    """Ask any language model.
+
+    \b
+      polyvox ask "Why is the sky blue?"
+      git diff | polyvox ask "Write a commit message for this."
+      polyvox chat -m anthropic/claude-sonnet-4-5
+
+    A model is named provider/model, such as openai/gpt-5-mini. Keys are read from the providers'
+    own environment variables; 'polyvox doctor' shows which are there.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and say with which code the process should end."""
+    args = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what the terminal's encoding lacks becomes "?"
+            stream.reconfigure(errors="replace")
+    try:
+        result: object = application.main(args, prog_name="polyvox", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return exit_codes.INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def _forget_output() -> None:
+    """Nobody reads stdout any more: what is still buffered must not raise when the process ends."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.close(sink)

@@ -1,0 +1,99 @@
+"""What ``polyvox ask`` does once its options are understood."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from polyvox.cli.answering import Outcome, View, answer, remarks, usage_line
+from polyvox.cli.choose_model import choose_model
+from polyvox.cli.request_options import CUSTOM, RequestOptions, custom_provider, settings_of
+from polyvox.cli.terminal import is_terminal, note, warn
+from polyvox.cli.views import EventsView, JsonView, TextView
+from polyvox.client import AsyncClient, make_request
+from polyvox.errors import MissingKeyError, NotFoundError, PolyvoxError
+from polyvox.messages import AssistantMessage, UserBlock
+from polyvox.model import Model
+
+if TYPE_CHECKING:
+    from polyvox.cli.ask import AskOptions
+
+__all__ = ["ask_once", "client_for", "model_name", "model_named"]
+
+
+async def ask_once(options: "AskOptions", prompt: list[UserBlock]) -> int:
+    """Ask, show the answer, and give the exit code. Raises the ``PolyvoxError`` the call ended with."""
+    view = _view(options)
+    try:
+        outcome = await _ask(options, prompt, view)
+    except PolyvoxError as error:  # before anything was asked; the answer's own errors are in it
+        view.end(AssistantMessage([], "error", error=error.text), error)
+        raise
+    for remark in remarks(outcome.message):
+        warn(remark)
+    if _wants_usage(options, outcome):
+        note(usage_line(outcome))
+    if outcome.error is not None:
+        raise outcome.error
+    return 0
+
+
+def client_for(options: RequestOptions) -> AsyncClient:
+    """A client that knows the server of ``--base-url`` too."""
+    return AsyncClient(providers=custom_provider(options))
+
+
+async def model_name(client: AsyncClient, options: RequestOptions, *, quiet: bool) -> str:
+    """The model that was named, or the one that is there; says which and why unless ``quiet``."""
+    if options.base_url is not None:
+        return f"{CUSTOM}/{options.model}" if options.model else await _first_model(client)
+    if options.model:
+        return options.model
+    choice = await choose_model(client)
+    if not quiet:
+        note(str(choice))
+    return choice.name
+
+
+def model_named(client: AsyncClient, name: str) -> Model:
+    """The model of that name. Raises as ``AsyncClient.model``, with hints for the command line."""
+    try:
+        return client.model(name)
+    except MissingKeyError as error:
+        row = client.registry.rows[error.provider or ""]
+        page = f" (made on the page {row.key_page!r})" if row.key_page else ""
+        error.hint = (
+            f"Set {' or '.join(row.key_env)}{page}. Without a key: -m simulated/echo,"
+            " simulated/lorem or simulated/tools; 'polyvox doctor' shows what else is there."
+        )
+        raise
+
+
+async def _ask(options: "AskOptions", prompt: list[UserBlock], view: View) -> Outcome:
+    async with client_for(options) as client:
+        name = await model_name(client, options, quiet=options.quiet)
+        model = model_named(client, name)
+        request = make_request(list(prompt), settings_of(options, name.partition("/")[0]))
+        request.stream = options.stream
+        return await answer(model, request, view, timeout=options.timeout)
+
+
+async def _first_model(client: AsyncClient) -> str:
+    names = await client.models(CUSTOM)
+    if not names:
+        raise NotFoundError("the server lists no models", hint="Name one with -m.")
+    note(f"Using {names[0].partition('/')[2]}: the first model that the server lists.")
+    return names[0]
+
+
+def _view(options: "AskOptions") -> View:
+    if options.as_json:
+        return JsonView()
+    if options.events:
+        return EventsView()
+    return TextView(thinking=options.thinking, whole=not options.stream)
+
+
+def _wants_usage(options: "AskOptions", outcome: Outcome) -> bool:
+    if options.usage is not None:
+        return options.usage
+    seen = is_terminal(sys.stdout) and is_terminal(sys.stderr) and not options.quiet
+    return seen and outcome.message.usage.total_tokens > 0

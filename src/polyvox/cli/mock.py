@@ -1,0 +1,102 @@
+"""``polyvox mock``: a provider's API, served from a script."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from polyvox.cli.options import debug_option
+from polyvox.dialects import DIALECTS
+from polyvox.testing.knobs import Knobs
+
+__all__ = ["MockOptions", "command"]
+
+
+class MockOptions(msgspec.Struct, kw_only=True):
+    """Everything ``polyvox mock`` was told on its command line; ``knobs`` by name."""
+
+    dialect: str
+    script: Path | None
+    model: str | None
+    models: tuple[str, ...]
+    port: int
+    expect_key: str | None
+    ready_file: Path | None
+    knobs: dict[str, Any]
+
+
+def _knob_options(command: Callable[..., object]) -> Callable[..., object]:
+    """An option for every knob, with what the knobs' own docstring says of it."""
+    for field in reversed(msgspec.structs.fields(Knobs)):
+        option = click.option(
+            f"--{field.name.replace('_', '-')}",
+            field.name,
+            metavar="VALUE",
+            help=_knob_help(field.name),
+        )
+        command = option(command)
+    return command
+
+
+def _knob_help(name: str) -> str:
+    """The knob's entry in the docstring, as the help of an option."""
+    entry = re.search(rf"``{name}`` +(.+(?:\n {{8,}}\S.*)*)", Knobs.__doc__ or "")
+    if entry is None:
+        return ""
+    text = " ".join(entry[1].split()).replace("``", "").removeprefix("... ")
+    text = text.partition("; None:")[0].replace(" (s)", " (streams only)")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _value(text: str) -> Any:
+    """What was typed, as a number if it is one."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+@click.command(
+    "mock", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--dialect", type=click.Choice(list(DIALECTS)), default="openai-chat", show_default=True
+)
+@click.option(
+    "--script",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help='What is said, turn by turn: a JSON list such as ["Hello.", {"error": {...}}].',
+)
+@click.option("--model", metavar="NAME", help="Who answers instead; default: simulated/echo.")
+@click.option("--models", metavar="NAME", multiple=True, help="A name in the list of models.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 finds a free one.")
+@click.option("--expect-key", metavar="KEY", help="Refuse requests without this API key.")
+@click.option(
+    "--ready-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the address there once it answers.",
+)
+@_knob_options
+@debug_option
+def command(**given: Any) -> int:
+    """Serve a provider's API from a script, on this machine, for tests.
+
+    The first line on stdout is the address, the second one sets the variables that make programs
+    use it. Requests are told on stderr; Ctrl-C or SIGTERM ends it, and prints what was served.
+
+    \b
+      polyvox mock --dialect anthropic-messages --script script.json
+      polyvox mock --delay-chunks 0.1 --cut-after 2000 --cut-mode rst
+    """
+    import asyncio
+
+    from polyvox.cli.mock_server import serve
+
+    turned = {name: given.pop(name) for name in Knobs.__struct_fields__}
+    knobs = {name: _value(text) for name, text in turned.items() if text is not None}
+    return asyncio.run(serve(MockOptions(**given, knobs=knobs)))

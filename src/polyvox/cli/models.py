@@ -1,0 +1,62 @@
+"""``polyvox models``: which models there are, what they hold and cost, and whose key is there."""
+
+import click
+import msgspec
+
+from polyvox.cli.options import debug_option, gathered
+
+__all__ = ["ModelsOptions", "command"]
+
+
+class ModelsOptions(msgspec.Struct, kw_only=True):
+    """Everything ``polyvox models`` was told on its command line."""
+
+    query: tuple[str, ...]
+    providers: bool
+    live: str | None
+    everything: bool
+    usable: bool
+    as_json: bool
+
+
+def _complete_provider(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from polyvox.providers import load_providers
+
+    return [name for name in load_providers() if name.startswith(incomplete)]
+
+
+@click.command("models", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("query", nargs=-1)
+@click.option("--providers", is_flag=True, help="List the providers instead, with their keys.")
+@click.option(
+    "--live",
+    metavar="PROVIDER",
+    shell_complete=_complete_provider,
+    help="Ask this provider which models it serves now.",
+)
+@click.option("--usable", is_flag=True, help="Only models whose provider has a key or needs none.")
+@click.option("--all", "everything", is_flag=True, help="Also deprecated models.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@debug_option
+@gathered(ModelsOptions)
+def command(options: ModelsOptions) -> None:
+    """Find models by words of their names.
+
+    Prices are in US dollars per million tokens. The list is that of the packaged catalog: a
+    provider may serve others too, and takes their names as well.
+
+    \b
+      polyvox models sonnet
+      polyvox models --usable
+      polyvox models --live ollama
+    """
+    from polyvox.cli import model_list
+
+    if options.providers:
+        model_list.show_providers(options)
+    elif options.live:
+        import asyncio
+
+        asyncio.run(model_list.show_live(options, options.live))
+    else:
+        model_list.show_models(options)

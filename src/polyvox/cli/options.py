@@ -1,0 +1,72 @@
+"""Options that several commands share, and how a command gets them: as one object."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["debug_option", "debugging", "gathered", "model_option", "quiet_option"]
+
+_T = TypeVar("_T")
+_DEBUG = "polyvox.debug"
+
+
+def gathered(kind: Callable[..., _T]) -> Callable[[Callable[[_T], object]], Callable[..., object]]:
+    """A command's parameters, gathered in one struct of this kind."""
+
+    def decorate(command: Callable[[_T], object]) -> Callable[..., object]:
+        @functools.wraps(command)
+        def with_one_object(**given: object) -> object:
+            return command(kind(**given))
+
+        return with_one_object
+
+    return decorate
+
+
+def debugging(ctx: click.Context) -> bool:
+    """Whether ``--debug`` was given anywhere on the command line."""
+    return bool(ctx.meta.get(_DEBUG))
+
+
+def debug_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds ``-v/--debug``, which shows tracebacks."""
+    return click.option(
+        "-v",
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember_debug,
+        help="Show the traceback of an error.",
+    )(command)
+
+
+def model_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds ``-m/--model``."""
+    return click.option(
+        "-m",
+        "--model",
+        metavar="PROVIDER/MODEL",
+        envvar="POLYVOX_MODEL",
+        shell_complete=_complete_model,
+        help="Which model; else POLYVOX_MODEL, else what is there: a key, a local server.",
+    )(command)
+
+
+def quiet_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds ``-q/--quiet``."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors."
+    )(command)
+
+
+def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[_DEBUG] = True
+
+
+def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    from polyvox.cli.names import model_names
+
+    return [name for name in model_names() if name.startswith(incomplete)]

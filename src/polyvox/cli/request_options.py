@@ -1,0 +1,186 @@
+"""The options that shape a request, shared by ``ask`` and ``chat``."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from polyvox.cli.addresses import is_loopback
+
+if TYPE_CHECKING:
+    from polyvox.client import Settings
+
+__all__ = ["CUSTOM", "RequestOptions", "custom_provider", "request_options", "settings_of"]
+
+CUSTOM = "custom"
+"""The provider that ``--base-url`` stands for."""
+
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+class RequestOptions(msgspec.Struct, kw_only=True):
+    """What may be said about a request on the command line; None is "not said"."""
+
+    model: str | None = None
+    system: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    reasoning: str | None = None
+    schema: str | None = None
+    tools: Path | None = None
+    vendor: tuple[str, ...] = ()
+    timeout: float | None = None
+    base_url: str | None = None
+    dialect: str | None = None
+    key_env: str | None = None
+    thinking: bool = False
+
+
+def request_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds the options of ``RequestOptions`` but the model's name."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def settings_of(options: RequestOptions, provider: str) -> "Settings":
+    """The settings for a request to a model of this provider. Raises ``click.UsageError``."""
+    given: dict[str, Any] = {
+        "system": options.system,
+        "max_tokens": options.max_tokens,
+        "temperature": options.temperature,
+        "reasoning": _reasoning(options.reasoning),
+        "response_format": _schema(options.schema),
+        "tools": _tools(options.tools),
+        "options": {provider: _vendor_fields(options.vendor)} if options.vendor else None,
+    }
+    settings: Settings = {name: value for name, value in given.items() if value is not None}  # pyright: ignore[reportAssignmentType]
+    return settings
+
+
+def custom_provider(options: RequestOptions) -> dict[str, dict[str, object]]:
+    """The row that ``--base-url``, ``--dialect`` and ``--key-env`` describe, if they were given."""
+    if options.base_url is None:
+        if options.dialect or options.key_env:
+            raise click.UsageError("--dialect and --key-env belong to --base-url.")
+        return {}
+    if options.key_env and not os.environ.get(options.key_env):
+        raise click.UsageError(f"{options.key_env}, named by --key-env, is not set.")
+    row: dict[str, object] = {
+        "title": f"the server at {options.base_url}",
+        "base_url": options.base_url.rstrip("/"),
+        "dialect": options.dialect or "openai-chat",
+        "key_env": [options.key_env] if options.key_env else [],
+        "auth": _auth(options),
+        # What somebody else's server costs is not known; one's own is free.
+        "local": is_loopback(options.base_url),
+    }
+    return {CUSTOM: row}
+
+
+def _auth(options: RequestOptions) -> str:
+    if options.key_env is None:
+        return "none"
+    return "x-api-key" if options.dialect == "anthropic-messages" else "bearer"
+
+
+def _reasoning(text: str | None) -> str | int | None:
+    if text is None or text in _EFFORTS:
+        return text
+    if text.isdecimal():
+        return int(text)
+    raise click.UsageError(
+        f"--reasoning takes a number of tokens or one of {', '.join(_EFFORTS)}, not {text!r}."
+    )
+
+
+def _schema(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    schema = _json(text, "--schema") if text.lstrip().startswith("{") else _file(text, "--schema")
+    if not isinstance(schema, dict):
+        raise click.UsageError("--schema takes a JSON schema: an object.")
+    return schema  # pyright: ignore[reportUnknownVariableType]
+
+
+def _tools(path: Path | None) -> list[Any] | None:
+    if path is None:
+        return None
+    tools = _file(str(path), "--tools")
+    if not isinstance(tools, list):
+        raise click.UsageError("--tools takes a JSON list of tools: name, description, parameters.")
+    return tools  # pyright: ignore[reportUnknownVariableType]
+
+
+def _vendor_fields(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE pairs as fields: a value that is JSON is meant as JSON, any other is a string."""
+    fields: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"-o takes NAME=VALUE, not {pair!r}.")
+        try:
+            fields[name] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            fields[name] = value
+    return fields
+
+
+def _file(path: str, option: str) -> object:
+    try:
+        return _json(Path(path).read_text(encoding="utf-8"), f"{option} {path}")
+    except OSError as error:
+        raise click.UsageError(f"{option}: can't read {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{option}: {path} is no text.") from None
+
+
+def _json(text: str, where: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"{where}: not JSON: {error}.") from None
+
+
+def _complete_dialect(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    from polyvox.dialects import DIALECTS
+
+    return [name for name in DIALECTS if name.startswith(incomplete)]
+
+
+_OPTIONS = (
+    click.option("-s", "--system", metavar="TEXT", help="Instructions for the model."),
+    click.option("--max-tokens", type=click.IntRange(min=1), help="The most tokens to be written."),
+    click.option("--temperature", type=float, help="0 is the most predictable."),
+    click.option(
+        "--reasoning", metavar="EFFORT|TOKENS", help=f"How much to think: {', '.join(_EFFORTS)}."
+    ),
+    click.option("--thinking", is_flag=True, help="Show the model's reasoning, dim."),
+    click.option("--schema", metavar="FILE|JSON", help="Ask for JSON of this JSON schema."),
+    click.option(
+        "--tools",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Offer the tools of this JSON file; calls are printed, not run.",
+    ),
+    click.option(
+        "-o",
+        "--option",
+        "vendor",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="A field of the provider's own; the value may be JSON. May be repeated.",
+    ),
+    click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True)),
+    click.option("--base-url", metavar="URL", help="Ask the server at this address."),
+    click.option(
+        "--dialect",
+        metavar="NAME",
+        shell_complete=_complete_dialect,
+        help="The wire format it speaks. Default: openai-chat.",
+    ),
+    click.option("--key-env", metavar="VARIABLE", help="Where its key is, if it wants one."),
+)

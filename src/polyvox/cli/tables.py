@@ -1,0 +1,54 @@
+"""Tables: drawn for a person, aligned and plain for a pipe."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from polyvox.cli.terminal import coloured, harmless, is_terminal
+
+__all__ = ["Column", "print_table"]
+
+
+class Column(msgspec.Struct, frozen=True):
+    """The head of a column; numbers stand to the right."""
+
+    title: str
+    right: bool = False
+    style: str = ""
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print the rows on stdout: with rich on a terminal, else with blanks between the columns."""
+    if is_terminal(sys.stdout):
+        _draw(columns, rows)
+        return
+    titles = [column.title.upper() for column in columns]
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        cells = (
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for column, cell, width in zip(columns, row, widths, strict=True)
+        )
+        click.echo("  ".join(cells).rstrip())
+
+
+def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            style=column.style or None,
+            overflow="fold",
+            no_wrap=column.right,
+        )
+    for row in rows:
+        table.add_row(*(Text(harmless(cell)) for cell in row))
+    Console(no_color=not coloured(sys.stdout), highlight=False).print(table)

@@ -1,0 +1,81 @@
+"""`polyvox doctor`: what is set up, reachable, missing, and the fix; never a secret."""
+
+import json
+from typing import Any
+
+from polyvox.testing import Knobs
+
+from .conftest import Run
+
+SECRET = "sk-canary-0123456789abcdef"
+
+
+def checks(report: dict[str, Any], section: str) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in report["checks"] if check["section"] == section}
+
+
+def test_nothing_set_up_says_what_to_do(run: Run):
+    done = run("doctor")
+    assert done.returncode == 3
+    assert "ANTHROPIC_API_KEY" in done.stdout
+    assert "ollama serve" in done.stdout
+    assert "simulated/echo" in done.stdout
+    assert "To talk with a real model" in done.stdout
+
+
+def test_a_key_makes_it_usable_and_is_not_shown(run: Run):
+    env = {"OPENAI_API_KEY": SECRET, "HTTPS_PROXY": f"http://ada:{SECRET}@127.0.0.1:9"}
+    for arguments in (("doctor",), ("doctor", "--json")):
+        done = run(*arguments, env=env)
+        assert done.returncode == 0
+        assert SECRET not in done.stdout + done.stderr
+        assert "OPENAI_API_KEY is set" in done.stdout
+    report = json.loads(run("doctor", "--json", env=env).stdout)
+    assert report["usable"] is True
+    assert report["model"] == "openai/gpt-5-mini"
+    assert checks(report, "network")["HTTPS_PROXY"]["text"] == "http://***@127.0.0.1:9"
+
+
+def test_a_local_server_makes_it_usable(run: Run, polyvox_mock):
+    server = polyvox_mock("openai-chat", models=["small:1b"])
+    report = json.loads(run("doctor", "--json", env={"OLLAMA_HOST": server.url}).stdout)
+    assert report["usable"] is True
+    assert checks(report, "local servers")["ollama"]["status"] == "ok"
+    assert checks(report, "local servers")["vllm"]["status"] == "off"
+    assert checks(report, "local servers")["vllm"]["fix"]
+
+
+def test_online_asks_every_provider_that_has_a_key(run: Run, polyvox_mock):
+    good = polyvox_mock("openai-chat", models=["a", "b"])
+    bad = polyvox_mock("anthropic-messages", knobs=Knobs(status=401), expect_key="other")
+    env = {
+        "OPENAI_API_KEY": SECRET,
+        "OPENAI_BASE_URL": good.url,
+        "ANTHROPIC_API_KEY": SECRET,
+        "ANTHROPIC_BASE_URL": bad.url,
+    }
+    report = json.loads(run("doctor", "--online", "--json", env=env).stdout)
+    online = checks(report, "online")
+    assert online["openai"]["status"] == "ok"
+    assert online["openai"]["text"].startswith("2 models")
+    assert online["anthropic"]["status"] == "failed"
+    assert online["anthropic"]["fix"]
+    assert set(online) == {"openai", "anthropic"}
+    assert checks(report, "addresses")["openai"]["text"] == f"{good.url} (from OPENAI_BASE_URL)"
+
+
+def test_without_online_no_provider_is_asked(run: Run, polyvox_mock):
+    server = polyvox_mock("openai-chat")
+    run("doctor", env={"OPENAI_API_KEY": SECRET, "OPENAI_BASE_URL": server.url})
+    assert server.requests == []
+
+
+def test_an_address_that_is_none_is_found(run: Run):
+    env = {"OPENAI_API_KEY": SECRET, "OPENAI_BASE_URL": "nonsense"}
+    report = json.loads(run("doctor", "--json", env=env).stdout)
+    assert checks(report, "addresses")["openai"]["status"] == "failed"
+
+
+def test_a_certificate_file_that_is_not_there_is_found(run: Run):
+    report = json.loads(run("doctor", "--json", env={"SSL_CERT_FILE": "no-such.pem"}).stdout)
+    assert checks(report, "network")["certificates"]["status"] == "failed"

@@ -1,0 +1,75 @@
+"""`polyvox models`: search, prices, keys."""
+
+import json
+
+from .conftest import Run
+
+
+def test_models_are_found_by_all_words(run: Run):
+    done = run("models", "anthropic", "sonnet-4-5")
+    head, *rows = done.stdout.splitlines()
+    assert head.split()[0] == "MODEL"
+    row = next(row for row in rows if row.startswith("anthropic/claude-sonnet-4-5 "))
+    assert row.split() == ["anthropic/claude-sonnet-4-5", "200k", "3.00", "15.00", "0.30", "no"]
+    assert all("sonnet" in row for row in rows)
+
+
+def test_the_key_that_is_there_is_told(run: Run):
+    done = run("models", "openai/gpt-5-mini", env={"OPENAI_API_KEY": "mock"})
+    row = next(row for row in done.stdout.splitlines() if row.startswith("openai/gpt-5-mini "))
+    assert row.split()[-1] == "yes"
+
+
+def test_usable_models_need_a_key(run: Run):
+    models = json.loads(run("models", "--usable", "--json").stdout)
+    assert {model["model"].partition("/")[0] for model in models} == {"simulated"}
+    env = {"OPENAI_API_KEY": "mock"}
+    models = json.loads(run("models", "--usable", "--json", env=env).stdout)
+    assert {model["model"].partition("/")[0] for model in models} == {"simulated", "openai"}
+
+
+def test_json_has_prices_per_million_tokens(run: Run):
+    models = json.loads(run("models", "openai/gpt-5-mini", "--json").stdout)
+    model = next(model for model in models if model["model"] == "openai/gpt-5-mini")
+    assert (model["input"], model["output"], model["cache_read"]) == (0.25, 2.0, 0.025)
+    assert model["context_window"] == 400_000
+
+
+def test_columns_stand_below_each_other(run: Run):
+    head, *rows = run("models", "gpt-5").stdout.splitlines()
+    place = head.index("KEY")
+    assert rows
+    assert {row[place - 1 : place + 2].strip() for row in rows} == {"no"}
+
+
+def test_a_search_for_nothing_says_so(run: Run):
+    done = run("models", "no-such-model-anywhere")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "--live" in done.stderr
+
+
+def test_a_provider_can_be_asked(run: Run, polyvox_mock):
+    server = polyvox_mock("openai-chat", models=["gpt-5-mini", "my-tune"])
+    env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "mock"}
+    models = json.loads(run("models", "--live", "openai", "--json", env=env).stdout)
+    assert [(m["model"], m["input"]) for m in models] == [
+        ("openai/gpt-5-mini", 0.25),
+        ("openai/my-tune", None),
+    ]
+    assert [r.method for r in server.requests] == ["GET"]
+
+
+def test_a_provider_that_is_none(run: Run):
+    done = run("models", "--live", "opnai")
+    assert done.returncode == 3
+    assert "openai" in done.stderr
+
+
+def test_providers_with_their_keys(run: Run):
+    env = {"GROQ_API_KEY": "mock-0123456789"}
+    providers = json.loads(run("models", "--providers", "--json", env=env).stdout)
+    keys = {p["provider"]: p["key"] for p in providers}
+    assert (keys["groq"], keys["openai"], keys["ollama"]) == ("set", "missing", "optional")
+    table = run("models", "--providers", "groq", env=env).stdout
+    assert "GROQ_API_KEY" in table
+    assert "mock-0123456789" not in table
