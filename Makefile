@@ -22,7 +22,7 @@ check: setup ## formatting, lint, types, floors
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run 'make format'."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/pyright
-	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 format: setup ## format and apply safe fixes
 	@$(BIN)/ruff check --quiet --fix . || true
