@@ -1,8 +1,8 @@
 """One transport, many loops and threads; and what it costs to have it imported."""
 
 import asyncio
-import os
 import gc
+import os
 import subprocess
 import sys
 import threading
