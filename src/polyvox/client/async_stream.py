@@ -27,9 +27,8 @@ class AsyncStream:
         self.model = model
         self.request = request
         self.call = call
-        self._final: AssistantMessage | None = None
         self._seen: list[Event] = []
-        self._events = self._read()
+        self._events = _read(model, request, call, self._seen)
 
     @property
     def message(self) -> AssistantMessage:
@@ -38,7 +37,10 @@ class AsyncStream:
         After an interrupt, a cancelled task or an early close it is what had arrived, with stop
         reason "aborted" and the usage so far.
         """
-        return self._final or self.call.partial or fold(self._seen)
+        last = self._seen[-1] if self._seen else None
+        if isinstance(last, (Done, Failed)):
+            return last.message
+        return self.call.partial or fold(self._seen)
 
     def __aiter__(self) -> AsyncGenerator[Event]:
         return self._events
@@ -73,18 +75,23 @@ class AsyncStream:
     ) -> None:
         await self.aclose()
 
-    async def _read(self) -> AsyncGenerator[Event]:
-        source = self.model.stream(self.request, self.call)
-        remember = self._seen.append
-        try:
-            async for event in source:
-                remember(event)
-                if type(event) is Done or type(event) is Failed:
-                    self._final = event.message
-                    if type(event) is Failed:
-                        raise event.error
-                yield event
-        finally:
-            await source.aclose()
-        if self._final is None:
-            raise ProtocolError(f"{self.model.name} ended its stream without an ending")
+
+# No method: a generator that knew its stream would keep both, and the socket, until the garbage
+# collector comes by. Like this a forgotten stream is closed at once.
+async def _read(
+    model: Model, request: Request, call: Call, seen: list[Event]
+) -> AsyncGenerator[Event]:
+    """Every event of the answer, remembered in ``seen``; a failure is raised."""
+    source = model.stream(request, call)
+    ended = False
+    try:
+        async for event in source:
+            seen.append(event)
+            if type(event) is Failed:
+                raise event.error
+            ended = ended or type(event) is Done
+            yield event
+    finally:
+        await source.aclose()
+    if not ended:
+        raise ProtocolError(f"{model.name} ended its stream without an ending")

@@ -64,7 +64,8 @@ class LoopPool:
     """Idle loops, handed out to whichever thread asks, so that their connections are used again."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may find a forgotten stream, which gives its loop back.
+        self._lock = threading.RLock()
         self._idle: list[LoopDriver] = []
         self._closed = False
 
@@ -140,8 +141,9 @@ class Pump(Generic[_T]):
         loop = self._driver.loop
         try:
             async for item in self._source:
+                if not self._ready:  # once is enough for all that this turn delivers
+                    loop.stop()
                 self._ready.append(item)
-                loop.stop()
         except BaseException as failure:  # noqa: BLE001 - handed to the caller's thread by next()
             self._failure = failure
 

@@ -1,5 +1,6 @@
 """A streamed answer, for synchronous code."""
 
+import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
@@ -25,10 +26,9 @@ class Stream:
         self, stream: AsyncStream, driver: LoopDriver, give_back: Callable[[LoopDriver], None]
     ) -> None:
         self._stream = stream
-        self._driver = driver
-        self._give_back = give_back
         self._pump: Pump[Event] = Pump(driver, aiter(stream))
-        self._closed = False
+        # Also for a stream that nobody closed: when it is forgotten, or the program ends.
+        self._close = weakref.finalize(self, _close, self._pump, stream, driver, give_back)
 
     @property
     def message(self) -> AssistantMessage:
@@ -39,7 +39,7 @@ class Stream:
         return self
 
     def __next__(self) -> Event:
-        if self._closed:
+        if not self._close.alive:
             raise StopIteration
         try:
             return self._pump.next()
@@ -61,11 +61,7 @@ class Stream:
 
     def close(self) -> None:
         """Stop here: closes the socket at once. The message so far stays."""
-        if not self._closed:
-            self._closed = True
-            self._pump.stop()
-            self._driver.run(self._stream.aclose)
-            self._give_back(self._driver)
+        self._close()
 
     def __enter__(self) -> "Stream":
         return self
@@ -77,3 +73,14 @@ class Stream:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _close(
+    pump: Pump[Event],
+    stream: AsyncStream,
+    driver: LoopDriver,
+    give_back: Callable[[LoopDriver], None],
+) -> None:
+    pump.stop()
+    driver.run(stream.aclose)
+    give_back(driver)

@@ -1,0 +1,74 @@
+"""How much is measured, and whom."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.processes import HERE, ROOT, CrashError, Interpreter
+
+
+class Contender(NamedTuple):
+    """Somebody to measure: a module of ``bench.contenders`` under some Python."""
+
+    name: str
+    python: Interpreter
+
+
+class Plan:
+    """Sizes and contenders of one run; notes down who crashed and who was not there."""
+
+    def __init__(
+        self, *, quick: bool = False, chunks: int | None = None, only: list[str] | None = None
+    ):
+        self.chunks = chunks or (500 if quick else 5000)
+        self.rounds = 1 if quick else 3
+        self.answers = 1 if quick else 3
+        self.starts = 3 if quick else 25
+        self.calls = 20 if quick else 300
+        self.contenders = list(_contenders(only))
+        self.crashes: list[str] = []
+
+    def named(self, *names: str) -> list[Contender]:
+        """Those of these names that take part, in this order."""
+        return [each for name in names for each in self.contenders if each.name == name]
+
+    @contextmanager
+    def survives(self, what: str) -> Iterator[None]:
+        """A crash inside costs its row, and the run its exit status, but not the other rows."""
+        say(what)
+        try:
+            yield
+        except CrashError as crash:
+            self.crashes.append(f"{what}: {crash}")
+            say(f"{what} crashed: {crash}")
+
+
+_PACKAGE = {"openai": "openai", "anthropic": "anthropic", "litellm": "litellm"}
+
+
+def _contenders(only: list[str] | None) -> Iterator[Contender]:
+    from bench.contenders import NAMES
+
+    other = _other_python()
+    for name in only or NAMES:
+        package = _PACKAGE.get(name)
+        if package is None or HERE.has(package):
+            yield Contender(name, HERE)
+        # LiteLLM holds its environment at an older openai; the newest is measured where it is.
+        if package is not None and other is not None and other.has(package):
+            yield Contender(name, other)
+
+
+def _other_python() -> Interpreter | None:
+    """The environment of ``make setup``, unless this is it."""
+    python = ROOT / ".venv" / "bin" / "python"
+    if not python.exists() or Path(sys.prefix) == ROOT / ".venv":
+        return None
+    return Interpreter.at(python)
+
+
+def say(text: str) -> None:
+    """Progress, for whoever waits."""
+    print(f"  {text}", file=sys.stderr, flush=True)
