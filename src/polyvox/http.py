@@ -24,13 +24,18 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 
 class HttpRequest(msgspec.Struct):
-    """What is sent. Header names are lower-case. ``connect_timeout`` is in seconds."""
+    """What is sent. Header names are lower-case. ``connect_timeout`` is in seconds.
+
+    ``dropped`` is not sent: (field, what became of it) for each wish of the request in the caller's
+    words that this one can't tell.
+    """
 
     method: Literal["GET", "POST"]
     url: str
     headers: dict[str, str]
     body: bytes = b""
     connect_timeout: float | None = 10.0
+    dropped: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         # Headers carry keys; they stay out of logs and tracebacks.

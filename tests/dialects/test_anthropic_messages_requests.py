@@ -45,7 +45,7 @@ def ask(*messages: Any, **fields: Any) -> Request:
 
 
 def dropped(request: Request, to: Target | None = None) -> dict[str, str]:
-    return dict(DIALECT.dropped(request, to or target()))
+    return dict(DIALECT.encode_request(request, to or target()).dropped)
 
 
 # ------------------------------------------------------------------------------------------- head
@@ -197,7 +197,7 @@ def test_only_signed_reasoning_of_the_same_model_goes_back():
         {"type": "redacted_thinking", "data": "secret"},
         {"type": "text", "text": "Hello"},
     ]
-    notes = [text for _, text in DIALECT.dropped(request, target())]
+    notes = [text for _, text in DIALECT.encode_request(request, target()).dropped]
     assert notes == [
         "reasoning without a signature was dropped",
         "reasoning of another model was dropped",

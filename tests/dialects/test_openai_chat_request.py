@@ -48,7 +48,9 @@ def sent(*messages: Message, **quirks: Any) -> list[dict[str, Any]]:
 
 
 def dropped(request: Request, **quirks: Any) -> list[str]:
-    return [field for field, text in DIALECT.dropped(request, target(**quirks)) if text]
+    return [
+        field for field, text in DIALECT.encode_request(request, target(**quirks)).dropped if text
+    ]
 
 
 def ask(**fields: Any) -> Request:

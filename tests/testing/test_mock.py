@@ -99,7 +99,7 @@ async def test_what_came_and_what_was_sent_are_recorded(dialect: str, ask: Any):
         (request,), (answer,) = mock.requests, mock.answers
         assert request.request is not None
         assert request.request.messages == [UserMessage([Text("hello")])]
-        assert request.path == mock.dialect.path
+        assert request.path == mock.dialect.base_path + mock.dialect.routes[0].path
         assert request.headers["x-mine"] == "1"
         assert json.loads(request.body)["model"] == "m"
         assert answer.body == body
@@ -116,7 +116,7 @@ async def test_what_came_and_what_was_sent_are_recorded(dialect: str, ask: Any):
 
 async def test_models_are_listed(dialect: str, ask: Any):
     async with MockProvider(dialect, models=["a", "b"]) as mock:
-        path = mock._paths.models.removeprefix(mock._paths.base)
+        path = next(route.path for route in mock.dialect.routes if route.kind == "models")
         answer = await (await ask(mock, method="GET", path=path)).head()
         assert mock.dialect.decode_models(await answer.body()) == ["a", "b"]
 
@@ -125,7 +125,10 @@ async def test_an_unknown_path_says_what_there_is(dialect: str, ask: Any):
     async with MockProvider(dialect) as mock:
         answer = await (await ask(mock, path="/nowhere")).head()
         assert answer.status == 404
-        assert f"POST {mock.dialect.path}" in (await answer.body()).decode()
+        assert (
+            f"POST {mock.dialect.base_path + mock.dialect.routes[0].path}"
+            in (await answer.body()).decode()
+        )
 
 
 async def test_what_is_no_request_is_refused_and_recorded(dialect: str, ask: Any):

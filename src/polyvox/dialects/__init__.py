@@ -6,18 +6,32 @@ Does not belong here: sockets, retries, prices, anything that waits.
 
 from importlib import import_module
 
-from polyvox.dialects.base import Dialect, Quirks, StreamDecoder, StreamEncoder, Target
+from polyvox.dialects.base import (
+    Dialect,
+    FrameReader,
+    Place,
+    Quirks,
+    Route,
+    StreamDecoder,
+    StreamEncoder,
+    Target,
+    find_route,
+)
 from polyvox.dialects.sse import ServerSentEvent, SSEReader
 
 __all__ = [
     "DIALECTS",
     "Dialect",
+    "FrameReader",
+    "Place",
     "Quirks",
+    "Route",
     "SSEReader",
     "ServerSentEvent",
     "StreamDecoder",
     "StreamEncoder",
     "Target",
+    "find_route",
     "get_dialect",
 ]
 
@@ -31,8 +45,8 @@ DIALECTS = {
 def get_dialect(name: str) -> Dialect:
     """The dialect of that name; its module is imported now. Raises ``KeyError`` for an unknown name.
 
-    >>> get_dialect("openai-chat").path
-    '/v1/chat/completions'
+    >>> get_dialect("openai-chat").base_path
+    '/v1'
     """
     dialect: Dialect = import_module(DIALECTS[name]).DIALECT
     return dialect

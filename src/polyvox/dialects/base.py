@@ -1,7 +1,8 @@
 """What a dialect is: the two halves of a codec, and what they need to know about the other side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TypeAlias
+from urllib.parse import unquote
 
 import msgspec
 
@@ -96,6 +97,61 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.provider}/{self.model}"
 
 
+class Route(msgspec.Struct, frozen=True):
+    """One thing that a server of a dialect is asked for.
+
+    ``path`` is below the dialect's ``base_path`` and may hold ``{model}``. ``stream`` is what the
+    address says about streaming, where it and not the body does.
+    """
+
+    kind: Literal["answer", "models", "count"]
+    method: Literal["GET", "POST"]
+    path: str
+    stream: bool | None = None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What the address of a request says about it, in dialects whose body does not."""
+
+    model: str = ""
+    stream: bool | None = None
+
+
+ANYWHERE = Place()
+"""An address that says nothing about the request."""
+
+
+def find_route(dialect: "Dialect", method: str, path: str) -> tuple[Route, Place] | None:
+    """The route of the dialect that a request's method and path mean, or None.
+
+    >>> from polyvox.dialects import get_dialect
+    >>> find_route(get_dialect("openai-chat"), "GET", "/v1/models")[0].kind
+    'models'
+    """
+    for route in dialect.routes:
+        before, hole, after = (dialect.base_path + route.path).partition("{model}")
+        if method != route.method:
+            continue
+        if path == before and not hole:
+            return route, Place(stream=route.stream)
+        model = path[len(before) : len(path) - len(after)]
+        if hole and model and path == f"{before}{model}{after}":
+            return route, Place(unquote(model), route.stream)
+    return None
+
+
+class FrameReader(Protocol):
+    """Cuts the bytes of a body into frames, wherever the network cut them."""
+
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        """The frames that these bytes complete."""
+        ...
+
+    def close(self) -> list[ServerSentEvent]:
+        """The body is over: the frame that was still owed its end."""
+        ...
+
+
 class StreamDecoder(Protocol):
     """Reads one streamed answer. Never raises for what the provider sent: failures are events."""
 
@@ -142,22 +198,27 @@ class Dialect(Protocol):
         ...
 
     @property
-    def path(self) -> str:
-        """Where a server takes requests, such as "/v1/chat/completions"."""
+    def base_path(self) -> str:
+        """The path of a server's base URL, such as "/v1", that its ``routes`` are below."""
+        ...
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """What a server is asked for, and where."""
         ...
 
     # Client half
 
     def encode_request(self, request: Request, target: Target) -> HttpRequest:
-        """The request as the provider wants it."""
-        ...
-
-    def dropped(self, request: Request, target: Target) -> Iterable[tuple[str, str]]:
-        """(field, what became of it) for each wish of the request that this target can't be told."""
+        """The request as the provider wants it; its ``dropped`` says what it can't tell."""
         ...
 
     def decode_response(self, body: bytes, target: Target) -> AssistantMessage:
         """A whole answer. Raises the error that the body tells, or ``ProtocolError``."""
+        ...
+
+    def frame_reader(self) -> FrameReader:
+        """A reader for the frames of one streamed answer."""
         ...
 
     def stream_decoder(self, target: Target) -> StreamDecoder:
@@ -186,7 +247,7 @@ class Dialect(Protocol):
 
     # Server half
 
-    def decode_request(self, body: bytes) -> Request:
+    def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
         """The request that a client sent. Fields unknown to us are kept in ``options[name]``."""
         ...
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from polyvox.dialects import DIALECTS, Dialect, get_dialect
+from polyvox.dialects import DIALECTS, Dialect, find_route, get_dialect
 from polyvox.errors import (
     AuthenticationError,
     BadRequestError,
@@ -26,9 +26,9 @@ from polyvox.providers.simulated import Script, ScriptedModel, load_script, simu
 from polyvox.providers.simulated.script import TurnLike
 from polyvox.providers.simulated.stage import nearest
 from polyvox.providers.simulated.tokens import request_tokens
+from polyvox.request import Request
 from polyvox.testing.answers import STREAM_HEADERS, addressed, retry_after, status_error, whole_body
 from polyvox.testing.knobs import Knobs
-from polyvox.testing.paths import Paths
 from polyvox.testing.record import ReceivedRequest, Record, SentAnswer
 from polyvox.testing.shaping import USAGE_DIALECT, Shaper, without_usage
 from polyvox.testing.wire import CutError, Wire
@@ -89,13 +89,12 @@ class MockProvider:
         self._active: set[asyncio.Task[object]] = set()
         self._runner: web.AppRunner | None = None
         self._threaded: ThreadedMock | None = None
-        self._paths = Paths(self.dialect)
         self._check_knobs()
 
     @property
     def url(self) -> str:
         """The base URL, as programs want it in OPENAI_BASE_URL or ANTHROPIC_BASE_URL."""
-        return f"http://127.0.0.1:{self._port}{self._paths.base}"
+        return f"http://127.0.0.1:{self._port}{self.dialect.base_path}"
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -185,21 +184,21 @@ class MockProvider:
         path, method = urlsplit(received.path).path, received.method
         try:
             self._check_key(received)
-            if (method, path) == ("POST", self.dialect.path):
-                return await self._answer_call(exchange)
-            if (method, path) == ("GET", self._paths.models):
+            found = find_route(self.dialect, method, path)
+            if found is None:
+                raise NotFoundError(f"nothing answers to {method} {path}; try {self._known()}")
+            route, place = found
+            if route.kind == "models":
                 return await self._send_json(exchange, self.dialect.encode_models(self._models))
-            if (method, path) == ("POST", self._paths.count):
-                received.request = self.dialect.decode_request(received.body)
+            received.request = self.dialect.decode_request(received.body, place)
+            if route.kind == "count":
                 counted = self.dialect.encode_count(request_tokens(received.request))
-                if counted is not None:
-                    return await self._send_json(exchange, counted)
-            raise NotFoundError(f"nothing answers to {method} {path}; try {self._paths.known()}")
+                return await self._send_json(exchange, counted or b"")
+            return await self._answer_call(exchange, received.request)
         except PolyvoxError as error:
             return await self._send_error(exchange, error)
 
-    async def _answer_call(self, exchange: "_Exchange") -> web.StreamResponse:
-        request = exchange.received.request = self.dialect.decode_request(exchange.received.body)
+    async def _answer_call(self, exchange: "_Exchange", request: Request) -> web.StreamResponse:
         model, exchange.knobs = self._next_turn(exchange.knobs)
         if exchange.knobs.status is not None:
             raise status_error(exchange.knobs.status)
@@ -213,6 +212,11 @@ class MockProvider:
             if request.stream:
                 return await self._send_stream(exchange, first, events)
             return await self._send_whole(exchange, first, events)
+
+    def _known(self) -> str:
+        """What it answers to, for a person."""
+        base = self.dialect.base_path
+        return ", ".join(f"{route.method} {base}{route.path}" for route in self.dialect.routes)
 
     def _next_turn(self, knobs: Knobs) -> tuple[Model, Knobs]:
         if self._script is None:

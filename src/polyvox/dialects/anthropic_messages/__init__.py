@@ -9,7 +9,6 @@ One module each for the words and shapes of an answer (``wire``), what sets mode
 ``answer_out``) and ``errors``.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -21,11 +20,11 @@ from polyvox.dialects.anthropic_messages.errors import error_body, read_error
 from polyvox.dialects.anthropic_messages.request_in import read_request
 from polyvox.dialects.anthropic_messages.request_out import COUNTED, RequestWriter
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
-from polyvox.dialects.base import Target, auth_headers
+from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
 from polyvox.dialects.errors import snippet
+from polyvox.dialects.sse import SSEReader
 from polyvox.errors import PolyvoxError, ProtocolError
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 __all__ = ["DIALECT", "AnthropicMessages"]
@@ -61,32 +60,26 @@ class AnthropicMessages:
     """
 
     name = NAME
-    path = "/v1/messages"
+    base_path = ""
+    routes = (
+        Route("answer", "POST", "/v1/messages"),
+        Route("models", "GET", "/v1/models"),
+        Route("count", "POST", "/v1/messages/count_tokens"),
+    )
 
     # Client half
 
+    decode_response = staticmethod(read_response)
+    frame_reader = SSEReader
+    stream_decoder = MessagesDecoder
+    decode_error = staticmethod(read_error)
+
     def encode_request(self, request: Request, target: Target) -> HttpRequest:
         """The request for ``/v1/messages``. Raises ``BadRequestError`` for a file it can't carry."""
-        body = RequestWriter(request, target).body()
-        return _post(target, "/messages", body)
-
-    def dropped(self, request: Request, target: Target) -> Iterable[tuple[str, str]]:
-        """(field, what became of it) for each wish that this target can't be told."""
         writer = RequestWriter(request, target)
-        writer.body()
-        return writer.notes
-
-    def decode_response(self, body: bytes, target: Target) -> AssistantMessage:
-        """A whole answer. Raises the error that the body tells, or ``ProtocolError``."""
-        return read_response(body, target)
-
-    def stream_decoder(self, target: Target) -> MessagesDecoder:
-        """A reader for one streamed answer."""
-        return MessagesDecoder(target)
-
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> PolyvoxError:
-        """The error that an answer with this status means."""
-        return read_error(status, headers, body)
+        http = _post(target, "/messages", writer.body())
+        http.dropped = tuple(writer.notes)
+        return http
 
     def models_request(self, target: Target) -> HttpRequest | None:
         """A request for the list of models, or None if the provider has none."""
@@ -115,17 +108,12 @@ class AnthropicMessages:
 
     # Server half
 
-    def decode_request(self, body: bytes) -> Request:
+    encode_response = staticmethod(write_response)
+    stream_encoder = MessagesEncoder
+
+    def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
         """The request that a client sent. Raises ``BadRequestError`` naming the field that is wrong."""
         return read_request(body)
-
-    def encode_response(self, message: AssistantMessage) -> bytes:
-        """A whole answer. Raises ``ValueError`` for one that failed."""
-        return write_response(message)
-
-    def stream_encoder(self, request: Request) -> MessagesEncoder:
-        """A writer for one streamed answer to this request."""
-        return MessagesEncoder(request)
 
     def encode_error(self, error: PolyvoxError) -> tuple[int, bytes]:
         """Status and body of an error answer."""

@@ -36,6 +36,7 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
         target.base_url.rstrip("/") + "/chat/completions",
         {"content-type": "application/json", **auth_headers(target)},
         jsontext.encode(body),
+        dropped=tuple(_dropped(request, target)),
     )
 
 
@@ -94,7 +95,7 @@ def _response_format(wanted: ResponseFormat, target: Target) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def dropped(request: Request, target: Target) -> Iterator[tuple[str, str]]:
+def _dropped(request: Request, target: Target) -> Iterator[tuple[str, str]]:
     """(field, what became of it) for each wish that this target can't be told."""
     quirks, name = target.quirks, target.producer
     understood = {
