@@ -1,5 +1,7 @@
 """Keys that don't show themselves."""
 
+_SHORTEST_KEY = 8
+
 
 class Secret:
     """A string whose ``repr`` and ``str`` are masked; ``reveal`` gives it away.
@@ -16,6 +18,16 @@ class Secret:
     def reveal(self) -> str:
         """The string itself: for the wire, never for a log."""
         return self._value
+
+    def masked_in(self, text: str) -> str:
+        """The text with the secret masked wherever it stands in it.
+
+        What is shorter than a key ever is, is some placeholder, and left where it stands.
+
+        >>> Secret("sk-123456").masked_in("the key sk-123456 is wrong")
+        'the key *** is wrong'
+        """
+        return text.replace(self._value, "***") if len(self._value) >= _SHORTEST_KEY else text
 
     def __repr__(self) -> str:
         return "Secret('***')"

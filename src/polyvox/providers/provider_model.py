@@ -5,8 +5,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from polyvox.assembly import unfold
-from polyvox.dialects import Dialect, ServerSentEvent, SSEReader, StreamDecoder, Target
-from polyvox.errors import NotFoundError, PolyvoxError, ProtocolError
+from polyvox.dialects import Dialect, FrameReader, ServerSentEvent, StreamDecoder, Target
+from polyvox.errors import (
+    NetworkError,
+    NotFoundError,
+    PolyvoxError,
+    ProtocolError,
+    RequestTimeoutError,
+)
 from polyvox.events import Done, Event, Failed, Start, Warned
 from polyvox.http import HttpRequest, HttpResponse, Timeouts, Transport
 from polyvox.model import Call
@@ -58,7 +64,6 @@ class ProviderModel:
         settlement = Settlement(request, self.pricing)
         try:
             http = self.dialect.encode_request(request, self.target)
-            warnings = list(self.dialect.dropped(request, self.target))
             async with exchange(
                 self.transport, http, timeouts=self.timeouts, call=call
             ) as response:
@@ -66,14 +71,14 @@ class ProviderModel:
                 async with aclosing(self._read(response, decoder)) as events:
                     async for event in events:
                         if type(event) in _ENDINGS:
-                            settlement.settle(event)
+                            self._end(event, settlement)
                         yield event
-                        if warnings and type(event) is Start:
-                            for field, text in warnings:
+                        if type(event) is Start:
+                            for field, text in http.dropped:
                                 yield Warned(text, field)
         except PolyvoxError as error:
             for event in decoder.fail(error):
-                settlement.settle(event)
+                self._end(event, settlement)
                 yield event
         except (asyncio.CancelledError, GeneratorExit):
             if not decoder.ended:
@@ -82,8 +87,7 @@ class ProviderModel:
 
     async def _read(self, response: HttpResponse, decoder: StreamDecoder) -> AsyncGenerator[Event]:
         if response.status >= 300:
-            body = await read_all(response.body, MAX_ERROR_BODY)
-            raise self.dialect.decode_error(response.status, response.headers, body)
+            raise await self._refusal(response)
         async with aclosing(response.body) as body:
             head = await _first_bytes(body)
             if head[:1] == b"<":
@@ -93,7 +97,7 @@ class ProviderModel:
                 for event in unfold(self.dialect.decode_response(answer, self.target)):
                     yield event
                 return
-            reading = _Reading(decoder)
+            reading = _Reading(self.dialect.frame_reader(), decoder)
             for event in reading.feed(head):
                 yield event
             async for chunk in body:
@@ -104,6 +108,29 @@ class ProviderModel:
                     return
             for event in reading.close():
                 yield event
+
+    def _end(self, event: Event, settlement: Settlement) -> None:
+        """Complete the stream's last event; other events are left alone."""
+        settlement.settle(event)
+        if isinstance(event, Failed):
+            self._keep_secret(event.error)
+            event.message.error = event.error.text
+
+    async def _refusal(self, response: HttpResponse) -> PolyvoxError:
+        """The error of an answer with a bad status, which says enough when its body never ends."""
+        body = bytearray()
+        with suppress(NetworkError, RequestTimeoutError):
+            async for piece in response.body:
+                body += piece
+                if len(body) >= MAX_ERROR_BODY:
+                    break
+        return self.dialect.decode_error(response.status, response.headers, bytes(body))
+
+    def _keep_secret(self, error: PolyvoxError) -> None:
+        """Some providers repeat the key they refuse; through us it must not get into a log."""
+        if self.target.key is not None:
+            error.text = self.target.key.masked_in(error.text)
+            error.args = (error.text,)
 
     async def models(self) -> list[str]:
         """The names of the models that the provider lists. Raises ``PolyvoxError``."""
@@ -125,11 +152,11 @@ class ProviderModel:
             async with exchange(
                 self.transport, http, timeouts=self.timeouts, call=Call()
             ) as response:
-                body = await read_all(response.body, MAX_WHOLE_BODY)
                 if response.status >= 300:
-                    raise self.dialect.decode_error(response.status, response.headers, body)
-                return body
+                    raise await self._refusal(response)
+                return await read_all(response.body, MAX_WHOLE_BODY)
         except PolyvoxError as error:
+            self._keep_secret(error)
             error.provider, error.model = (
                 error.provider or self.target.provider,
                 error.model or self.target.model,
@@ -140,8 +167,8 @@ class ProviderModel:
 class _Reading:
     """Bytes of a body in, events out: the frames' reader and the dialect's decoder as one."""
 
-    def __init__(self, decoder: StreamDecoder) -> None:
-        self._frames = SSEReader()
+    def __init__(self, frames: FrameReader, decoder: StreamDecoder) -> None:
+        self._frames = frames
         self._decoder = decoder
 
     def feed(self, chunk: bytes) -> list[Event]:
