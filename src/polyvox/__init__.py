@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from polyvox.messages import ToolMessage as ToolMessage
     from polyvox.messages import UserMessage as UserMessage
     from polyvox.messages import assistant as assistant
+    from polyvox.messages import dump_messages as dump_messages
+    from polyvox.messages import load_messages as load_messages
     from polyvox.messages import tool_result as tool_result
     from polyvox.messages import user as user
     from polyvox.model import Call as Call
@@ -96,7 +98,7 @@ _HOMES = {
     "http": "Timeouts",
     "messages": (
         "AssistantMessage File Image Message Prompt SystemMessage Text Thinking ToolCall ToolMessage"
-        " UserMessage assistant tool_result user"
+        " UserMessage assistant dump_messages load_messages tool_result user"
     ),
     "model": "Call Interrupt Model",
     "request": "NamedTool Reasoning Request ResponseFormat ToolDefinition",
@@ -120,4 +122,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -7,11 +7,12 @@ A message is a list of blocks. A block is a plain value; what only its producer 
 Every type here turns into JSON and back with ``msgspec.json``; bytes become base64.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from polyvox import jsontext
 from polyvox.usage import NO_USAGE, Usage
 
 CacheHint: TypeAlias = Literal["short", "long"]
@@ -89,6 +90,14 @@ def sniff_media_type(data: bytes) -> str:
     return next((media_type for magic, media_type in _MAGIC if data.startswith(magic)), "")
 
 
+def _check_bytes(data: object, name: str) -> None:
+    if not isinstance(data, (bytes, type(None))):
+        hint = (
+            f"{name}(pathlib.Path(...).read_bytes()) reads a file, {name}(url=...) names an address"
+        )
+        raise TypeError(f"{name} takes bytes, not a {type(data).__name__}: {hint}")
+
+
 class Image(Block, frozen=True, kw_only=False, tag="image"):
     """A picture, as bytes or as a URL (exactly one of both).
 
@@ -102,6 +111,7 @@ class Image(Block, frozen=True, kw_only=False, tag="image"):
     detail: Literal["auto", "low", "high"] | None = None
 
     def __post_init__(self) -> None:
+        _check_bytes(self.data, "Image")
         if (self.data is None) == (self.url is None):
             raise ValueError("Image takes exactly one of data= (bytes) and url=")
         if self.data is not None and not self.media_type:
@@ -122,6 +132,7 @@ class File(Block, frozen=True, kw_only=False, tag="file"):
     name: str = ""
 
     def __post_init__(self) -> None:
+        _check_bytes(self.data, "File")
         if sum(part is not None for part in (self.data, self.url, self.id)) != 1:
             raise ValueError("File takes exactly one of data= (bytes), url= and id=")
         if self.data is not None and not self.media_type:
@@ -231,24 +242,55 @@ def user(*content: str | UserBlock) -> UserMessage:
     >>> user("What is this?", Image(url="https://example.com/cat.png"))
     UserMessage(content=[Text(text='What is this?'), Image(url='https://example.com/cat.png')])
     """
-    return UserMessage([Text(part) if isinstance(part, str) else part for part in content])
+    return UserMessage(_blocks(content, _USER_BLOCKS, "user()"))
 
 
 def assistant(*content: str | AssistantBlock) -> AssistantMessage:
     """An assistant message, for examples put before the real conversation."""
-    return AssistantMessage([Text(part) if isinstance(part, str) else part for part in content])
+    return AssistantMessage(_blocks(content, _ASSISTANT_BLOCKS, "assistant()"))
 
 
 def tool_result(
     call: ToolCall | str, *content: str | ToolResultBlock, is_error: bool = False
 ) -> ToolMessage:
     """The answer to a tool call (or to the call with that id)."""
-    blocks: list[ToolResultBlock] = [
-        Text(part) if isinstance(part, str) else part for part in content
-    ]
+    blocks = _blocks(content, _USER_BLOCKS, "tool_result()")
     if isinstance(call, str):
         return ToolMessage(call, blocks, is_error=is_error)
     return ToolMessage(call.id, blocks, tool_name=call.name, is_error=is_error)
+
+
+_BlockT = TypeVar("_BlockT", bound=Block)
+
+
+def _blocks(parts: Iterable[object], kinds: tuple[type[_BlockT], ...], name: str) -> list[_BlockT]:
+    """Strings as ``Text``, blocks of these kinds as they are. Raises ``TypeError`` for all else."""
+    blocks: list[Any] = [Text(part) if isinstance(part, str) else part for part in parts]
+    for block in blocks:
+        if not isinstance(block, kinds):
+            known = ", ".join(kind.__name__ for kind in kinds)
+            raise TypeError(
+                f"{name} takes strings and {known}, not a {type(block).__name__}; "
+                "other values go as text, such as json.dumps(value)"
+            )
+    return blocks
+
+
+def dump_messages(messages: Sequence[Message]) -> bytes:
+    """A conversation as JSON, to be kept in a file or a database; ``load_messages`` reads it."""
+    return jsontext.encode(messages)
+
+
+def load_messages(data: bytes | str) -> list[Message]:
+    """The conversation that ``dump_messages`` wrote. Raises ``ValueError`` if it is none.
+
+    >>> load_messages(dump_messages([user("Hello.")]))
+    [UserMessage(content=[Text(text='Hello.')])]
+    """
+    try:
+        return jsontext.decode(data, list[Message])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"this is no conversation: {error}") from None
 
 
 def as_messages(prompt: Prompt) -> list[Message]:
@@ -279,11 +321,12 @@ def as_messages(prompt: Prompt) -> list[Message]:
 
 def _as_message(part: Any, place: int) -> Message:
     if isinstance(part, (SystemMessage, UserMessage, AssistantMessage, ToolMessage)):
+        _check_content(part, place)
         return part
     if not isinstance(part, dict):
         kind = type(part).__name__
         raise ValueError(
-            f"messages[{place}] is a {kind}; give a message, a block, a string or a dict"
+            f"messages[{place}] is of type {kind}; give a message, a block, a string or a dict"
         )
     fields: dict[str, Any] = {str(key): value for key, value in part.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(fields.get("content"), str):
@@ -292,6 +335,30 @@ def _as_message(part: Any, place: int) -> Message:
         return msgspec.convert(fields, Message)
     except msgspec.ValidationError as error:
         raise ValueError(f"messages[{place}] is no message: {error}") from None
+
+
+_USER_BLOCKS = (Text, Image, File)
+_ASSISTANT_BLOCKS = (Text, Thinking, Image, ToolCall)
+_BLOCKS_OF: dict[type, tuple[type, ...]] = {
+    SystemMessage: (Text,),
+    UserMessage: _USER_BLOCKS,
+    ToolMessage: _USER_BLOCKS,
+    AssistantMessage: _ASSISTANT_BLOCKS,
+}
+
+
+def _check_content(message: Message, place: int) -> None:
+    """Structs don't check what they are made of; what is wrong in them is said here."""
+    kinds = _BLOCKS_OF[type(message)]
+    content: Any = message.content
+    if not isinstance(content, list):
+        raise ValueError(f"messages[{place}].content is no list of blocks")
+    for index, block in enumerate(content):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if not isinstance(block, kinds):
+            kind, known = type(block).__name__, ", ".join(each.__name__ for each in kinds)  # pyright: ignore[reportUnknownArgumentType]
+            raise ValueError(
+                f"messages[{place}].content[{index}] is of type {kind}; it may be {known}"
+            )
 
 
 def replayable(

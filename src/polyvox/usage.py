@@ -92,6 +92,10 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
+    def __radd__(self, other: int) -> "Usage":
+        """So that ``sum(usages)`` works, which begins with 0; ``ZERO_USAGE`` is the better start."""
+        return self if other == 0 else NotImplemented
+
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             self.input_tokens + other.input_tokens,

@@ -108,5 +108,5 @@ def test_a_tool_result_may_be_empty():
 
 
 def test_a_prompt_that_is_none_is_named():
-    with pytest.raises(BadRequestError, match=r"messages\[0\] is a NoneType"):
+    with pytest.raises(BadRequestError, match=r"messages\[0\] is of type NoneType"):
         make_request(None, {})

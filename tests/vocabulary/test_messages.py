@@ -14,6 +14,8 @@ from polyvox.messages import (
     UserMessage,
     as_messages,
     assistant,
+    dump_messages,
+    load_messages,
     replayable,
     tool_result,
     user,
@@ -94,7 +96,7 @@ def test_strings_and_blocks_side_by_side_are_one_message():
 @pytest.mark.parametrize(
     ("prompt", "complaint"),
     [
-        ([user("x"), 7], r"messages\[1\] is a int"),
+        ([user("x"), 7], r"messages\[1\] is of type int"),
         ({"role": "robot", "content": "x"}, r"messages\[0\] is no message: .*robot"),
         (
             {"role": "user", "content": [{"type": "smell"}]},
@@ -153,3 +155,26 @@ def test_messages_are_told_apart_by_role():
         UserMessage,
         AssistantMessage,
     ]
+
+
+@pytest.mark.parametrize("build", [user, assistant, lambda part: tool_result("call_1", part)])
+def test_a_builder_refuses_at_once_what_is_no_content(build):
+    with pytest.raises(TypeError, match=r"not a dict; other values go as text, such as json.dumps"):
+        build({"temperature": 4})
+
+
+@pytest.mark.parametrize("kind", [Image, File])
+def test_a_path_is_not_mistaken_for_the_file_itself(kind):
+    with pytest.raises(TypeError, match="read_bytes"):
+        kind("cat.png")
+
+
+def test_a_conversation_can_be_kept_and_loaded():
+    conversation = [user("Hi", Image(data=PNG)), assistant(ToolCall("1", "f", {"n": 2**90}))]
+    assert load_messages(dump_messages(conversation)) == conversation
+
+
+@pytest.mark.parametrize("data", ["", "[", "{}", '[{"role": "robot"}]'])
+def test_what_is_no_conversation_is_said(data):
+    with pytest.raises(ValueError, match="this is no conversation"):
+        load_messages(data)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyvox.usage import FREE, NO_USAGE, UNKNOWN_COST, Cost, Usage
+from polyvox.usage import FREE, NO_USAGE, UNKNOWN_COST, ZERO_USAGE, Cost, Usage
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,9 @@ def test_missing_usage_is_not_zero_usage():
 
 def test_total_counts_inclusive_tokens_once():
     assert Usage(100, 20, cache_read_tokens=90, reasoning_tokens=15).total_tokens == 120
+
+
+def test_usages_can_be_summed():
+    assert sum([Usage(1, 2), Usage(3, 4)]) == Usage(4, 6)
+    assert sum([Usage(1, cost=FREE)], ZERO_USAGE) == Usage(1, cost=FREE)
+    assert sum([], ZERO_USAGE) == ZERO_USAGE

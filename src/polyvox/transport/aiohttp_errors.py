@@ -26,6 +26,8 @@ SEND_ERRORS = (*BODY_ERRORS, ValueError)
 
 def broken_body(error: Exception, request: HttpRequest) -> NetworkError:
     """The error to raise instead of this one, when the answer had begun."""
+    if isinstance(error, aiohttp.ClientPayloadError):  # its own text tells of a "400"
+        return NetworkError(f"the answer of {_host(request)} broke off before its end")
     return NetworkError(f"the answer of {_host(request)} broke off: {_said(error)}")
 
 
