@@ -116,7 +116,36 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 json_objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(texts, json_values, max_size=3)
 schemas = json_objects.map(lambda extra: {"type": "object", "properties": {}, **extra})
-response_formats = schemas.map(ResponseFormat)
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "required": list(properties),
+    }
+
+
+_leaves = st.sampled_from(["string", "integer", "number", "boolean", "null"]).map(
+    lambda name: {"type": name}
+)
+strict_schemas: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    names,
+    st.recursive(
+        _leaves | st.lists(texts, min_size=1).map(lambda some: {"type": "string", "enum": some}),
+        lambda inner: (
+            st.dictionaries(names, inner, max_size=3).map(_closed)
+            | inner.map(lambda items: {"type": "array", "items": items})
+            | st.lists(inner, min_size=1, max_size=3).map(lambda branches: {"anyOf": branches})
+        ),
+        max_leaves=6,
+    ),
+    max_size=4,
+).map(_closed)
+"""Schemas that every provider takes as they are."""
+
+response_formats = strict_schemas.map(ResponseFormat)
 
 
 @st.composite
@@ -188,6 +217,7 @@ def thinking(carries: Carries, producer: str | None) -> st.SearchStrategy[Thinki
 def conversations(draw: Draw, carries: Carries) -> list[Message]:
     """A user's turn, then perhaps an answer, with tool results where it calls for them, and so on."""
     messages: list[Message] = []
+    ids: set[str] = set()
     for _ in range(draw(st.integers(1, 3))):
         messages.append(UserMessage(draw(content(carries.blocks, carries))))
         if carries.system_in_middle and draw(st.booleans()):
@@ -195,6 +225,12 @@ def conversations(draw: Draw, carries: Carries) -> list[Message]:
         elif draw(st.booleans()):
             continue
         said, results = draw(_answered(carries))
+        if ids & {result.tool_call_id for result in results}:
+            # An id that comes twice is changed on its way, and instructions want an answer.
+            if isinstance(messages[-1], SystemMessage):
+                messages.pop()
+            continue
+        ids.update(result.tool_call_id for result in results)
         messages += [said, *results]
     return messages
 

@@ -43,6 +43,7 @@ from polyvox.usage import NO_USAGE, Usage
 _Kind: TypeAlias = Literal["text", "thinking", "tool_call"]
 
 _DELTAS = {"text": TextDelta, "thinking": ThinkingDelta, "tool_call": ToolCallDelta}
+_PICTURE = "a picture in the answer appears only in the finished message"
 _ARGUMENTS: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -187,6 +188,10 @@ class Assembly:
         block = self._open[key]
         block.signature = (block.signature or "") + signature
 
+    def redact(self, key: Hashable) -> None:
+        """Say of an open block of reasoning that its text is hidden."""
+        self._open[key].redacted = True
+
     def annotate(self, key: Hashable, meta: dict[str, Any]) -> None:
         """Add opaque data of the provider to an open block."""
         block = self._open[key]
@@ -203,6 +208,12 @@ class Assembly:
             self._events.append(ThinkingEnd(opened.index, block))
         elif isinstance(block, Text):
             self._events.append(TextEnd(opened.index, block))
+
+    def show(self, image: Image) -> None:
+        """Add a picture, which always comes whole and which no event but the last carries."""
+        self.start()
+        self._blocks.append(image)
+        self._events.append(Warned(_PICTURE, "content"))
 
     def put(self, key: Hashable, block: AssistantBlock) -> None:
         """End a block with its final value, known from elsewhere."""
@@ -327,9 +338,7 @@ def unfold(
                 yield from (ToolCallDelta(index, piece) for piece in pieces(arguments_text(block)))
                 yield ToolCallEnd(index, block)
             case Image():
-                yield Warned(
-                    "a picture in the answer appears only in the finished message", "content"
-                )
+                yield Warned(_PICTURE, "content")
     yield _ending(message)
 
 

@@ -15,6 +15,7 @@
      |- NetworkError                  the connection could not be made, or broke
      |- RequestTimeoutError           a deadline passed; ``phase`` says which
      |- ProtocolError                 the answer breaks its own format, or stopped before its end
+     |- InvalidAnswerError            the answer came, but is not the JSON that was asked for
      |- AbortedError                  the caller's interrupt
      '- BudgetExceededError           our own budget does not allow the call
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from polyvox.messages import AssistantMessage
 
 Phase: TypeAlias = Literal["connect", "first_byte", "idle", "total"]
+InvalidReason: TypeAlias = Literal["truncated", "refused", "unfinished", "not_json", "mismatch"]
 
 
 class PolyvoxError(Exception):
@@ -171,6 +173,29 @@ class ProtocolError(PolyvoxError):
     retryable = True
 
 
+class InvalidAnswerError(PolyvoxError):
+    """The answer came, but no value of the type or schema asked for can be read from it.
+
+    ``reason`` says why: "truncated" at a token limit, "refused" by the model, "unfinished" (it
+    called tools, or paused), "not_json", or "mismatch" with the schema; ``path`` is then the place
+    in the JSON, such as "$.people[0].age". ``message`` holds the answer.
+    """
+
+    kind = "invalid_answer"
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        reason: InvalidReason = "mismatch",
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(text, hint=hint)
+        self.reason: InvalidReason = reason
+        self.path = path
+
+
 class AbortedError(PolyvoxError):
     """The caller interrupted the call; ``message`` holds what had arrived."""
 
@@ -192,6 +217,8 @@ _FIELDS = (
     "model",
     "request_id",
     "phase",
+    "reason",
+    "path",
 )
 
 

@@ -349,7 +349,7 @@ _BLOCKS_OF: dict[type, tuple[type, ...]] = {
 
 def _check_content(message: Message, place: int) -> None:
     """Structs don't check what they are made of; what is wrong in them is said here."""
-    kinds = _BLOCKS_OF[type(message)]
+    kinds = next(kinds for kind, kinds in _BLOCKS_OF.items() if isinstance(message, kind))
     content: Any = message.content
     if not isinstance(content, list):
         raise ValueError(f"messages[{place}].content is no list of blocks")

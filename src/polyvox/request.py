@@ -63,8 +63,10 @@ class Request(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaul
 
     None means "not said": the provider's default holds. ``temperature`` and ``top_p`` are
     dimensionless, ``max_tokens`` counts all output (reasoning too). ``cache`` asks the provider to
-    cache the whole prompt of this request. ``options`` are vendor fields, by provider or dialect
-    name, and go into the body untouched: ``{"openai": {"service_tier": "flex"}}``.
+    cache the whole prompt of this request; "auto" lets the dialect mark what is likely to come again,
+    beside the marks that blocks have, and means nothing to a provider that caches by itself.
+    ``options`` are vendor fields, by provider or dialect name, and go into the body untouched:
+    ``{"openai": {"service_tier": "flex"}}``.
     """
 
     messages: list[Message]
@@ -80,7 +82,7 @@ class Request(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaul
     stop: list[str] = []
     seed: int | None = None
     reasoning: Reasoning | None = None
-    cache: CacheHint | None = None
+    cache: CacheHint | Literal["auto"] | None = None
     metadata: dict[str, str] = {}
     options: dict[str, dict[str, Any]] = {}
     stream: bool = True

@@ -1,5 +1,6 @@
 """What "openai-chat" can carry, for hypothesis; and what becomes of the rest, in one place."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from polyvox.messages import (
 )
 from polyvox.request import NamedTool, Reasoning, Request, ResponseFormat, ToolDefinition
 from polyvox.usage import UNKNOWN_COST, Cost, Usage
+from strategies import strict_schemas
 
 TARGET = Target(
     provider="acme",
@@ -212,16 +214,36 @@ def assistant_messages(draw: st.DrawFn) -> AssistantMessage:
     return AssistantMessage([*thinking, *text, *calls], "tool_calls" if calls else "stop")
 
 
-tool_messages = st.builds(
-    ToolMessage,
-    tool_call_id=names,
-    content=st.lists(st.builds(Text, some_text), min_size=1, max_size=1)
-    | st.tuples(st.builds(Text, some_text), images).map(list),
-    tool_name=names,
-)
-messages: st.SearchStrategy[list[Message]] = st.lists(
-    user_messages | assistant_messages() | tool_messages | system_messages, max_size=5
-)
+result_contents = st.lists(st.builds(Text, some_text), min_size=1, max_size=1) | st.tuples(
+    st.builds(Text, some_text), images
+).map(list)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> list[Message]:
+    """A user's turn and whatever follows: every tool call is answered, and no id comes twice."""
+    said = user_messages | assistant_messages() | system_messages
+    drawn: list[Message] = [draw(user_messages)]
+    ids: set[str] = set()
+    for message in draw(st.lists(said, max_size=5)):
+        drawn.append(message)
+        if isinstance(message, AssistantMessage):
+            message.content = [*_with_new_ids(message, ids)]
+            drawn += [
+                ToolMessage(call.id, draw(result_contents), call.name)
+                for call in message.tool_calls
+            ]
+    return drawn
+
+
+def _with_new_ids(message: AssistantMessage, ids: set[str]) -> Iterator[Any]:
+    for block in message.content:
+        if isinstance(block, ToolCall):
+            block = msgspec.structs.replace(block, id=f"{block.id}-{len(ids)}")
+            ids.add(block.id)
+        yield block
+
+
 tools = st.builds(
     ToolDefinition,
     name=names,
@@ -234,7 +256,7 @@ numbers = st.none() | st.floats(0, 2)
 
 requests = st.builds(
     Request,
-    messages=messages.flatmap(lambda some: st.builds(lambda first: [first, *some], user_messages)),
+    messages=messages(),
     model=st.just(TARGET.model),
     system=st.lists(cached_texts, max_size=2),
     tools=st.lists(tools, max_size=3),
@@ -242,15 +264,15 @@ requests = st.builds(
     parallel_tool_calls=st.sampled_from([None, True, False]),
     response_format=st.none()
     | st.just(ResponseFormat())
-    | st.builds(ResponseFormat, json_objects, names, texts, st.booleans()),
-    max_tokens=st.none() | st.integers(1, 10**6),
+    | st.builds(ResponseFormat, strict_schemas, names, texts, st.booleans()),
+    max_tokens=st.none() | st.integers(1001, 10**6),  # above any budget
     temperature=numbers,
     top_p=numbers,
     stop=st.lists(some_text, max_size=3),
     seed=st.none() | st.integers(-(2**40), 2**40),
     reasoning=st.none()
     | st.builds(Reasoning, effort=st.sampled_from(["none", "low", "medium", "high"]))
-    | st.builds(Reasoning, budget_tokens=st.integers(1, 10**6)),
+    | st.builds(Reasoning, budget_tokens=st.integers(1, 1000)),
     metadata=st.dictionaries(names, texts, max_size=2),
     options=st.just({})
     | st.builds(lambda user: {"openai-chat": {"user": user, "logprobs": True}}, names),

@@ -47,6 +47,12 @@ def sent(*messages: Message, **quirks: Any) -> list[dict[str, Any]]:
     return body(Request(messages=list(messages)), **quirks)["messages"]
 
 
+def results(*messages: Message, **quirks: Any) -> list[dict[str, Any]]:
+    """What is sent for tool results and what follows, all their calls made in one message before."""
+    calls = [ToolCall(each.tool_call_id, "f") for each in messages if isinstance(each, ToolMessage)]
+    return sent(assistant(*calls), *messages, **quirks)[1:]
+
+
 def dropped(request: Request, **quirks: Any) -> list[str]:
     return [
         field for field, text in DIALECT.encode_request(request, target(**quirks)).dropped if text
@@ -149,7 +155,27 @@ def test_wishes_in_the_words_of_the_target(
             ["effort"],
         ),
         (Reasoning("none"), {"efforts": ("low", "high")}, {"reasoning_effort": "low"}, ["effort"]),
-        (Reasoning(budget_tokens=9), {}, {}, ["budget_tokens"]),
+        (Reasoning(budget_tokens=9), {}, {"reasoning_effort": "minimal"}, ["budget_tokens"]),
+        (
+            Reasoning(budget_tokens=10_000),
+            {"efforts": ("low", "high")},
+            {"reasoning_effort": "high"},
+            ["budget_tokens"],
+        ),
+        (Reasoning("low", 9000), {}, {"reasoning_effort": "low"}, ["budget_tokens"]),
+        (Reasoning(budget_tokens=0), {}, {"reasoning_effort": "none"}, []),
+        (
+            Reasoning("low"),
+            {"reasoning_style": "enable_thinking"},
+            {"enable_thinking": True, "thinking_budget": 2048},
+            ["effort"],
+        ),
+        (
+            Reasoning(budget_tokens=20_000),
+            {"reasoning_style": "thinking", "efforts": ("low", "high")},
+            {"thinking": {"type": "enabled"}, "reasoning_effort": "high"},
+            ["budget_tokens"],
+        ),
         (Reasoning("low"), {"reasoning_style": "openrouter"}, {"reasoning": {"effort": "low"}}, []),
         (
             Reasoning(budget_tokens=9),
@@ -208,7 +234,7 @@ def test_how_much_to_think(
 
 
 def test_a_schema_for_the_answer():
-    schema = {"type": "object", "properties": {}}
+    schema = {"type": "object", "properties": {}, "additionalProperties": False, "required": []}
     request = ask(response_format=ResponseFormat(schema, "city", "A city."))
     assert body(request)["response_format"] == {
         "type": "json_schema",
@@ -310,7 +336,6 @@ def test_pictures_and_files():
     [
         (user("a", Image(url="file:///etc/passwd")), "messages[1].content[1]"),
         (user(File(url="https://a.example/b.pdf")), "messages[1].content[0]"),
-        (assistant("a", Image(PNG)), "messages[1].content[1]"),
         (UserMessage([]), "messages[1].content"),
     ],
 )
@@ -327,19 +352,33 @@ def test_a_file_may_be_given_by_url_where_that_is_understood():
 
 def test_an_assistants_blocks_are_sorted_into_its_fields():
     message = assistant("One, ", ToolCall("a", "f", {"x": 1}), Text("two."))
-    assert sent(message) == [
-        {
-            "role": "assistant",
-            "content": "One, two.",
-            "tool_calls": [
-                {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
-            ],
-        }
-    ]
+    assert sent(message)[0] == {
+        "role": "assistant",
+        "content": "One, two.",
+        "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
+        ],
+    }
+
+
+def test_an_assistants_picture_is_left_out_and_that_is_said():
+    request = Request(messages=[user("Draw."), assistant("Here:", Image(PNG))])
+    assert body(request)["messages"][1] == {"role": "assistant", "content": "Here:"}
+    assert dropped(request) == ["messages[1].content[1]"]
+
+
+def test_a_budget_stays_below_the_limit_of_the_answer():
+    request = ask(reasoning=Reasoning(budget_tokens=5000), max_tokens=1000)
+    assert body(request, reasoning_style="openrouter")["reasoning"] == {"max_tokens": 999}
+    assert body(request, reasoning_style="enable_thinking")["thinking_budget"] == 999
+    assert dropped(request, reasoning_style="openrouter") == ["reasoning.budget_tokens"]
+    graded = ask(reasoning=Reasoning("high"), max_tokens=1000)
+    assert body(graded, reasoning_style="enable_thinking")["thinking_budget"] == 500
 
 
 def test_arguments_that_broke_off_are_sent_as_an_empty_object_and_that_is_said():
-    request = Request(messages=[assistant("a", ToolCall("a", "f", unparsed='{"x'))])
+    broken = assistant("a", ToolCall("a", "f", unparsed='{"x'))
+    request = Request(messages=[broken, tool_result("a", "That was no JSON.", is_error=True)])
     (call,) = body(request)["messages"][0]["tool_calls"]
     assert call["function"]["arguments"] == "{}"
     assert dropped(request) == ["messages[0].content[1].arguments"]
@@ -365,7 +404,7 @@ def test_openrouters_details_go_back_in_the_place_of_the_text():
 def test_a_geminis_signature_goes_back_with_the_call():
     meta = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
     own = ToolCall("a", "f", meta=meta, producer="acme/sage-1")
-    (message,) = sent(assistant(own))
+    message = sent(assistant(own))[0]
     assert message["tool_calls"][0]["extra_content"] == meta["extra_content"]
     foreign = ToolCall("a", "f", meta=meta, producer="else/one")
     assert "extra_content" not in sent(assistant(foreign))[0]["tool_calls"][0]
@@ -388,20 +427,21 @@ def test_content_is_null_only_beside_tool_calls():
 
 def test_tool_results_are_one_text():
     result = ToolMessage("a", [Text("sunny"), Text("21 C")], tool_name="weather")
-    assert sent(result) == [{"role": "tool", "tool_call_id": "a", "content": "sunny\n21 C"}]
-    assert sent(result, tool_result_name=True)[0]["name"] == "weather"
+    assert results(result) == [{"role": "tool", "tool_call_id": "a", "content": "sunny\n21 C"}]
+    assert results(result, tool_result_name=True)[0]["name"] == "weather"
 
 
 def test_the_result_of_a_failed_tool_says_so():
     assert (
-        sent(tool_result("a", "no such city", is_error=True))[0]["content"] == "Error: no such city"
+        results(tool_result("a", "no such city", is_error=True))[0]["content"]
+        == "Error: no such city"
     )
-    assert sent(tool_result("a", "Error: gone", is_error=True))[0]["content"] == "Error: gone"
+    assert results(tool_result("a", "Error: gone", is_error=True))[0]["content"] == "Error: gone"
 
 
 def test_pictures_in_tool_results_wait_for_the_last_result():
     picture = Image(url="https://a.example/b.png")
-    first, second, after, last = sent(
+    first, second, after, last = results(
         tool_result("a", "drawn", picture), tool_result("b", picture), user("Nice.")
     )
     assert (first["role"], first["content"]) == ("tool", "drawn")
@@ -409,11 +449,11 @@ def test_pictures_in_tool_results_wait_for_the_last_result():
     assert after["role"] == "user"
     assert [part["type"] for part in after["content"]] == ["text", "image_url", "text", "image_url"]
     assert last == {"role": "user", "content": "Nice."}
-    assert sent(tool_result("a", picture))[-1]["role"] == "user"
+    assert results(tool_result("a", picture))[-1]["role"] == "user"
 
 
 def test_pictures_in_tool_results_stay_where_that_is_understood():
-    (message,) = sent(
+    (message,) = results(
         tool_result("a", "drawn", Image(url="https://a.example/b.png")), tool_result_images=True
     )
     assert [part["type"] for part in message["content"]] == ["text", "image_url"]
@@ -422,9 +462,10 @@ def test_pictures_in_tool_results_stay_where_that_is_understood():
 @pytest.mark.parametrize("rule", ["forty", "nine"])
 def test_foreign_call_ids_are_made_to_fit_the_same_way_everywhere(rule: str):
     long = "toolu_" + "x" * 60
-    made, result, again = sent(
+    made, result, _, again = sent(
         assistant(ToolCall(long, "f")),
         tool_result(long, "ok"),
+        assistant(ToolCall("abcdefghi", "f")),
         tool_result("abcdefghi", "ok"),
         call_ids=rule,
     )
@@ -437,7 +478,7 @@ def test_cache_hints_become_marks_only_where_they_are_understood():
     request = Request(
         messages=[
             user(Text("long", cache="long")),
-            assistant(Text("ok", cache="short")),
+            assistant(Text("ok", cache="short"), ToolCall("a", "f")),
             ToolMessage("a", [Text("r")], cache="short"),
             user("last"),
         ],

@@ -38,6 +38,9 @@ __all__ = [
 DIALECTS = {
     "openai-chat": "polyvox.dialects.openai_chat",
     "anthropic-messages": "polyvox.dialects.anthropic_messages",
+    "openai-responses": "polyvox.dialects.openai_responses",
+    "gemini": "polyvox.dialects.gemini",
+    "ollama": "polyvox.dialects.ollama",
 }
 """Every dialect by name, with the module that holds it as ``DIALECT``."""
 

@@ -14,7 +14,7 @@ from polyvox.messages import AssistantMessage
 from polyvox.request import Effort, Request
 from polyvox.secret import Secret
 
-Auth: TypeAlias = Literal["bearer", "x-api-key", "api-key", "none"]
+Auth: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"]
 ReasoningStyle: TypeAlias = Literal["effort", "openrouter", "thinking", "enable_thinking", "none"]
 
 
@@ -111,10 +111,15 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What the address of a request says about it, in dialects whose body does not."""
+    """What the address of a request says about it, in dialects whose body does not.
+
+    ``path`` is that of its ``Route``, ``query`` what follows the question mark.
+    """
 
     model: str = ""
     stream: bool | None = None
+    path: str = ""
+    query: str = ""
 
 
 ANYWHERE = Place()
@@ -124,24 +129,32 @@ ANYWHERE = Place()
 def find_route(dialect: "Dialect", method: str, path: str) -> tuple[Route, Place] | None:
     """The route of the dialect that a request's method and path mean, or None.
 
+    The path may have a query, which decides nothing here.
+
     >>> from polyvox.dialects import get_dialect
     >>> find_route(get_dialect("openai-chat"), "GET", "/v1/models")[0].kind
     'models'
     """
+    path, _, query = path.partition("?")
     for route in dialect.routes:
         before, hole, after = (dialect.base_path + route.path).partition("{model}")
         if method != route.method:
             continue
         if path == before and not hole:
-            return route, Place(stream=route.stream)
+            return route, Place("", route.stream, route.path, query)
         model = path[len(before) : len(path) - len(after)]
         if hole and model and path == f"{before}{model}{after}":
-            return route, Place(unquote(model), route.stream)
+            return route, Place(unquote(model), route.stream, route.path, query)
     return None
 
 
 class FrameReader(Protocol):
     """Cuts the bytes of a body into frames, wherever the network cut them."""
+
+    @property
+    def media_type(self) -> str:
+        """The media type of such a body."""
+        ...
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The frames that these bytes complete."""
@@ -251,8 +264,8 @@ class Dialect(Protocol):
         """The request that a client sent. Fields unknown to us are kept in ``options[name]``."""
         ...
 
-    def encode_response(self, message: AssistantMessage) -> bytes:
-        """A whole answer."""
+    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
+        """A whole answer; to this request, in dialects where its form depends on that."""
         ...
 
     def stream_encoder(self, request: Request) -> StreamEncoder:

@@ -30,7 +30,7 @@ from polyvox.errors import (
     ServerError,
 )
 
-__all__ = ["request_id", "retry_after", "snippet", "status_error"]
+__all__ = ["request_id", "retry_after", "snippet", "status_error", "with_hint"]
 
 _STATUS: dict[int, type[PolyvoxError]] = {
     401: AuthenticationError,
@@ -167,6 +167,18 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         return None
     sent = _http_date(headers.get("date")) or (time.time() if now is None else now)
     return max(0.0, moment - sent)
+
+
+def with_hint(error: PolyvoxError) -> str:
+    """What happened and what to do about it, for a format that has one text for both.
+
+    >>> with_hint(PolyvoxError("the script is over", hint="Write more turns."))
+    'the script is over. Write more turns.'
+    """
+    if not error.hint:
+        return error.text
+    stop = "" if error.text.endswith((".", "!", "?", ":")) else "."
+    return f"{error.text}{stop} {error.hint}"
 
 
 def _number(text: str | None) -> float | None:

@@ -37,6 +37,8 @@ class SSEReader:
     [ServerSentEvent(data=b'{"a": 1}', event='')]
     """
 
+    media_type = "text/event-stream"
+
     def __init__(self, max_event_bytes: int = 64 * 2**20) -> None:
         self._limit = max_event_bytes
         self._head: bytes | None = b""  # the first bytes, while they may be part of a BOM

@@ -25,6 +25,7 @@ from polyvox.dialects.errors import snippet
 from polyvox.dialects.sse import SSEReader
 from polyvox.errors import PolyvoxError, ProtocolError
 from polyvox.http import HttpRequest
+from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 __all__ = ["DIALECT", "AnthropicMessages"]
@@ -108,12 +109,15 @@ class AnthropicMessages:
 
     # Server half
 
-    encode_response = staticmethod(write_response)
     stream_encoder = MessagesEncoder
 
     def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
         """The request that a client sent. Raises ``BadRequestError`` naming the field that is wrong."""
         return read_request(body)
+
+    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
+        """A whole answer; its form is the same for all requests."""
+        return write_response(message)
 
     def encode_error(self, error: PolyvoxError) -> tuple[int, bytes]:
         """Status and body of an error answer."""

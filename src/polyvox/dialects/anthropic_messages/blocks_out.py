@@ -1,33 +1,16 @@
 """Our blocks as the format writes them, in requests and in answers."""
 
-import re
-import zlib
 from typing import Any
 
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
 from polyvox.errors import BadRequestError
 from polyvox.messages import Block, File, Image, Text, Thinking, ToolCall
 
-__all__ = ["content_block", "extras", "tool_id"]
+__all__ = ["content_block", "extras"]
 
-_FOREIGN = re.compile(r"[^a-zA-Z0-9_-]")
 _TEXT_TYPES = frozenset(
     {"application/json", "application/xml", "application/yaml", "application/javascript"}
 )
-
-
-def tool_id(id: str) -> str:
-    """The id as the API accepts it: itself, or a stand-in that is always the same for the same id.
-
-    The API wants letters, digits, "_" and "-"; other providers' ids hold more. A checksum keeps
-    apart ids that differ only in what was replaced.
-
-    >>> tool_id("toolu_01"), tool_id("functions.weather:0")
-    ('toolu_01', 'functions_weather_0_1399225b')
-    """
-    if id and not _FOREIGN.search(id):
-        return id
-    return f"{_FOREIGN.sub('_', id)}_{zlib.crc32(id.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def extras(block: Block) -> Json:

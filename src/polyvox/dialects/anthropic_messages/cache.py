@@ -1,11 +1,12 @@
 """Where a provider is asked to cache the prompt ("Prompt caching" in Anthropic's documentation)."""
 
+from typing import Any
+
 from polyvox.dialects.anthropic_messages.wire import Json, cache_control
+from polyvox.dialects.cache import MOST_MARKS, auto_marks
 from polyvox.messages import CacheHint
 
 __all__ = ["CacheMarks"]
-
-_MOST = 4
 
 
 class CacheMarks:
@@ -24,14 +25,32 @@ class CacheMarks:
         if hint is not None:
             self._marks.append((block, hint))
 
+    def add_automatically(self, prompt: list[Json], ends: list[Json]) -> None:
+        """Mark these ends of parts of the prompt, the first of them first, while there are marks left.
+
+        ``prompt`` is all that can bear a mark, in order.
+        """
+        ours: dict[int, CacheHint] = {id(block): hint for block, hint in self._marks}
+        marked: list[CacheHint | None] = [
+            ours.get(id(block)) or _vendor_hint(block) for block in prompt
+        ]
+        places = {id(block): place for place, block in enumerate(prompt)}
+        ours |= {
+            id(prompt[place]): hint
+            for place, hint in auto_marks(marked, [places[id(end)] for end in ends]).items()
+        }
+        self._marks = [(block, ours[id(block)]) for block in prompt if id(block) in ours]
+
     def write(self) -> list[str]:
         """Put the breakpoints onto their blocks; returns what had to be changed."""
         notes: list[str] = []
-        if len(self._marks) > _MOST:
-            notes.append(f"only the last {_MOST} of {len(self._marks)} cache hints can be sent")
+        if len(self._marks) > MOST_MARKS:
+            notes.append(
+                f"only the last {MOST_MARKS} of {len(self._marks)} cache hints can be sent"
+            )
         long = self._long
         shortened = 0
-        for block, hint in self._marks[-_MOST:]:
+        for block, hint in self._marks[-MOST_MARKS:]:
             if hint == "long" and not long:
                 hint, shortened = "short", shortened + 1
             long = long and hint == "long"
@@ -39,3 +58,9 @@ class CacheMarks:
         if shortened:
             notes.append(f"{shortened} long cache hints were sent as short ones")
         return notes
+
+
+def _vendor_hint(block: Json) -> CacheHint | None:
+    """A mark that came with the request's vendor options."""
+    mark: Any = block.get("cache_control")
+    return None if not mark else "long" if mark.get("ttl") == "1h" else "short"

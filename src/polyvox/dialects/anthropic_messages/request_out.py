@@ -4,14 +4,20 @@ From the pages "Create a Message", "Count tokens in a Message", "Tool use" and "
 of Anthropic's API documentation.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-from polyvox.dialects.anthropic_messages.blocks_out import content_block, tool_id
+from polyvox.dialects.anthropic_messages.blocks_out import content_block
 from polyvox.dialects.anthropic_messages.cache import CacheMarks
 from polyvox.dialects.anthropic_messages.thinking import ask_for, default_max_tokens
 from polyvox.dialects.anthropic_messages.traits import traits_of
 from polyvox.dialects.anthropic_messages.wire import NAME, Json, blank
 from polyvox.dialects.base import Target, merge_options
+from polyvox.dialects.cache import turn_ends
+from polyvox.dialects.ids import WORD, CallIds
+from polyvox.dialects.schema import ANTHROPIC, adapt, schema_notes
+from polyvox.errors import BadRequestError
+from polyvox.handover import mend_request
 from polyvox.messages import (
     AssistantMessage,
     Block,
@@ -50,11 +56,12 @@ class RequestWriter:
     """
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.notes: list[tuple[str, str]] = []
-        self._request = request
+        self._request, mended = mend_request(request)
+        self.notes = list(mended)
         self._target = target
         self._traits = traits_of(target.model)
         self._marks = CacheMarks(long=target.quirks.long_cache)
+        self._ids = CallIds(WORD)
 
     def body(self) -> Json:
         """The body, its keys always in the same order."""
@@ -68,7 +75,7 @@ class RequestWriter:
         tools = self._tools()
         system = self._blocks("system", request.system)
         messages = self._messages()
-        self._mark_caches(messages)
+        self._mark_caches(tools, system, messages)
         if system:
             body["system"] = _shortened(system)
         body["messages"] = [_short(message) for message in messages]
@@ -171,10 +178,11 @@ class RequestWriter:
         return self._blocks(f"{where}.content", blocks)
 
     def _result(self, where: str, message: ToolMessage) -> Json:
-        result: Json = {"type": "tool_result", "tool_use_id": tool_id(message.tool_call_id)}
+        result: Json = {"type": "tool_result", "tool_use_id": self._ids.of(message.tool_call_id)}
         content = self._blocks(f"{where}.content", message.content)
         if content:
-            result["content"] = _shortened(content)
+            hinted = any(block.cache for block in message.content)
+            result["content"] = content if hinted else _shortened(content)
         if message.is_error:
             result["is_error"] = True
         self._marks.add(result, message.cache)
@@ -191,7 +199,7 @@ class RequestWriter:
     def _block(self, where: str, block: Block) -> Json:
         fields = content_block(block, where)
         if isinstance(block, ToolCall):
-            fields["id"] = tool_id(block.id)
+            fields["id"] = self._ids.of(block.id)
         if isinstance(block, Image) and block.detail not in (None, "auto"):
             self._note(f"{where}.detail", "dropped: not known here")
         if block.cache and isinstance(block, Thinking):
@@ -200,11 +208,23 @@ class RequestWriter:
             self._marks.add(fields, block.cache)
         return fields
 
-    def _mark_caches(self, messages: list[Json]) -> None:
-        blocks: list[Json] = [block for message in messages for block in message["content"]]
-        markable = [each for each in blocks if not each["type"].endswith("thinking")]
-        if markable:
-            self._marks.add(markable[-1], self._request.cache)
+    def _mark_caches(self, tools: list[Json], system: list[Json], messages: list[Json]) -> None:
+        cache = self._request.cache
+        markable = [
+            [block for block in message["content"] if not block["type"].endswith("thinking")]
+            for message in messages
+        ]
+        if cache == "auto":
+            ends = turn_ends([message["role"] for message in messages], list(map(bool, markable)))
+            lasts = [markable[place][-1] for place in ends]
+            loaded = [tool for tool in tools if not tool.get("defer_loading")]
+            blocks = [block for message in messages for block in message["content"]]
+            self._marks.add_automatically(
+                [*tools, *system, *_nested(blocks)], [*lasts, *system[-1:], *loaded[-1:]]
+            )
+        else:
+            for blocks in [blocks for blocks in markable if blocks][-1:]:
+                self._marks.add(blocks[-1], cache)
         for note in self._marks.write():
             self._note("cache", note)
 
@@ -278,8 +298,16 @@ class RequestWriter:
         if wanted.schema is None or not self._target.quirks.json_schema:
             self._note("response_format", "dropped: only JSON of a given schema can be asked for")
             return
+        adapted = adapt(wanted.schema, ANTHROPIC)
+        if adapted.obstacle is not None:
+            path, text = adapted.obstacle
+            raise BadRequestError(
+                f"response_format.schema{'.' if path else ''}{path} {text}",
+                hint="Anthropic's structured outputs can't hold that; offer it as a tool instead.",
+            )
+        self.notes += schema_notes(adapted.notes)
         output = body.setdefault("output_config", {})
-        output["format"] = {"type": "json_schema", "schema": wanted.schema}
+        output["format"] = {"type": "json_schema", "schema": adapted.schema}
 
     def _say_the_rest(self, body: Json) -> None:
         request = self._request
@@ -302,6 +330,15 @@ def _shortened(content: list[Json]) -> list[Json] | str:
     if len(content) == 1 and content[0].keys() == {"type", "text"}:
         return content[0]["text"]
     return content
+
+
+def _nested(blocks: list[Json]) -> Iterator[Json]:
+    """Blocks in the prompt's order: what is in a tool's result stands before its end."""
+    for block in blocks:
+        inner: Any = block.get("content")
+        if block["type"] == "tool_result" and isinstance(inner, list):
+            yield from inner
+        yield block
 
 
 def _short(message: Json) -> Json:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from polyvox.dialects.anthropic_messages.traits import Traits
 from polyvox.dialects.anthropic_messages.wire import Json
+from polyvox.dialects.effort import budget_of, effort_of, nearest_effort
 from polyvox.request import Effort, Reasoning
 
 __all__ = ["FALLBACK_MAX_TOKENS", "Thinking", "ask_for", "default_max_tokens"]
@@ -19,15 +20,6 @@ The format demands a limit; this is the lowest maximum among the models still se
 """
 
 _LEAST_BUDGET = 1024
-_BUDGETS: dict[Effort, int] = {
-    "minimal": 1024,
-    "low": 2048,
-    "medium": 8192,
-    "high": 16384,
-    "xhigh": 32768,
-    "max": 65536,
-}
-"""What an effort is worth in tokens. The API documents no such table; these double twice a step."""
 
 
 class Thinking(NamedTuple):
@@ -55,7 +47,7 @@ def ask_for(reasoning: Reasoning | None, traits: Traits, max_tokens: int) -> Thi
     """How to ask this model for so much thinking."""
     if reasoning is None or (reasoning.effort is None and reasoning.budget_tokens is None):
         return Thinking()
-    if reasoning.effort == "none":
+    if reasoning.effort == "none" or (reasoning.effort is None and reasoning.budget_tokens == 0):
         if traits.always_thinks:
             return Thinking(effort="low", note="this model always thinks; asked for low effort")
         return Thinking({"type": "disabled"})
@@ -68,9 +60,9 @@ def _adaptive(reasoning: Reasoning, traits: Traits) -> Thinking:
     note = None
     wanted = reasoning.effort
     if reasoning.budget_tokens is not None:
-        wanted = wanted or _effort_worth(reasoning.budget_tokens)
+        wanted = wanted or effort_of(reasoning.budget_tokens)
         note = f"this model takes no budget in tokens; asked for {wanted} effort"
-    effort = _nearest(wanted or "high", traits)
+    effort = nearest_effort(wanted or "high", traits.efforts, of_two="lower")
     if effort != wanted:
         note = f"this model does not know {wanted!r}; asked for {effort} effort"
     return Thinking({"type": "adaptive"}, effort, note)
@@ -94,20 +86,4 @@ def _wanted_budget(reasoning: Reasoning | None) -> int:
         return 0
     if reasoning.budget_tokens is not None:
         return reasoning.budget_tokens
-    return _BUDGETS.get(reasoning.effort or "none", 0)
-
-
-def _effort_worth(budget: int) -> Effort:
-    affordable: list[Effort] = [effort for effort, tokens in _BUDGETS.items() if tokens <= budget]
-    return affordable[-1] if affordable else "low"
-
-
-def _nearest(effort: Effort, traits: Traits) -> Effort:
-    """The highest grade the model knows that is not above the one wanted; else its lowest."""
-    if effort in traits.efforts:
-        return effort
-    order = list(_BUDGETS)
-    lower: list[Effort] = [
-        grade for grade in traits.efforts if order.index(grade) < order.index(effort)
-    ]
-    return lower[-1] if lower else traits.efforts[0]
+    return budget_of(reasoning.effort or "none")

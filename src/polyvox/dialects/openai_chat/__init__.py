@@ -4,21 +4,22 @@
     write_request, write_messages    requests, written (client)
     reading, answer, stream          answers, whole and streamed, both ways
     read_request                     requests, read (server)
-    finish, usage, effort, reasoning, errors, models
+    finish, usage, effort, reasoning, errors
 
 Laws, tested: what is written is read back the same, as far as the format can say it.
 """
 
 from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route, Target
 from polyvox.dialects.openai_chat.answer import decode_response, encode_response
-from polyvox.dialects.openai_chat.errors import decode_error, encode_error
-from polyvox.dialects.openai_chat.models import decode_models, encode_models, models_request
 from polyvox.dialects.openai_chat.read_request import decode_request
 from polyvox.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder
 from polyvox.dialects.openai_chat.write_request import encode_request
+from polyvox.dialects.openai_errors import decode_error, encode_error
+from polyvox.dialects.openai_models import decode_models, encode_models, models_request
 from polyvox.dialects.sse import SSEReader
 from polyvox.errors import ProtocolError
 from polyvox.http import HttpRequest
+from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 __all__ = ["DIALECT", "OpenAIChat"]
@@ -52,7 +53,6 @@ class OpenAIChat:
         raise ProtocolError("openai-chat has no way to count tokens")
 
     # Server half
-    encode_response = staticmethod(encode_response)
     stream_encoder = ChatStreamEncoder
     encode_error = staticmethod(encode_error)
     encode_models = staticmethod(encode_models)
@@ -60,6 +60,10 @@ class OpenAIChat:
     def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
         """The request that a client sent; its address says nothing more."""
         return decode_request(body)
+
+    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
+        """A whole answer; its form is the same for all requests."""
+        return encode_response(message)
 
     def encode_count(self, tokens: int) -> bytes | None:
         """None: the format has no way to count tokens."""

@@ -4,77 +4,97 @@ Sources: ``reasoning_effort`` in OpenAI's API reference; "Reasoning Tokens" in O
 documentation; "Thinking Mode" in those of DeepSeek and Z.ai; "Deep thinking" in Alibaba's.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any, NamedTuple, TypeAlias
 
 from polyvox.dialects.base import Quirks
+from polyvox.dialects.effort import budget_of, effort_of, nearest_effort
 from polyvox.request import Effort, Reasoning
 
-_SCALE: tuple[Effort, ...] = get_args(Effort)
+_Note: TypeAlias = tuple[str, str]
+
+_EFFORT, _BUDGET = "reasoning.effort", "reasoning.budget_tokens"
 
 
-def nearest_effort(wanted: Effort, known: tuple[Effort, ...]) -> Effort:
-    """The known effort nearest to the one wanted; of two as near, the greater.
+class ReasoningFields(NamedTuple):
+    """The fields of the body, and (field, what became of it) for what of the wish they can't tell."""
 
-    Some thinking never becomes none, unless there is nothing else. Nothing known: all are.
-
-    >>> nearest_effort("medium", ("none", "low", "high"))
-    'high'
-    """
-    usable: list[Effort] = [effort for effort in known if effort != "none" or wanted == "none"]
-    place = _SCALE.index(wanted)
-
-    def distance(effort: Effort) -> tuple[int, int]:
-        return abs(_SCALE.index(effort) - place), -_SCALE.index(effort)
-
-    choices: Sequence[Effort] = usable or known or (wanted,)
-    return min(choices, key=distance)
+    fields: dict[str, Any]
+    notes: list[_Note]
 
 
-def write_reasoning(wanted: Reasoning | None, quirks: Quirks) -> dict[str, Any]:
-    """The fields of the body that ask for it."""
+def write_reasoning(
+    wanted: Reasoning | None, quirks: Quirks, max_tokens: int | None
+) -> ReasoningFields:
+    """How to ask for it. A budget stays below ``max_tokens``, which limits the whole answer."""
     if wanted is None or wanted == Reasoning():
-        return {}
-    on = wanted.effort != "none"
-    effort = nearest_effort(wanted.effort, quirks.efforts) if wanted.effort else None
+        return ReasoningFields({}, [])
+    if wanted.effort == "none" or (wanted.effort is None and wanted.budget_tokens == 0):
+        wanted = Reasoning("none")
     match quirks.reasoning_style:
         case "effort":
-            return {"reasoning_effort": effort} if effort else {}
+            effort, notes = _graded(wanted, quirks)
+            return ReasoningFields({"reasoning_effort": effort}, notes)
         case "openrouter":
-            budget = wanted.budget_tokens if on else None
-            return {"reasoning": {"effort": effort} if budget is None else {"max_tokens": budget}}
+            return _openrouter(wanted, quirks, max_tokens)
         case "thinking":
-            graded = {"reasoning_effort": effort} if effort and on and quirks.efforts else {}
-            return {"thinking": {"type": "enabled" if on else "disabled"}, **graded}
+            return _thinking(wanted, quirks)
         case "enable_thinking":
-            limited = on and wanted.budget_tokens is not None
-            budgeted = {"thinking_budget": wanted.budget_tokens} if limited else {}
-            return {"enable_thinking": on, **budgeted}
+            return _enable_thinking(wanted, max_tokens)
         case "none":
-            return {}
+            return ReasoningFields(
+                {}, [("reasoning", "not sent: this model is not asked to think")]
+            )
 
 
-def dropped_reasoning(wanted: Reasoning | None, quirks: Quirks) -> Iterator[tuple[str, str]]:
-    """(field, what became of it) for what of it can't be told."""
-    if wanted is None or wanted == Reasoning():
-        return
-    style = quirks.reasoning_style
-    if style == "none":
-        yield "reasoning", "not sent: this model is not asked to think"
-        return
-    if wanted.budget_tokens is not None and style in ("effort", "thinking"):
-        yield "reasoning.budget_tokens", "not sent: this model takes an effort, not a budget"
-    if wanted.effort is None or (
-        wanted.effort == "none" and style in ("thinking", "enable_thinking")
-    ):
-        return
-    sent = nearest_effort(wanted.effort, quirks.efforts)
-    if style == "openrouter" and wanted.budget_tokens is not None:
-        yield (
-            "reasoning",
-            "of effort and budget one is taken: the budget, unless the effort is none",
-        )
-    elif style == "enable_thinking" or (style == "thinking" and not quirks.efforts):
-        yield "reasoning.effort", "sent as on: this model only knows on and off"
-    elif sent != wanted.effort:
-        yield "reasoning.effort", f"sent as {sent!r}, the nearest that this model takes"
+def _openrouter(wanted: Reasoning, quirks: Quirks, max_tokens: int | None) -> ReasoningFields:
+    if wanted.budget_tokens is None:
+        effort, notes = _graded(wanted, quirks)
+        return ReasoningFields({"reasoning": {"effort": effort}}, notes)
+    budget, notes = _limited(wanted.budget_tokens, max_tokens)
+    if wanted.effort:
+        notes.append(("reasoning", "of effort and budget one is taken: the budget"))
+    return ReasoningFields({"reasoning": {"max_tokens": budget}}, notes)
+
+
+def _thinking(wanted: Reasoning, quirks: Quirks) -> ReasoningFields:
+    if wanted.effort == "none":
+        return ReasoningFields({"thinking": {"type": "disabled"}}, [])
+    on = {"thinking": {"type": "enabled"}}
+    if quirks.efforts:
+        effort, notes = _graded(wanted, quirks)
+        return ReasoningFields({**on, "reasoning_effort": effort}, notes)
+    field = _EFFORT if wanted.effort else _BUDGET
+    return ReasoningFields(on, [(field, "sent as on: this model only knows on and off")])
+
+
+def _enable_thinking(wanted: Reasoning, max_tokens: int | None) -> ReasoningFields:
+    if wanted.effort == "none":
+        return ReasoningFields({"enable_thinking": False}, [])
+    if wanted.budget_tokens is not None:
+        budget, notes = _limited(wanted.budget_tokens, max_tokens)
+    else:
+        budget = budget_of(wanted.effort or "medium", max_tokens)
+        notes = [(_EFFORT, f"sent as a budget of {budget} tokens: this model takes no effort")]
+    return ReasoningFields({"enable_thinking": True, "thinking_budget": budget}, notes)
+
+
+def _graded(wanted: Reasoning, quirks: Quirks) -> tuple[Effort, list[_Note]]:
+    """The effort to send."""
+    notes: list[_Note] = []
+    asked = wanted.effort
+    if asked is None:
+        asked = effort_of(wanted.budget_tokens or 0)
+    sent = nearest_effort(asked, quirks.efforts)
+    if wanted.budget_tokens is not None:
+        notes.append((_BUDGET, f"this model takes no budget: {sent!r} effort is asked for"))
+    elif sent != asked:
+        notes.append((_EFFORT, f"sent as {sent!r}, the nearest that this model takes"))
+    return sent, notes
+
+
+def _limited(budget: int, max_tokens: int | None) -> tuple[int, list[_Note]]:
+    """The budget to send: below the limit of the whole answer."""
+    if max_tokens is None or budget < max_tokens:
+        return budget, []
+    lowered = max(max_tokens - 1, 1)
+    return lowered, [(_BUDGET, f"lowered to {lowered}: it must be below max_tokens")]

@@ -1,65 +1,11 @@
-"""Errors on the wire: the many shapes of OpenAI's likes, read; OpenAI's own, written.
+"""Errors that come as a chunk or a whole answer, in spite of a good status."""
 
-Sources: "Error codes" in OpenAI's API documentation; "Errors and Debugging" in OpenRouter's, whose
-``metadata.raw`` holds what the provider behind it said.
-"""
-
-from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from polyvox import jsontext
-from polyvox.dialects.errors import snippet, status_error
+from polyvox.dialects.errors import status_error
 from polyvox.dialects.openai_chat.wire import Chunk
-from polyvox.errors import (
-    AbortedError,
-    AuthenticationError,
-    BadRequestError,
-    BudgetExceededError,
-    ContentFilterError,
-    ContextWindowExceededError,
-    NetworkError,
-    NotFoundError,
-    OverloadedError,
-    PermissionDeniedError,
-    PolyvoxError,
-    ProtocolError,
-    RateLimitError,
-    RequestTimeoutError,
-)
-
-_WRITTEN: tuple[tuple[type[PolyvoxError], int, str, str | None], ...] = (
-    (ContextWindowExceededError, 400, "invalid_request_error", "context_length_exceeded"),
-    (BadRequestError, 400, "invalid_request_error", None),
-    (ContentFilterError, 400, "invalid_request_error", "content_filter"),
-    (AuthenticationError, 401, "authentication_error", "invalid_api_key"),
-    (BudgetExceededError, 402, "billing_error", "budget_exceeded"),
-    (PermissionDeniedError, 403, "permission_error", None),
-    (NotFoundError, 404, "not_found_error", "model_not_found"),
-    (RequestTimeoutError, 504, "timeout_error", "timeout"),
-    (RateLimitError, 429, "rate_limit_error", "rate_limit_exceeded"),
-    (AbortedError, 499, "aborted_error", "aborted"),
-    (NetworkError, 502, "server_error", "upstream_unreachable"),
-    (ProtocolError, 502, "server_error", "upstream_protocol_error"),
-    (OverloadedError, 503, "overloaded_error", "overloaded"),
-    (PolyvoxError, 500, "server_error", None),
-)
-"""Status, type and code of each class; the first that fits holds."""
-
-
-def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> PolyvoxError:
-    """The error of an answer with this status and body."""
-    try:
-        value: Any = jsontext.decode(body)  # pyright: ignore[reportUnknownVariableType]
-    except (msgspec.DecodeError, RecursionError):
-        return status_error(status, headers, snippet(body))
-    if isinstance(value, list) and value:  # Gemini wraps it in a list
-        value = value[0]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, dict) and value.get("error"):  # pyright: ignore[reportUnknownMemberType]
-        value = value["error"]  # pyright: ignore[reportUnknownVariableType]
-    text, code = read_error(value)  # pyright: ignore[reportUnknownArgumentType]
-    return status_error(status, headers, text or snippet(body), code=code)
+from polyvox.dialects.openai_errors import read_error
+from polyvox.errors import PolyvoxError
 
 
 def chunk_error(chunk: Chunk) -> PolyvoxError | None:
@@ -80,35 +26,3 @@ def chunk_error(chunk: Chunk) -> PolyvoxError | None:
         return None
     text, code = read_error(value)
     return status_error(200, {}, text or "the provider sent an error without a text", code=code)
-
-
-def read_error(value: Any) -> tuple[str, str | None]:
-    """The text and the code of an error object, in any of its shapes; "" and None if it has none.
-
-    >>> read_error({"message": "Slow down.", "type": "rate_limit_error", "code": None})
-    ('Slow down.', 'rate_limit_error')
-    >>> read_error("no such model")
-    ('no such model', None)
-    """
-    if not isinstance(value, dict):
-        return (value if isinstance(value, str) else ""), None
-    fields: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
-    said = next((fields[key] for key in ("message", "detail", "error") if fields.get(key)), "")
-    text = said if isinstance(said, str) else jsontext.encode(said).decode()
-    match fields.get("metadata"):
-        case {"raw": str(raw)} if raw and raw not in text:
-            text = f"{text}: {snippet(raw.encode(errors='replace'), 1000)}"
-        case _:
-            pass
-    words = (fields.get(key) for key in ("code", "type", "status"))
-    return text, next((str(word) for word in words if isinstance(word, str | int) and word), None)
-
-
-def encode_error(error: PolyvoxError) -> tuple[int, bytes]:
-    """Status and body of an error answer; the body is also that of an error frame in a stream."""
-    status, kind, code = next(row[1:] for row in _WRITTEN if isinstance(error, row[0]))
-    if isinstance(error, RateLimitError) and not error.retryable:
-        kind = code = "insufficient_quota"
-    text = f"{error.text} {error.hint}" if error.hint else error.text
-    fields = {"message": text, "type": kind, "param": None, "code": code}
-    return status, jsontext.encode({"error": fields})

@@ -8,7 +8,7 @@ OpenRouter (``error``), Together (``eos``) and of Anthropic and Gemini, whose wo
 from typing import Any
 
 from polyvox.dialects.errors import status_error
-from polyvox.dialects.openai_chat.errors import read_error
+from polyvox.dialects.openai_errors import read_error
 from polyvox.errors import ContentFilterError, OverloadedError, PolyvoxError, ServerError
 from polyvox.messages import StopReason
 

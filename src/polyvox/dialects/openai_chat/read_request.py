@@ -1,14 +1,14 @@
 """Requests, read: what OpenAI's SDKs and everybody's clients send to a server of this dialect."""
 
-import re
-from base64 import b64decode
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from polyvox import jsontext
 from polyvox.assembly import parse_arguments
+from polyvox.dialects.convert import convert
+from polyvox.dialects.data_urls import read_data_url
 from polyvox.dialects.openai_chat import request_wire as wire
 from polyvox.dialects.openai_chat.reasoning import details_text
 from polyvox.errors import BadRequestError
@@ -36,8 +36,6 @@ from polyvox.request import (
     ToolDefinition,
 )
 
-_T = TypeVar("_T")
-
 _UNDERSTOOD = frozenset(wire.WireRequest.__struct_fields__)
 _OBSOLETE = {"functions": "tools", "function_call": "tool_choice"}
 
@@ -48,7 +46,7 @@ def decode_request(body: bytes) -> Request:
         fields = jsontext.decode(body, dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequestError(f"the body is no JSON object: {error}") from None
-    read = _convert(fields, wire.WireRequest)
+    read = convert(fields, wire.WireRequest)
     extra = {name: value for name, value in fields.items() if name not in _UNDERSTOOD}
     _refuse_obsolete(extra)
     reasoning = _reasoning(read, extra)
@@ -77,15 +75,6 @@ def decode_request(body: bytes) -> Request:
     )
 
 
-def _convert(value: Any, type: type[_T], path: str = "") -> _T:
-    try:
-        return msgspec.convert(value, type)
-    except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at `$")
-        where = f"{path}{place.rstrip('`')}".lstrip(".")
-        raise BadRequestError(f"{where or 'the body'}: {what}") from None
-
-
 def _refuse_obsolete(extra: dict[str, Any]) -> None:
     for name, newer in _OBSOLETE.items():
         if extra.get(name) is not None:
@@ -102,7 +91,7 @@ def _reasoning(read: wire.WireRequest, extra: dict[str, Any]) -> Reasoning | Non
         case {"effort": _} | {"max_tokens": _} as given if given.keys() <= {"effort", "max_tokens"}:
             del extra["reasoning"]
             fields = {"effort": given.get("effort"), "budget_tokens": given.get("max_tokens")}
-            return _convert(fields, Reasoning, "reasoning")
+            return convert(fields, Reasoning, "reasoning")
         case _:
             return None
 
@@ -211,7 +200,7 @@ def _said(said: wire.Said) -> Iterator[AssistantBlock]:
 def _image(image: wire.ImageUrl, cache: CacheHint | None, path: str) -> Image:
     if not image.url.startswith("data:"):
         return Image(url=image.url, detail=image.detail, cache=cache)
-    media_type, data = _data_url(image.url, path)
+    media_type, data = read_data_url(image.url, path)
     try:
         return Image(data, media_type=media_type, detail=image.detail, cache=cache)
     except ValueError as error:
@@ -226,18 +215,5 @@ def _file(file: wire.FileData, cache: CacheHint | None, path: str) -> File:
         return File(id=file.file_id, name=name, cache=cache)
     if data.startswith(("https://", "http://")):
         return File(url=data, name=name, cache=cache)
-    media_type, content = _data_url(data, f"{path}.file_data")
+    media_type, content = read_data_url(data, f"{path}.file_data")
     return File(content, media_type=media_type, name=name, cache=cache)
-
-
-_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*?;base64,(.*)", re.DOTALL)
-
-
-def _data_url(url: str, path: str) -> tuple[str, bytes]:
-    match = _DATA_URL.fullmatch(url)
-    try:
-        if match:
-            return match[1], b64decode(match[2], validate=True)
-    except ValueError:
-        pass
-    raise BadRequestError(f"{path}: is no data URL in base64")

@@ -14,11 +14,12 @@ import msgspec
 from polyvox import jsontext
 from polyvox.dialects.base import Target
 from polyvox.dialects.errors import snippet
-from polyvox.dialects.openai_chat.errors import chunk_error, decode_error, encode_error
+from polyvox.dialects.openai_chat.errors import chunk_error
 from polyvox.dialects.openai_chat.finish import FINISH_REASONS
 from polyvox.dialects.openai_chat.reading import TEXT, AnswerReader
 from polyvox.dialects.openai_chat.usage import write_usage
 from polyvox.dialects.openai_chat.wire import ABSENT, CHUNK, Chunk
+from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.sse import ServerSentEvent, encode_event
 from polyvox.errors import AbortedError, PolyvoxError, ProtocolError
 from polyvox.events import (

@@ -2,13 +2,12 @@
 
 OpenAI's ``prompt_tokens`` and ``completion_tokens`` are inclusive, as ours are. xAI's
 ``completion_tokens`` leave reasoning out ("Consumption and Rate Limits" in its documentation);
-its ``total_tokens`` gives that away. A bill in the usage is taken as it stands, from its decimal
-text, without a float in between.
+its ``total_tokens`` gives that away.
 """
 
-from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+from polyvox.dialects.bills import read_cost
 from polyvox.dialects.openai_chat.wire import (
     USAGE,
     CompletionDetails,
@@ -16,9 +15,7 @@ from polyvox.dialects.openai_chat.wire import (
     PromptDetails,
     WireUsage,
 )
-from polyvox.usage import NANOS_PER_DOLLAR, UNKNOWN_COST, Cost, Usage
-
-_TICKS_PER_NANO = 10  # xAI: 10,000,000,000 ticks to the dollar
+from polyvox.usage import Usage
 
 
 def read_usage(raw: bytes) -> Usage | None:
@@ -44,7 +41,7 @@ def read_usage(raw: bytes) -> Usage | None:
         input_audio_tokens=_first(prompt.audio_tokens),
         output_audio_tokens=_first(completion.audio_tokens),
         basis="reported" if whole else "partial",
-        cost=_cost(wire),
+        cost=read_cost(wire),
     )
 
 
@@ -56,26 +53,6 @@ def _output_tokens(wire: WireUsage, reasoning: int) -> int:
     said = _first(wire.completion_tokens)
     apart = reasoning and _first(wire.total_tokens) == _first(wire.prompt_tokens) + said + reasoning
     return said + reasoning if apart else said
-
-
-def _cost(wire: WireUsage) -> Cost:
-    if wire.cost_in_usd_ticks is not None:
-        return _billed(wire.cost_in_usd_ticks // _TICKS_PER_NANO)
-    dollars = wire.cost if isinstance(wire.cost, Decimal) else wire.cost and wire.cost.total_cost
-    if dollars is None or not dollars.is_finite():
-        return UNKNOWN_COST
-    if wire.is_byok:
-        upstream = wire.cost_details and wire.cost_details.upstream_inference_cost
-        if upstream is None or not upstream.is_finite():
-            return UNKNOWN_COST
-        dollars += upstream
-    return _billed(int((dollars * NANOS_PER_DOLLAR).to_integral_value(ROUND_HALF_EVEN)))
-
-
-def _billed(nanos: int) -> Cost:
-    return (
-        Cost("known", nanos=nanos, source="provider") if nanos else Cost("free", source="provider")
-    )
 
 
 def write_usage(usage: Usage) -> dict[str, Any] | None:

@@ -5,10 +5,11 @@ delta. Fields follow OpenAI's API reference ("The chat completion object", "The 
 chunk object") and, where a comment names somebody else, that provider's own.
 """
 
-from decimal import Decimal
 from typing import Any, TypeAlias
 
 import msgspec
+
+from polyvox.dialects.bills import Bill
 
 Number: TypeAlias = int | float | None
 """A count of tokens; some write 12.0."""
@@ -37,14 +38,7 @@ class CompletionDetails(Wire):
     audio_tokens: Number = None
 
 
-class CostParts(Wire):
-    """Perplexity's ``usage.cost``, OpenRouter's ``usage.cost_details``; in US dollars."""
-
-    total_cost: Decimal | None = None
-    upstream_inference_cost: Decimal | None = None
-
-
-class WireUsage(Wire):
+class WireUsage(Bill, gc=False):
     """``usage``, with the words of those who put it differently."""
 
     prompt_tokens: Number = None
@@ -55,10 +49,6 @@ class WireUsage(Wire):
     prompt_cache_hit_tokens: Number = None  # DeepSeek
     cached_tokens: Number = None  # Moonshot
     reasoning_tokens: Number = None  # Perplexity
-    cost: Decimal | CostParts | None = None  # OpenRouter: US dollars; Perplexity: an object
-    cost_details: CostParts | None = None  # OpenRouter
-    is_byok: bool | None = None  # OpenRouter: the upstream provider bills apart, to the user's key
-    cost_in_usd_ticks: int | None = None  # xAI: 10,000,000,000 to the dollar
 
 
 class Function(Wire):

@@ -3,16 +3,17 @@
 Where the format is narrower than our vocabulary: an assistant's blocks are sorted into its fields,
 texts joined; a tool's result is one text, and pictures in it go into a user message after it; a
 failed tool's result begins with "Error:"; a call whose arguments broke off is sent without
-arguments, since no provider takes text there that is no JSON.
+arguments, since no provider takes text there that is no JSON; an assistant's pictures are left out.
 """
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from polyvox.dialects.base import Target
+from polyvox.dialects.data_urls import write_data_url
+from polyvox.dialects.ids import FORTY, NINE, CallIds
 from polyvox.dialects.openai_chat.answer import reasoning_details, write_call
+from polyvox.dialects.openai_chat.cache import cache_mark, mark_last
 from polyvox.errors import BadRequestError
 from polyvox.messages import (
     AssistantMessage,
@@ -33,7 +34,6 @@ from polyvox.request import Request
 
 _Json: TypeAlias = dict[str, Any]
 
-_LONGEST_CALL_ID = 40  # OpenAI's limit
 _FILE_NAMES = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
 
 
@@ -44,18 +44,10 @@ def write_messages(request: Request, target: Target) -> list[_Json]:
     for place, message in enumerate(request.messages):
         writer.add(message, f"messages[{place}].content")
     writer.flush()
-    mark = cache_mark(request.cache, target)
+    mark = cache_mark(None if request.cache == "auto" else request.cache, target)
     if mark:
-        _mark_last(writer.written, mark)
+        mark_last(writer.written, mark)
     return writer.written
-
-
-def cache_mark(cache: CacheHint | None, target: Target) -> _Json:
-    """Anthropic's mark for a part of the prompt, as a field to add; {} where it is not understood."""
-    if cache is None or not target.quirks.cache_control:
-        return {}
-    longer = {"ttl": "1h"} if cache == "long" and target.quirks.long_cache else {}
-    return {"cache_control": {"type": "ephemeral", **longer}}
 
 
 class _Writer:
@@ -66,6 +58,7 @@ class _Writer:
         self.quirks = target.quirks
         self.written: list[_Json] = []
         self._waiting: list[_Json] = []
+        self._ids = CallIds(NINE if target.quirks.call_ids == "nine" else FORTY)
 
     def add(self, message: Message, path: str) -> None:
         if not isinstance(message, ToolMessage):
@@ -78,7 +71,7 @@ class _Writer:
                     raise BadRequestError(f"{path}: a user message is empty")
                 self.written.append({"role": "user", "content": self._content(content, path)})
             case AssistantMessage():
-                self._add_answer(message, path)
+                self._add_answer(message)
             case ToolMessage():
                 self._add_result(message, path)
 
@@ -120,7 +113,7 @@ class _Writer:
             raise BadRequestError(
                 text, hint="Pass the file's bytes (data=), or the id of an upload."
             )
-        data = file.url or _data_url(file.media_type, file.data or b"")
+        data = file.url or write_data_url(file.media_type, file.data or b"")
         return {
             "filename": file.name or _FILE_NAMES.get(file.media_type, "document"),
             "file_data": data,
@@ -128,13 +121,13 @@ class _Writer:
 
     # What the assistant said
 
-    def _add_answer(self, message: AssistantMessage, path: str) -> None:
+    def _add_answer(self, message: AssistantMessage) -> None:
         """Nothing at all is written when nothing of it can be told to this target."""
         texts: list[Text] = []
         thoughts: list[Thinking] = []
         calls: list[_Json] = []
         as_text = self.quirks.thinking_as_text
-        for index, block in enumerate(message.content):
+        for block in message.content:
             match replayable(block, self.target.producer, thinking_as_text=as_text):
                 case Text() as text:
                     texts.append(text)
@@ -142,12 +135,7 @@ class _Writer:
                     thoughts.append(thought)
                 case ToolCall() as call:
                     calls.append(self._call(call))
-                case Image():
-                    text = (
-                        f"{path}[{index}]: this format has no place for pictures of the assistant"
-                    )
-                    raise BadRequestError(text, hint="Move the picture into a user message.")
-                case None:
+                case Image() | None:  # the format has no place for an assistant's pictures
                     pass
         body: _Json = {"role": "assistant", "content": self._said(texts)}
         body.update(self._thoughts(thoughts))
@@ -174,28 +162,19 @@ class _Writer:
 
     def _call(self, call: ToolCall) -> _Json:
         whole = call if call.executable else ToolCall(call.id, call.name, meta=call.meta)
-        return {**write_call(whole), "id": self._call_id(call.id)}
-
-    def _call_id(self, id: str) -> str:
-        """The id, or one made from it that the provider's rules for ids allow: always the same."""
-        if self.quirks.call_ids == "nine":
-            fits = len(id) == 9 and id.isascii() and id.isalnum()
-            return id if fits else hashlib.sha256(id.encode(errors="replace")).hexdigest()[:9]
-        if len(id) <= _LONGEST_CALL_ID:
-            return id
-        return "call_" + hashlib.sha256(id.encode(errors="replace")).hexdigest()[:32]
+        return {**write_call(whole), "id": self._ids.of(call.id)}
 
     # What a tool said
 
     def _add_result(self, message: ToolMessage, path: str) -> None:
-        body: _Json = {"role": "tool", "tool_call_id": self._call_id(message.tool_call_id)}
+        body: _Json = {"role": "tool", "tool_call_id": self._ids.of(message.tool_call_id)}
         if message.tool_name and self.quirks.tool_result_name:
             body["name"] = message.tool_name
         body["content"] = self._result(message, path)
         hints: list[CacheHint | None] = [message.cache, *(block.cache for block in message.content)]
         mark = cache_mark(next((hint for hint in hints if hint), None), self.target)
         if mark:
-            _mark_last([body], mark)
+            mark_last([body], mark)
         self.written.append(body)
 
     def _result(self, message: ToolMessage, path: str) -> str | list[_Json]:
@@ -209,7 +188,7 @@ class _Writer:
                 fits = self.quirks.tool_result_images and isinstance(block, Image)
                 (inside if fits else outside).append(self._part(block, f"{path}[{index}]"))
         if outside:
-            about = f"What the tool call {self._call_id(message.tool_call_id)} gave besides text:"
+            about = f"What the tool call {self._ids.of(message.tool_call_id)} gave besides text:"
             self._waiting += [{"type": "text", "text": about}, *outside]
             text = text or "(see the user message after this)"
         if not inside:
@@ -219,26 +198,10 @@ class _Writer:
 
 def _image(image: Image, path: str) -> _Json:
     if image.data is not None:
-        url = _data_url(image.media_type, image.data)
+        url = write_data_url(image.media_type, image.data)
     else:
         url = image.url or ""
         if not url.startswith(("https://", "http://", "data:")):
             text = f"{path}: providers can't fetch a picture from {url[:80]!r}"
             raise BadRequestError(text, hint="Pass the picture's bytes (data=), or an https URL.")
     return {"url": url, "detail": image.detail} if image.detail else {"url": url}
-
-
-def _data_url(media_type: str, data: bytes) -> str:
-    return f"data:{media_type};base64,{b64encode(data).decode()}"
-
-
-def _mark_last(messages: list[_Json], mark: _Json) -> None:
-    """Put a cache mark on the last part of the last message that has any, unless one is there."""
-    for message in reversed(messages):
-        content: Any = message.get("content")
-        if isinstance(content, str):
-            content = message["content"] = [{"type": "text", "text": content}]
-        if content:
-            if "cache_control" not in content[-1]:
-                content[-1].update(mark)
-            return

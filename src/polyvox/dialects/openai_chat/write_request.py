@@ -9,23 +9,30 @@ from typing import Any
 
 from polyvox import jsontext
 from polyvox.dialects.base import Target, auth_headers, merge_options
-from polyvox.dialects.openai_chat.effort import dropped_reasoning, write_reasoning
-from polyvox.dialects.openai_chat.write_messages import cache_mark, write_messages
+from polyvox.dialects.openai_chat.cache import cache_mark, mark_automatically
+from polyvox.dialects.openai_chat.effort import write_reasoning
+from polyvox.dialects.openai_chat.write_messages import write_messages
+from polyvox.dialects.schema import as_openai_takes_it
+from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage, ToolCall, ToolMessage
+from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage
 from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition
 
 
 def encode_request(request: Request, target: Target) -> HttpRequest:
     """The HTTP request. Raises ``BadRequestError`` naming the field that can't be carried."""
-    body = {
+    request, mended = mend_request(request)
+    reasoning = write_reasoning(request.reasoning, target.quirks, request.max_tokens)
+    body: dict[str, Any] = {
         "model": target.model,
         "messages": write_messages(request, target),
         **_streaming(request, target),
         **_sampling(request, target),
         **_tools(request, target),
-        **write_reasoning(request.reasoning, target.quirks),
+        **reasoning.fields,
     }
+    if request.cache == "auto":
+        mark_automatically(body["messages"], body.get("tools", []), target)
     if request.response_format:
         body["response_format"] = _response_format(request.response_format, target)
     if request.metadata and target.quirks.metadata:
@@ -36,7 +43,7 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
         target.base_url.rstrip("/") + "/chat/completions",
         {"content-type": "application/json", **auth_headers(target)},
         jsontext.encode(body),
-        dropped=tuple(_dropped(request, target)),
+        dropped=(*mended, *_dropped(request, target), *reasoning.notes),
     )
 
 
@@ -90,6 +97,7 @@ def _tool_choice(choice: ToolChoice, target: Target) -> Any:
 def _response_format(wanted: ResponseFormat, target: Target) -> dict[str, Any]:
     if wanted.schema is None or not target.quirks.json_schema:
         return {"type": "json_object"}
+    wanted, _ = as_openai_takes_it(wanted)
     described = {"description": wanted.description} if wanted.description else {}
     schema = {"name": wanted.name, **described, "schema": wanted.schema, "strict": wanted.strict}
     return {"type": "json_schema", "json_schema": schema}
@@ -108,14 +116,17 @@ def _dropped(request: Request, target: Target) -> Iterator[tuple[str, str]]:
     for field, taken in understood.items():
         if not taken and getattr(request, field) not in (None, {}):
             yield field, f"not sent: {name} does not take it"
-    if request.response_format and request.response_format.schema and not quirks.json_schema:
-        yield "response_format.schema", f"not sent: {name} takes no schema; any JSON is asked for"
+    if request.response_format and request.response_format.schema:
+        if quirks.json_schema:
+            yield from as_openai_takes_it(request.response_format)[1]
+        else:
+            about = f"not sent: {name} takes no schema; any JSON is asked for"
+            yield "response_format.schema", about
     if not quirks.strict_tools and any(tool.strict for tool in request.tools):
         yield "tools[].strict", f"not sent: {name} does not take it"
     if not quirks.cache_control and _cache_hints(request):
         yield "cache", f"not sent: {name} caches by itself, or not at all"
-    yield from dropped_reasoning(request.reasoning, target.quirks)
-    yield from _dropped_arguments(request)
+    yield from _dropped_blocks(request)
 
 
 def _cache_hints(request: Request) -> bool:
@@ -123,10 +134,10 @@ def _cache_hints(request: Request) -> bool:
     for message in request.messages:
         blocks += [message] if isinstance(message, ToolMessage) else []
         blocks += message.content
-    return request.cache is not None or any(block.cache for block in blocks)
+    return request.cache not in (None, "auto") or any(block.cache for block in blocks)
 
 
-def _dropped_arguments(request: Request) -> Iterator[tuple[str, str]]:
+def _dropped_blocks(request: Request) -> Iterator[tuple[str, str]]:
     for place, message in enumerate(request.messages):
         if not isinstance(message, AssistantMessage):
             continue
@@ -134,3 +145,6 @@ def _dropped_arguments(request: Request) -> Iterator[tuple[str, str]]:
             if isinstance(block, ToolCall) and not block.executable:
                 field = f"messages[{place}].content[{index}].arguments"
                 yield field, "broke off and are no JSON: sent as {}"
+            elif isinstance(block, Image):
+                field = f"messages[{place}].content[{index}]"
+                yield field, "not sent: this format has no place for pictures of the assistant"

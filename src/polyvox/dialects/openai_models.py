@@ -1,4 +1,7 @@
-"""The list of models, read and written ("List models" in OpenAI's API reference)."""
+"""The list of models, as OpenAI and its likes serve it, read and written.
+
+Source: "List models" in OpenAI's API reference.
+"""
 
 from typing import Any
 

@@ -1,0 +1,85 @@
+"""OpenAI's Responses API: a conversation as a list of items.
+
+    wire                             what is read of answers
+    items                            items and blocks, both ways
+    write_request, write_input       requests, written (client)
+    read_request, read_input         requests, read (server)
+    reading, stream_in, stream_out   streamed answers, read and written
+    answer, usage                    whole answers, both ways
+
+Laws, tested: what is written is read back the same, as far as the format can say it.
+"""
+
+import msgspec
+
+from polyvox import jsontext
+from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route
+from polyvox.dialects.errors import snippet
+from polyvox.dialects.openai_errors import decode_error, encode_error
+from polyvox.dialects.openai_models import decode_models, encode_models, models_request
+from polyvox.dialects.openai_responses.answer import decode_response, encode_response
+from polyvox.dialects.openai_responses.read_request import decode_request
+from polyvox.dialects.openai_responses.stream_in import ResponsesDecoder
+from polyvox.dialects.openai_responses.stream_out import ResponsesEncoder
+from polyvox.dialects.openai_responses.write_request import count_request, encode_request
+from polyvox.dialects.sse import SSEReader
+from polyvox.errors import ProtocolError
+from polyvox.messages import AssistantMessage
+from polyvox.request import Request
+
+__all__ = ["DIALECT", "OpenAIResponses"]
+
+
+class _Count(msgspec.Struct):
+    """The answer to a token count."""
+
+    input_tokens: int
+
+
+class OpenAIResponses:
+    """The codec; see ``polyvox.dialects.Dialect`` for what each method promises."""
+
+    name = "openai-responses"
+    base_path = "/v1"
+    routes = (
+        Route("answer", "POST", "/responses"),
+        Route("count", "POST", "/responses/input_tokens"),
+        Route("models", "GET", "/models"),
+    )
+
+    # Client half
+    encode_request = staticmethod(encode_request)
+    decode_response = staticmethod(decode_response)
+    frame_reader = SSEReader
+    stream_decoder = ResponsesDecoder
+    decode_error = staticmethod(decode_error)
+    models_request = staticmethod(models_request)
+    decode_models = staticmethod(decode_models)
+    count_request = staticmethod(count_request)
+
+    def decode_count(self, body: bytes) -> int:
+        """The number of tokens. Raises ``ProtocolError`` when the body tells none."""
+        try:
+            return jsontext.decode(body, _Count).input_tokens
+        except msgspec.DecodeError:
+            raise ProtocolError(f"this is no count of tokens: {snippet(body)}") from None
+
+    # Server half
+    stream_encoder = ResponsesEncoder
+    encode_error = staticmethod(encode_error)
+    encode_models = staticmethod(encode_models)
+
+    def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
+        """The request that a client sent; its address says nothing more."""
+        return decode_request(body)
+
+    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
+        """A whole answer; its form is the same for all requests."""
+        return encode_response(message)
+
+    def encode_count(self, tokens: int) -> bytes | None:
+        """The answer to a token count."""
+        return jsontext.encode({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+DIALECT: Dialect = OpenAIResponses()
