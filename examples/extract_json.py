@@ -28,20 +28,18 @@ def main() -> int:
     """Ask for an order, check it, print it."""
     model = sys.argv[1] if len(sys.argv) > 1 else MODEL
     text = sys.argv[2] if len(sys.argv) > 2 else TEXT
-    reply = polyvox.ask(
-        model,
-        text,
-        system="Fill in the order that this text asks for.",
-        response_format=msgspec.json.schema(Order),
-    )
-    if reply.stop_reason != "stop":
-        print(f"no order: the answer ended with {reply.stop_reason!r}", file=sys.stderr)
-        return 1
     try:
-        order = msgspec.json.decode(reply.text, type=Order)
-    except msgspec.DecodeError as error:
-        print(f"no order: {error}\n{reply.text}", file=sys.stderr)
+        reply = polyvox.ask(
+            model,
+            text,
+            system="Fill in the order that this text asks for.",
+            response_format=Order,
+            repair=1,
+        )
+    except polyvox.InvalidAnswerError as error:
+        print(f"no order: {error}", file=sys.stderr)
         return 1
+    order: Order = reply.parsed
     for name in order.__struct_fields__:
         print(f"{name:<8} {getattr(order, name)}")
     print(f"{reply.usage.total_tokens} tokens: {reply.usage.cost}")

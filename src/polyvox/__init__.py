@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from polyvox.client import AsyncClient as AsyncClient
     from polyvox.client import AsyncStream as AsyncStream
     from polyvox.client import Client as Client
+    from polyvox.client import Parsed as Parsed
     from polyvox.client import Stream as Stream
     from polyvox.client import TokenCount as TokenCount
     from polyvox.client import ask as ask
+    from polyvox.client import parse as parse
     from polyvox.errors import AbortedError as AbortedError
     from polyvox.errors import AuthenticationError as AuthenticationError
     from polyvox.errors import BadRequestError as BadRequestError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from polyvox.errors import ConfigurationError as ConfigurationError
     from polyvox.errors import ContentFilterError as ContentFilterError
     from polyvox.errors import ContextWindowExceededError as ContextWindowExceededError
+    from polyvox.errors import InvalidAnswerError as InvalidAnswerError
     from polyvox.errors import MissingKeyError as MissingKeyError
     from polyvox.errors import NetworkError as NetworkError
     from polyvox.errors import NotFoundError as NotFoundError
@@ -84,12 +87,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "catalog": "Catalog ModelFacts",
-    "client": "AsyncClient AsyncStream Client Stream TokenCount ask",
+    "client": "AsyncClient AsyncStream Client Parsed Stream TokenCount ask parse",
     "errors": (
         "AbortedError AuthenticationError BadRequestError BudgetExceededError ConfigurationError"
-        " ContentFilterError ContextWindowExceededError MissingKeyError NetworkError NotFoundError"
-        " OverloadedError PermissionDeniedError PolyvoxError ProtocolError RateLimitError"
-        " RequestTimeoutError ServerError"
+        " ContentFilterError ContextWindowExceededError InvalidAnswerError MissingKeyError"
+        " NetworkError NotFoundError OverloadedError PermissionDeniedError PolyvoxError"
+        " ProtocolError RateLimitError RequestTimeoutError ServerError"
     ),
     "events": (
         "Done Event Failed Nested Start TextDelta TextEnd TextStart ThinkingDelta ThinkingEnd"

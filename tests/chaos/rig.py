@@ -19,7 +19,7 @@ from polyvox.transport import AiohttpTransport
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a test that waits for an event has failed."""
 
 CANARY = "sk-canary-do-not-tell-4711"

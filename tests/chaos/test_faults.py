@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from polyvox import AsyncClient
@@ -25,7 +26,7 @@ from polyvox.errors import (
     RequestTimeoutError,
     ServerError,
 )
-from polyvox.events import Done, Event, Failed, encode_event
+from polyvox.events import Done, Failed, encode_event
 from polyvox.http import Timeouts
 from polyvox.messages import AssistantMessage, Text, ToolCall
 from polyvox.testing import Knobs, MockProvider
@@ -131,8 +132,6 @@ def script(knobs: dict[str, Any]) -> list[Any]:
 
 
 def plain(message: AssistantMessage) -> dict[str, Any]:
-    import msgspec
-
     return msgspec.to_builtins(message)
 
 
@@ -398,10 +397,6 @@ async def test_the_key_of_the_environment_stays_as_secret_as_one_that_is_passed(
             model: Any = client.model(MODELS[dialect])
             assert CANARY not in repr(model.target)
     assert CANARY not in caplog.text
-
-
-def kinds(events: list[Event]) -> set[str]:
-    return {type(event).__name__ for event in events}
 
 
 async def test_no_fault_blocks_the_connection_of_the_next_call(dialect):

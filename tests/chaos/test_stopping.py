@@ -1,6 +1,7 @@
 """Stopping a call in each of its states, by each means: the provider sees it, and what came is kept."""
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
@@ -226,3 +227,52 @@ async def stage_for_threads(dialect: str, state: str):
         assert reply.text == "Hello."
         await elsewhere(client.close)
     await transport.aclose()
+
+
+async def test_a_stream_that_another_thread_is_reading_is_closed_by_an_interrupt_only(dialect):
+    async with stage_for_threads(dialect, "in the text") as (scene, client):
+        interrupt = Interrupt()
+        stream = client.stream(scene.model, "Hi.", interrupt=interrupt)
+        reading = asyncio.create_task(asyncio.to_thread(stream.result))
+        await scene.reached()
+        await until(lambda: stream.message.content == ARRIVED["in the text"])
+        await until(lambda: stream._pump.waiting)
+        with pytest.raises(RuntimeError, match="interrupt"):
+            await elsewhere(stream.close)
+        interrupt.set()
+        with pytest.raises(AbortedError):
+            await soon(reading)
+        scene.check(stream.message)
+
+
+@pytest.mark.parametrize("ask", ["stream", "complete"])
+def test_ctrl_c_in_a_notebook_ends_the_call(dialect, ask, polyvox_mock):
+    """Where a loop is running a helper thread works, and Ctrl-C stops the thread that waits for it."""
+    server = polyvox_mock(dialect, ["Hello.", "Hello."])
+    server.knobs = SILENT_HEAD
+
+    def press() -> None:
+        server.wait_for_request()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    async def cell() -> None:
+        with Client(**settings(dialect, server.url)) as client:
+            calls = {
+                "complete": lambda: client.complete(MODELS[dialect], "Hi."),
+                "stream": lambda: client.stream(MODELS[dialect], "Hi.").result(),
+            }
+            pressing = threading.Thread(target=press)
+            pressing.start()
+            with pytest.raises(KeyboardInterrupt):
+                calls[ask]()
+            pressing.join()
+            server.wait_for_hangup()
+            server.knobs = Knobs()
+            assert client.complete(MODELS[dialect], "Again.").text == "Hello."
+
+    # Not asyncio.run, which makes Ctrl-C a cancellation; notebooks leave it as it is.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(cell())
+    finally:
+        loop.close()

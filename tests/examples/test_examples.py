@@ -125,20 +125,30 @@ def test_facts_are_read_out_of_a_text():
     assert re.search(r"^email +ada@example\.com$", shown, re.MULTILINE)
 
 
+ORDER = '{"city": "Oslo", "tickets": 3, "day": "2026-05-17", "email": "ada@example.com"}'
+CUT = {"message": {"content": '{"ci', "stop_reason": "length"}}
+
+
 @pytest.mark.parametrize(
-    ("answer", "complaint"),
+    ("answers", "complaint"),
     [
-        ('{"city": "Oslo"}', "missing required field"),
-        ("I can't.", "malformed"),
-        ({"message": {"content": '{"ci', "stop_reason": "length"}}, "ended with 'length'"),
+        (['{"city": "Oslo"}'] * 2, "missing required field"),
+        (["I can't."] * 2, "malformed"),
+        ([CUT], "cut at the token limit"),
     ],
 )
 def test_what_is_no_order_is_not_taken_for_one(
-    answer: object, complaint: str, openai: Callable[[list[object]], dict[str, str]]
+    answers: list[object], complaint: str, openai: Callable[[list[object]], dict[str, str]]
 ):
-    done = run("extract_json.py", "openai/gpt-5-mini", "Hm.", **openai([answer]))
+    done = run("extract_json.py", "openai/gpt-5-mini", "Hm.", **openai(answers))
     assert done.returncode == 1
     assert complaint in done.stderr
+
+
+def test_an_order_may_be_mended(openai: Callable[[list[object]], dict[str, str]]):
+    answers: list[object] = [ORDER.replace("3", "0"), ORDER]
+    shown = output(run("extract_json.py", "openai/gpt-5-mini", "Hm.", **openai(answers)))
+    assert re.search(r"^tickets +3$", shown, re.MULTILINE)
 
 
 def test_both_tools_are_run_and_their_results_used():

@@ -25,8 +25,8 @@ FILE = Path(module.__file__).with_name("providers.toml")
 ROWS = load_providers()
 LOCAL = {"llama-cpp", "lmstudio", "ollama", "vllm"}
 MAKERS = {
-    *("anthropic", "deepseek", "minimax", "minimax-cn", "mistral", "moonshot"),
-    *("openai", "perplexity", "xai", "zai"),
+    *("anthropic", "deepseek", "google", "minimax", "minimax-cn", "mistral", "moonshot"),
+    *("openai", "openai-responses", "perplexity", "xai", "zai"),
 }
 HOSTS = {
     *("azure-openai", "cerebras", "chutes", "fireworks", "groq"),
@@ -108,7 +108,7 @@ def test_no_variable_holds_the_key_of_two_strangers():
     owners: dict[str, set[str]] = {}
     for row in ROWS.values():
         for variable in row.key_env:
-            owners.setdefault(variable, set()).add(row.name.removesuffix("-cn"))
+            owners.setdefault(variable, set()).add(re.sub("-(cn|responses)$", "", row.name))
     assert {name: who for name, who in owners.items() if len(who) > 1} == {}
 
 

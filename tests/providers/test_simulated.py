@@ -17,7 +17,7 @@ from polyvox.errors import (
     RequestTimeoutError,
 )
 from polyvox.events import Done, Event, Failed, Start, TextDelta, ToolCallDelta
-from polyvox.messages import AssistantMessage, Image, Text, assistant, user
+from polyvox.messages import AssistantMessage, File, Image, Text, assistant, user
 from polyvox.model import Call, Interrupt, Model
 from polyvox.providers.simulated import SIMULATED, ScriptedModel, simulated_model
 from polyvox.providers.simulated.grammar import check_grammar
@@ -55,12 +55,28 @@ async def failure(name: str, asked: Request, call: Call | None = None) -> Failed
 
 
 async def test_echo_answers_with_the_last_user_text():
-    said = [user("one"), assistant("1"), user("two\n  words ", PICTURE)]
+    said = [user("one"), assistant("1"), user("two\n  words ")]
     assert (await answer("echo", Request(messages=said))).text == "two\n  words "
 
 
-async def test_echo_passes_over_a_message_without_text():
-    said = [user("one"), assistant("1"), user(PICTURE)]
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [
+        (PICTURE, f"[image/png, {len(PICTURE.data or b'')} bytes]"),
+        (Image(url="https://example.com/cat.png"), "[image, https://example.com/cat.png]"),
+        (File(b"%PDF-" + b"x" * 2000), "[application/pdf, 2,005 bytes]"),
+        (File(id="file-1", media_type="text/csv"), "[text/csv, file-1]"),
+    ],
+)
+async def test_echo_tells_what_else_it_was_given(block: Image | File, told: str):
+    said = [user("one"), assistant("1"), user(block)]
+    assert (await answer("echo", Request(messages=said))).text == told
+    said = [user("What is this?", block)]
+    assert (await answer("echo", Request(messages=said))).text == f"What is this?\n{told}"
+
+
+async def test_echo_passes_over_an_empty_message():
+    said = [user("one"), assistant("1"), user("")]
     assert (await answer("echo", Request(messages=said))).text == "one"
 
 
@@ -127,10 +143,11 @@ def test_tokens_joined_are_the_text(text: str):
 async def test_usage_counts_all_input_and_costs_nothing():
     tool = ToolDefinition("clock", "tells time", {"type": "object"})
     asked = Request(messages=[user("one two", PICTURE)], system=[Text("be good")], tools=[tool])
-    usage = (await answer("echo", asked)).usage
+    message = await answer("echo", asked)
+    usage = message.usage
     schema = count('{"type":"object"}')
     assert usage.input_tokens == 2 + 100 + 2 + 1 + 2 + schema
-    assert usage.output_tokens == 2
+    assert usage.output_tokens == count(message.text) == 5
     assert usage.basis == "reported"
     assert usage.cost == FREE
 

@@ -6,7 +6,8 @@ Does not belong here: how a provider is spoken to, and any policy (retries, budg
 
 from polyvox.client.async_client import AsyncClient, TokenCount
 from polyvox.client.async_stream import AsyncStream
-from polyvox.client.settings import Settings, make_request
+from polyvox.client.settings import CommonSettings, Settings, make_request
+from polyvox.client.structured import Parsed, parse
 from polyvox.client.sync_client import Client, ask
 from polyvox.client.sync_stream import Stream
 
@@ -14,9 +15,12 @@ __all__ = [
     "AsyncClient",
     "AsyncStream",
     "Client",
+    "CommonSettings",
+    "Parsed",
     "Settings",
     "Stream",
     "TokenCount",
     "ask",
     "make_request",
+    "parse",
 ]

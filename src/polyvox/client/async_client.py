@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Unpack
+from typing import TypeVar, Unpack, overload
 
 import msgspec
 
 from polyvox import estimate
 from polyvox.catalog import Catalog, ModelFacts
+from polyvox.client import structured
 from polyvox.client.async_stream import AsyncStream
-from polyvox.client.settings import Settings, make_request
+from polyvox.client.settings import CommonSettings, Settings, make_request
+from polyvox.client.structured import Parsed
 from polyvox.http import Timeouts, Transport
 from polyvox.messages import AssistantMessage, Prompt
 from polyvox.model import Call, Interrupt, Model
 from polyvox.providers import Provider, ProviderModel, Registry
 from polyvox.transport import AiohttpTransport
+
+_T = TypeVar("_T")
 
 
 class TokenCount(msgspec.Struct, frozen=True):
@@ -94,6 +98,20 @@ class AsyncClient:
         chosen = self.model(model) if isinstance(model, str) else model
         return AsyncStream(chosen, make_request(prompt, settings), Call.timeout(timeout, interrupt))
 
+    @overload
+    async def complete(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        response_format: type[_T],
+        repair: int = 0,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[CommonSettings],
+    ) -> Parsed[_T]: ...
+
+    @overload
     async def complete(
         self,
         model: str | Model,
@@ -102,15 +120,31 @@ class AsyncClient:
         interrupt: Interrupt | None = None,
         timeout: float | None = None,
         **settings: Unpack[Settings],
+    ) -> AssistantMessage: ...
+
+    async def complete(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        repair: int = 0,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[Settings],
     ) -> AssistantMessage:
         """Ask, and wait for the whole answer; the arguments are those of ``stream``.
 
-        Raises ``PolyvoxError``; its ``message`` holds what had arrived.
+        With a type as ``response_format`` the answer is a ``Parsed`` message whose ``parsed`` is a
+        value of that type. ``repair`` says how often a model whose answer does not fit is shown what
+        is wrong and asked again; usage and cost of all calls are summed, ``timeout`` is for all.
+
+        Raises ``PolyvoxError``; its ``message`` holds what had arrived. ``InvalidAnswerError`` says
+        why an answer is no value of the type.
         """
-        async with self.stream(
-            model, prompt, interrupt=interrupt, timeout=timeout, **settings
-        ) as stream:
-            return await stream.result()
+        chosen = self.model(model) if isinstance(model, str) else model
+        return await structured.complete(
+            chosen, prompt, settings, Call.timeout(timeout, interrupt), repair
+        )
 
     async def models(self, provider: str) -> list[str]:
         """The names of the models a provider serves now, as it tells itself: "provider/model", sorted.

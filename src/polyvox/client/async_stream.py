@@ -61,7 +61,11 @@ class AsyncStream:
         return self.message
 
     async def aclose(self) -> None:
-        """Stop here: closes the socket at once. The message so far stays."""
+        """Stop here: closes the socket at once. The message so far stays.
+
+        While another task waits for the next event only an interrupt, or cancelling that task, ends
+        the stream; closing it raises ``RuntimeError``.
+        """
         await self._events.aclose()
 
     async def __aenter__(self) -> "AsyncStream":

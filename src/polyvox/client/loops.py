@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -57,7 +57,19 @@ class LoopDriver:
             return work()
         if self._helper is None:
             self._helper = ThreadPoolExecutor(1, "polyvox-loop")
-        return self._helper.submit(work).result()
+        working = self._helper.submit(work)
+        try:
+            return working.result()
+        except BaseException:
+            if not working.done():  # Ctrl-C: it stopped our waiting, not the helper
+                self.loop.call_soon_threadsafe(self._cancel, working)
+                wait([working])
+            raise
+
+    def _cancel(self, working: Future[Any]) -> None:
+        if not working.done():  # else this is some later work's turn
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
 
 
 class LoopPool:
@@ -116,6 +128,11 @@ class Pump(Generic[_T]):
         self._task: asyncio.Task[None] | None = None
         self._over = False
         self._failure: BaseException | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody, in some thread, waits for the next item."""
+        return self._driver.loop.is_running()
 
     def next(self) -> _T:
         """The next item. Raises ``StopIteration`` at the end, or what the iterator raised."""

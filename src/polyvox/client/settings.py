@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Protocol, TypeAlias, TypedDict
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict, cast
 
 import msgspec
 
+from polyvox.client.shapes import is_type, shape_of
 from polyvox.errors import BadRequestError
 from polyvox.messages import (
     CacheHint,
@@ -39,21 +40,21 @@ class HasDefinition(Protocol):
 ToolLike: TypeAlias = ToolDefinition | HasDefinition | Mapping[str, Any]
 
 
-class Settings(TypedDict, total=False):
-    """What may be said about a request besides its prompt. Whatever is left out is the provider's default.
+class CommonSettings(TypedDict, total=False):
+    """``Settings`` without ``response_format``. Whatever is left out is the provider's default.
 
     system: instructions, as a string or as text blocks.
     tools: tool definitions (or dicts with name, description, parameters).
     tool_choice: "auto", "none", "required", or the name of the tool to call.
     parallel_tool_calls: whether several tools may be called at once.
-    response_format: a JSON schema as a dict, or a ``ResponseFormat``.
     max_tokens: the most tokens to be written, reasoning included.
     temperature: 0 is the most predictable; the range is the provider's (mostly 0 to 2).
     top_p: sample only from the most likely tokens that make up this share of probability (0 to 1).
     stop: a string, or several, at which to stop.
     seed: for repeatable sampling, where there is any.
     reasoning: an effort ("none", "minimal", "low", ... "max"), a budget in tokens, or a ``Reasoning``.
-    cache: "short" or "long": ask the provider to cache the whole prompt.
+    cache: "short" or "long": ask the provider to cache the whole prompt; "auto": to cache whatever of
+        it is likely to come again, if the provider does not do so by itself.
     metadata: strings to be kept with the request by the provider; ``user_id`` names the end user.
     options: vendor fields by provider or dialect, put into the body as they are.
     """
@@ -62,16 +63,25 @@ class Settings(TypedDict, total=False):
     tools: Sequence[ToolLike]
     tool_choice: ToolChoice | str
     parallel_tool_calls: bool
-    response_format: ResponseFormat | dict[str, Any]
     max_tokens: int
     temperature: float
     top_p: float
     stop: str | Sequence[str]
     seed: int
     reasoning: Effort | int | Reasoning
-    cache: CacheHint
+    cache: CacheHint | Literal["auto"]
     metadata: dict[str, str]
     options: dict[str, dict[str, Any]]
+
+
+class Settings(CommonSettings, total=False):
+    """What may be said about a request besides its prompt: ``CommonSettings`` and this.
+
+    response_format: a type (msgspec Struct, dataclass, TypedDict, pydantic model, ...), a JSON schema
+        as a dict, or a ``ResponseFormat``.
+    """
+
+    response_format: ResponseFormat | dict[str, Any] | type[object]
 
 
 def make_request(prompt: Prompt, settings: Settings) -> Request:
@@ -144,8 +154,12 @@ def _tool_choice(choice: ToolChoice | str) -> ToolChoice:
     return choice
 
 
-def _response_format(wanted: ResponseFormat | dict[str, Any]) -> ResponseFormat:
-    return ResponseFormat(wanted) if isinstance(wanted, dict) else wanted
+def _response_format(wanted: ResponseFormat | dict[str, Any] | type[object]) -> ResponseFormat:
+    if isinstance(wanted, dict):
+        return ResponseFormat(wanted)
+    if is_type(wanted):
+        return shape_of(cast("type[object]", wanted)).format
+    return cast("ResponseFormat", wanted)
 
 
 def _stop(stop: str | Sequence[str]) -> list[str]:

@@ -3,17 +3,21 @@
 import weakref
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Unpack
+from typing import TypeVar, Unpack, overload
 
 from polyvox.catalog import Catalog, ModelFacts
+from polyvox.client import structured
 from polyvox.client.async_client import AsyncClient, TokenCount
 from polyvox.client.loops import LoopDriver, LoopPool
-from polyvox.client.settings import Settings
+from polyvox.client.settings import CommonSettings, Settings
+from polyvox.client.structured import Parsed
 from polyvox.client.sync_stream import Stream
 from polyvox.http import Timeouts, Transport
 from polyvox.messages import AssistantMessage, Prompt
-from polyvox.model import Interrupt, Model
+from polyvox.model import Call, Interrupt, Model
 from polyvox.providers import Provider
+
+_T = TypeVar("_T")
 
 
 class Client:
@@ -67,6 +71,20 @@ class Client:
         )
         return Stream(stream, self._loops.take(), self._give_back)
 
+    @overload
+    def complete(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        response_format: type[_T],
+        repair: int = 0,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[CommonSettings],
+    ) -> Parsed[_T]: ...
+
+    @overload
     def complete(
         self,
         model: str | Model,
@@ -75,13 +93,22 @@ class Client:
         interrupt: Interrupt | None = None,
         timeout: float | None = None,
         **settings: Unpack[Settings],
+    ) -> AssistantMessage: ...
+
+    def complete(
+        self,
+        model: str | Model,
+        prompt: Prompt,
+        *,
+        repair: int = 0,
+        interrupt: Interrupt | None = None,
+        timeout: float | None = None,
+        **settings: Unpack[Settings],
     ) -> AssistantMessage:
         """Ask, and wait for the whole answer; see ``AsyncClient.complete``."""
-        return self._loops.run(
-            lambda: self._client.complete(
-                model, prompt, interrupt=interrupt, timeout=timeout, **settings
-            )
-        )
+        chosen = self.model(model) if isinstance(model, str) else model
+        call = Call.timeout(timeout, interrupt)
+        return self._loops.run(lambda: structured.complete(chosen, prompt, settings, call, repair))
 
     def models(self, provider: str) -> list[str]:
         """The models a provider serves now; see ``AsyncClient.models``."""
@@ -115,10 +142,35 @@ class Client:
         self.close()
 
 
+@overload
 def ask(
     model: str,
     prompt: Prompt,
     *,
+    response_format: type[_T],
+    repair: int = 0,
+    interrupt: Interrupt | None = None,
+    timeout: float | None = None,
+    **settings: Unpack[CommonSettings],
+) -> Parsed[_T]: ...
+
+
+@overload
+def ask(
+    model: str,
+    prompt: Prompt,
+    *,
+    interrupt: Interrupt | None = None,
+    timeout: float | None = None,
+    **settings: Unpack[Settings],
+) -> AssistantMessage: ...
+
+
+def ask(
+    model: str,
+    prompt: Prompt,
+    *,
+    repair: int = 0,
     interrupt: Interrupt | None = None,
     timeout: float | None = None,
     **settings: Unpack[Settings],
@@ -128,6 +180,8 @@ def ask(
     Args:
         model: "provider/model", such as "anthropic/claude-sonnet-4-5" or "simulated/echo".
         prompt: a string, a message, or a list of messages.
+        repair: how often an answer that does not fit a type given as ``response_format`` is sent
+            back to be corrected; see ``AsyncClient.complete``.
         interrupt: a switch that ends the call from another thread.
         timeout: seconds for the whole call.
         **settings: see ``Settings``.
@@ -138,4 +192,7 @@ def ask(
     'hello'
     """
     with Client() as client:
-        return client.complete(model, prompt, interrupt=interrupt, timeout=timeout, **settings)
+        chosen, call = client.model(model), Call.timeout(timeout, interrupt)
+        return client._loops.run(  # pyright: ignore[reportPrivateUsage]
+            lambda: structured.complete(chosen, prompt, settings, call, repair)
+        )

@@ -60,7 +60,13 @@ class Stream:
         return self.message
 
     def close(self) -> None:
-        """Stop here: closes the socket at once. The message so far stays."""
+        """Stop here: closes the socket at once. The message so far stays.
+
+        While another thread waits for the next event only an interrupt ends the stream; closing it
+        raises ``RuntimeError``.
+        """
+        if self._close.alive and self._pump.waiting:
+            raise RuntimeError("another thread is reading this stream; give it an interrupt to set")
         self._close()
 
     def __enter__(self) -> "Stream":

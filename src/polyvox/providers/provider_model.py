@@ -16,6 +16,7 @@ from polyvox.errors import (
 from polyvox.events import Done, Event, Failed, Start, Warned
 from polyvox.http import HttpRequest, HttpResponse, Timeouts, Transport
 from polyvox.model import Call
+from polyvox.providers.schema_detour import Detour, way_for
 from polyvox.providers.settlement import Pricing, Settlement, unknown_price
 from polyvox.request import Request
 from polyvox.transport import exchange, read_all
@@ -23,6 +24,7 @@ from polyvox.transport import exchange, read_all
 MAX_ERROR_BODY = 1 << 20
 MAX_WHOLE_BODY = 256 << 20
 DRAIN_SECONDS = 0.1
+EVENT_STREAM = "text/event-stream"
 
 _ENDINGS = (Done, Failed)
 
@@ -58,8 +60,15 @@ class ProviderModel:
         """The name it is asked by: "provider/model"."""
         return self.target.producer
 
-    async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
+    def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The provider's answer as events."""
+        way = way_for(request, self.target.quirks, self.dialect.name)
+        if way == "native":
+            return self._stream(request, call)
+        detour = Detour(request, way, self.dialect.name)
+        return detour.read(self._stream(detour.request, call), call)
+
+    async def _stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         decoder = self.dialect.stream_decoder(self.target)
         settlement = Settlement(request, self.pricing)
         try:
@@ -92,12 +101,14 @@ class ProviderModel:
             head = await _first_bytes(body)
             if head[:1] == b"<":
                 raise _web_page(head)
-            if head[:1] in (b"{", b"["):  # asked to stream, the provider answered whole
+            frames = self.dialect.frame_reader()
+            if head[:1] in (b"{", b"[") and frames.media_type == EVENT_STREAM:
+                # Asked to stream, the provider answered whole. In a stream of lines that is one line.
                 answer = head + await read_all(body, MAX_WHOLE_BODY)
                 for event in unfold(self.dialect.decode_response(answer, self.target)):
                     yield event
                 return
-            reading = _Reading(self.dialect.frame_reader(), decoder)
+            reading = _Reading(frames, decoder)
             for event in reading.feed(head):
                 yield event
             async for chunk in body:

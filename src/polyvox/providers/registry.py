@@ -28,6 +28,7 @@ from polyvox.secret import Secret
 from polyvox.usage import FREE, Cost, Usage
 
 SIMULATED = "simulated"
+LITELLM = "litellm"
 
 
 class Registry:
@@ -91,9 +92,13 @@ class Registry:
         provider, slash, model = name.partition("/")
         if not slash or not model:
             raise ConfigurationError(f"{name!r} is no model name", hint=self._suggestion(name))
-        return (
-            simulated_model(name) if provider == SIMULATED else self.provider_model(provider, model)
-        )
+        if provider == SIMULATED:
+            return simulated_model(name)
+        if provider == LITELLM:
+            from polyvox.providers.litellm import LiteLLMModel  # only its users pay for it
+
+            return LiteLLMModel(model, timeouts=self.timeouts, price=self._litellm_cost)
+        return self.provider_model(provider, model)
 
     def provider_model(self, provider: str, model: str) -> ProviderModel:
         """The model of that name at that provider. Raises as ``model`` does."""
@@ -138,6 +143,13 @@ class Registry:
         if row.local:
             return FREE
         return self.catalog.cost(row.catalog or row.name, model, usage)
+
+    def _litellm_cost(self, provider: str, model: str, usage: Usage) -> Cost:
+        from polyvox.providers.litellm import OUR_NAMES
+
+        name = OUR_NAMES.get(provider, provider)
+        row = self.rows.get(name)
+        return self._cost(row, model, usage) if row else self.catalog.cost(name, model, usage)
 
     def _suggestion(self, name: str) -> str:
         if name in self.rows:

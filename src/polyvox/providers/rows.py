@@ -127,8 +127,22 @@ def load_providers() -> dict[str, Provider]:
     'https://api.groq.com/openai/v1'
     """
     text = Path(__file__).with_name("providers.toml").read_text(encoding="utf-8")
-    tables: dict[str, object] = tomllib.loads(text)["providers"]
-    return {name: read_row(name, fields) for name, fields in tables.items()}
+    tables: dict[str, dict[str, Any]] = tomllib.loads(text)["providers"]
+    return {name: read_row(name, _inherited(tables, name)) for name in tables}
+
+
+def _inherited(tables: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """The fields of a row, and where it is ``like`` another one, what it leaves unsaid of that one's.
+
+    Its quirks are added to the other's, its rules for models come after the other's.
+    """
+    fields = dict(tables[name])
+    if "like" not in fields:
+        return fields
+    other = tables[fields.pop("like")]
+    quirks = {**other.get("quirks", {}), **fields.get("quirks", {})}
+    rules = [*other.get("models", []), *fields.get("models", [])]
+    return {**other, **fields, "quirks": quirks, "models": rules}
 
 
 def read_row(name: str, fields: object) -> Provider:
@@ -191,7 +205,7 @@ def base_url_of(provider: Provider, environ: Mapping[str, str]) -> str:
     value is no address.
 
     >>> base_url_of(load_providers()["ollama"], {"OLLAMA_HOST": "gpu-box"})
-    'http://gpu-box:11434/v1'
+    'http://gpu-box:11434'
     """
     override = _first(provider.base_url_env, environ)
     if override is not None:
@@ -270,7 +284,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # slow to import, and only errors need it
 
     names = sorted(known)
-    close = get_close_matches(name, names, n=1)
+    close = get_close_matches(name, names, n=1, cutoff=0.7)
     return f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(names)}."
 
 

@@ -1,14 +1,13 @@
 """What one call used and cost, however it ended."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from polyvox import estimate
 from polyvox.errors import AbortedError, RequestTimeoutError
 from polyvox.events import Done, Event, Failed
-from polyvox.http import HttpResponse
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 from polyvox.usage import UNKNOWN_COST, Basis, Cost, Usage
@@ -17,6 +16,20 @@ Pricing: TypeAlias = Callable[[Usage], Cost]
 
 NOTHING_USED = Usage(basis="estimated", cost=Cost("known"))
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+
+
+class Head(Protocol):
+    """The head of an answer, which is all of it that matters here."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by lower-case name."""
+        ...
 
 
 def unknown_price(usage: Usage) -> Cost:
@@ -38,7 +51,7 @@ class Settlement:
         self._request_id: str | None = None
         self._accepted = False
 
-    def heard(self, response: HttpResponse) -> None:
+    def heard(self, response: Head) -> None:
         """The head of the answer is there."""
         self._accepted = response.status < 300
         found = (response.headers.get(name) for name in _REQUEST_ID_HEADERS)

@@ -1,0 +1,111 @@
+"""From a request to the arguments of ``litellm.acompletion``.
+
+Source: "Input Params" (completion) and "Reasoning Content" in LiteLLM's documentation. Messages and
+wishes are written by the openai-chat dialect, since LiteLLM takes that shape for every provider.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from polyvox import jsontext
+from polyvox.dialects import Quirks, Target, get_dialect
+from polyvox.dialects.base import merge_options
+from polyvox.http import Timeouts
+from polyvox.providers.litellm.chunks import unwrap_message
+from polyvox.request import Request
+
+PROVIDER = "litellm"
+
+QUIRKS = Quirks(
+    strict_tools=True,
+    cache_control=True,  # LiteLLM takes the marks off for providers that don't know them
+    reasoning_replay="reasoning_content",
+    done_marker=False,
+)
+
+_WISHES = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "stop": "stop",
+    "seed": "seed",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "reasoning_effort": "reasoning.effort",
+}
+"""Arguments that are left out, with a warning, where LiteLLM knows that the model lacks them."""
+
+
+class Question(msgspec.Struct):
+    """What LiteLLM is asked. ``provider`` and ``model`` are its own names for who answers."""
+
+    arguments: dict[str, Any]
+    provider: str
+    model: str
+    dropped: list[tuple[str, str]]
+
+
+def ask_with(litellm: ModuleType, request: Request, target: Target, timeouts: Timeouts) -> Question:
+    """The arguments for this request; ``options["litellm"]`` is laid over them.
+
+    Raises ``BadRequestError`` for what can't be carried, and what LiteLLM raises for a name that
+    means nothing to it.
+    """
+    own = request.options.get(PROVIDER, {})
+    others = {name: value for name, value in request.options.items() if name != PROVIDER}
+    plain = msgspec.structs.replace(request, options=others, stream=True)
+    http = get_dialect("openai-chat").encode_request(plain, target)
+    arguments: dict[str, Any] = jsontext.decode(http.body)
+    for message in arguments["messages"]:
+        unwrap_message(message)
+    model, provider, *_ = litellm.get_llm_provider(
+        model=target.model,
+        custom_llm_provider=own.get("custom_llm_provider"),
+        api_base=own.get("api_base") or own.get("base_url"),
+    )
+    known = litellm.get_supported_openai_params(model=model, custom_llm_provider=provider)
+    dropped = [*http.dropped, *_drop_unknown(arguments, known)]
+    dropped = list(_with_budget(arguments, request, known or [], dropped))
+    arguments |= _about_the_call(timeouts)
+    merge_options(arguments, request, PROVIDER)
+    arguments["stream"] = True
+    return Question(arguments, provider, model, dropped)
+
+
+def _about_the_call(timeouts: Timeouts) -> dict[str, Any]:
+    """Retrying is for whoever asks us. The longer deadlines are ours to keep, so LiteLLM's are off."""
+    return {
+        "num_retries": 0,
+        "max_retries": 0,
+        "timeout": import_module("httpx").Timeout(None, connect=timeouts.connect),
+        # Without it LiteLLM imports the `mcp` package for every request with tools.
+        "_skip_mcp_handler": True,
+    }
+
+
+def _drop_unknown(arguments: dict[str, Any], known: list[str] | None) -> Iterator[tuple[str, str]]:
+    if known is None:
+        return
+    for argument, field in _WISHES.items():
+        if argument in arguments and argument not in known:
+            del arguments[argument]
+            yield field, "not sent: LiteLLM says that this model does not take it"
+
+
+def _with_budget(
+    arguments: dict[str, Any],
+    request: Request,
+    known: list[str],
+    dropped: list[tuple[str, str]],
+) -> Iterator[tuple[str, str]]:
+    """A budget for reasoning goes as ``thinking`` where the model takes that, in place of an effort."""
+    budget = request.reasoning.budget_tokens if request.reasoning else None
+    takes = budget is not None and "thinking" in known
+    if takes:
+        arguments.pop("reasoning_effort", None)
+        arguments["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    for field, text in dropped:
+        if not (takes and field == "reasoning.budget_tokens"):
+            yield field, text
