@@ -75,24 +75,32 @@ def test_pictures_and_pdfs_are_attached(run: Run, tmp_path: Path, polyvox_mock):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ((), "There is nothing to ask"),
-        (("-f", "missing.txt"), "Can't read missing.txt"),
+        ((), "there is nothing to ask\nhint: Give a prompt"),
+        (("-f", "missing.txt"), "error: can't read missing.txt: No such file or directory\n"),
         (("-f", "binary.bin"), "neither text nor a picture"),
+        (("-f", "latin1.txt"), "latin1.txt is not UTF-8 text"),
+        (("x", "-m", ""), "-m names no model"),
         (("x", "--json", "--events"), "exclude each other"),
         (("x", "-o", "novalue"), "NAME=VALUE"),
         (("x", "--reasoning", "lots"), "--reasoning takes"),
         (("x", "--schema", "{nonsense"), "not JSON"),
         (("x", "--key-env", "NO_SUCH"), "belong to --base-url"),
-        (("x", "--no-such-option"), "--no-such-option"),
+        (
+            ("x", "--no-such-option"),
+            "\nhint: 'polyvox ask --help' lists the options.\n",
+        ),
     ],
 )
 def test_a_command_that_is_not_understood_ends_with_2(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], problem: str
 ):
     (tmp_path / "binary.bin").write_bytes(b"\x00\xff\x00")
+    (tmp_path / "latin1.txt").write_bytes("naïve\n".encode("latin-1"))
     done = run(*ECHO, *arguments)
     assert done.returncode == 2
     assert problem in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Usage:" not in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
@@ -107,17 +115,25 @@ def test_json_is_one_object_with_text_usage_and_cost(run: Run):
     assert answer["stop_reason"] == "stop"
     assert answer["tool_calls"] == []
     assert answer["usage"]["input_tokens"] > 0
-    assert answer["cost"] == {"dollars": "0.00", "nanos": 0, "status": "free"}
+    cost = answer["usage"]["cost"]
+    assert (cost["dollars"], cost["nanos"], cost["status"]) == ("0.00", 0, "free")
+    assert "cost" not in answer
     assert answer["id"]
 
 
 def test_json_tells_the_price_that_the_catalog_knows(run: Run, polyvox_mock):
     usage = UNBILLED | {"input_tokens": 1_000_000, "output_tokens": 100}
-    server = polyvox_mock("openai-chat", [{"message": {"content": "ok", "usage": usage}}])
+    script = [{"message": {"content": "ok", "usage": usage}, "repeat": True}]
+    server = polyvox_mock("openai-chat", script)
     env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "mock"}
     answer = json.loads(run("ask", "--json", "-m", "openai/gpt-5-mini", "hi", env=env).stdout)
     assert answer["usage"]["input_tokens"] == 1_000_000
-    assert answer["cost"] == {"dollars": "0.2502", "nanos": 250_200_000, "status": "known"}
+    cost = answer["usage"]["cost"]
+    assert (cost["dollars"], cost["nanos"], cost["status"]) == ("0.2502", 250_200_000, "known")
+    done = run("ask", "--events", "-m", "openai/gpt-5-mini", "hi", env=env)
+    told = json.loads(done.stdout.splitlines()[-1])["message"]["usage"]["cost"]
+    assert told.items() <= cost.items()  # one shape: an event leaves out what is zero
+    assert told["nanos"] == 250_200_000
 
 
 def test_json_never_calls_an_unknown_price_zero(run: Run, polyvox_mock):
@@ -125,7 +141,8 @@ def test_json_never_calls_an_unknown_price_zero(run: Run, polyvox_mock):
     server = polyvox_mock("openai-chat", [{"message": {"content": "ok", "usage": usage}}])
     env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "mock"}
     answer = json.loads(run("ask", "--json", "-m", "openai/no-such-model", "hi", env=env).stdout)
-    assert answer["cost"] == {"dollars": None, "nanos": 0, "status": "unknown"}
+    cost = answer["usage"]["cost"]
+    assert (cost["dollars"], cost["nanos"], cost["status"]) == (None, 0, "unknown")
 
 
 def test_json_tells_an_error_too(run: Run):
@@ -170,8 +187,8 @@ def test_no_stream_asks_for_a_whole_answer(run: Run, polyvox_mock):
 
 
 def test_every_option_reaches_the_request(run: Run, tmp_path: Path, polyvox_mock):
-    server = polyvox_mock("openai-chat", ["{}"])
-    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    server = polyvox_mock("openai-chat", ['{"a": 1}'])
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     (tmp_path / "schema.json").write_text(json.dumps(schema))
     (tmp_path / "tools.json").write_text('[{"name": "weather", "description": "Now."}]')
     env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "mock"}
@@ -241,6 +258,12 @@ def test_usage_is_told_on_request(run: Run):
     assert done.stderr.endswith(" s · simulated/echo\n")
 
 
+def test_nothing_is_said_of_the_usage_of_a_request_that_was_never_sent(run: Run):
+    done = run(*ECHO, "--usage", "-o", "tokens=3", "hello")
+    assert "has no option 'tokens'" in done.stderr
+    assert "tokens in" not in done.stderr
+
+
 def test_an_answer_cut_at_the_limit_says_so(run: Run):
     done = run("ask", "-m", "simulated/lorem", "--max-tokens", "3", "hi")
     assert done.returncode == 0
@@ -266,6 +289,11 @@ def test_a_named_server_without_a_model_is_asked_for_its_first(run: Run, polyvox
     assert "only-one" in done.stderr
 
 
+def test_quiet_holds_for_a_named_server_too(run: Run, polyvox_mock):
+    server = polyvox_mock("openai-chat", ["Hello."], models=["only-one"])
+    assert run("ask", "-q", "--base-url", server.url, "hi").stderr == ""
+
+
 def test_an_answer_over_http_streams_from_the_mock(run: Run, polyvox_mock):
     server = polyvox_mock("anthropic-messages", ["Hello there, world."])
     env = {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": "mock"}
@@ -273,3 +301,45 @@ def test_an_answer_over_http_streams_from_the_mock(run: Run, polyvox_mock):
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello there, world.\n", "")
     assert server.requests[0].request.stream
     assert server.requests[0].path == "/v1/messages"
+
+
+PERSON = Path(__file__).resolve().parents[2] / "examples" / "person.json"
+ADA = '{"name":"Ada","age":36,"email":null}'
+SERVERS = {
+    "openai-chat": ("openai/gpt-5-mini", "OPENAI"),
+    "anthropic-messages": ("anthropic/claude-sonnet-4-5", "ANTHROPIC"),
+}
+
+
+@pytest.mark.parametrize("dialect", SERVERS)
+@pytest.mark.parametrize("text", [ADA, f"```json\n{ADA}\n```"])
+def test_a_schema_gives_json_that_conforms_and_nothing_else(
+    run: Run, polyvox_mock, dialect: str, text: str
+):
+    model, prefix = SERVERS[dialect]
+    server = polyvox_mock(dialect, [text])
+    env = {f"{prefix}_BASE_URL": server.url, f"{prefix}_API_KEY": "mock"}
+    done = run("ask", "-m", model, "--schema", str(PERSON), "Who?", env=env)
+    assert (done.returncode, done.stdout) == (0, ADA + "\n"), done.stderr
+    sent = server.requests[0].request.response_format
+    assert sent.schema["properties"].keys() == {"name", "age", "email"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [(ADA.replace("36", "-1"), "-1 is not at least 0 at $.age"), ("I can't.", "is no JSON")],
+)
+def test_an_answer_that_does_not_conform_is_not_printed(
+    run: Run, polyvox_mock, text: str, complaint: str
+):
+    server = polyvox_mock("openai-chat", [text] * 3)
+    env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "mock"}
+    arguments = ("ask", "-m", "openai/gpt-5-mini", "--schema", str(PERSON))
+    done = run(*arguments, "Who?", env=env)
+    assert (done.returncode, done.stdout) == (14, "")
+    assert complaint in done.stderr
+    told = json.loads(run(*arguments, "--json", "Who?", env=env).stdout)
+    assert told["error"]["kind"] == "invalid_answer"
+    events = run(*arguments, "--events", "Who?", env=env)
+    assert events.returncode == 14
+    assert isinstance(decode_event(events.stdout.splitlines()[-1]), Done)

@@ -60,6 +60,26 @@ def test_commands_change_what_is_asked(run: Run, polyvox_mock):
     assert server.requests[2].request.model == "other"
 
 
+def test_options_of_one_model_are_dropped_for_the_next_and_that_is_said(run: Run):
+    lines = "/model simulated/echo\nhello\n/option tokens_per_second=5000\n/option\nagain\n"
+    done = run("chat", "-m", "simulated/lorem", "-o", "tokens=300", stdin=lines)
+    assert done.stdout == "hello\nagain\n", done.stderr
+    assert "warning: dropped, as set for simulated/lorem: tokens=300\n" in done.stderr
+    assert "/option NAME=VALUE" in done.stderr
+    assert done.stderr.count("Options: tokens_per_second=5000\n") == 2
+
+
+def test_options_reach_the_provider_that_they_are_set_for(run: Run, polyvox_mock):
+    server = polyvox_mock("openai-chat", ["A.", "B."])
+    env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "mock"}
+    lines = "/option service_tier=flex\none\n/option -\n/option nonsense\ntwo\n"
+    done = run("chat", "-m", "openai/gpt-5-mini", stdin=lines, env=env)
+    first, second = (json.loads(request.body) for request in server.requests)
+    assert first["service_tier"] == "flex"
+    assert "service_tier" not in second
+    assert "NAME=VALUE, not 'nonsense'" in done.stderr
+
+
 def test_a_model_that_cannot_be_asked_is_refused_and_the_old_one_stays(run: Run):
     done = run(*CHAT, stdin="/model openai/gpt-5-mini\nhello\n")
     assert done.stdout == "hello\n"

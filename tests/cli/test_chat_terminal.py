@@ -67,6 +67,41 @@ def test_ctrl_c_hangs_up_and_the_next_message_carries_the_partial_answer(
     assert said[2] == "go on"
 
 
+def test_a_line_typed_while_an_answer_comes_is_sent_after_it(terminal: Open, tmp_path: Path):
+    chat = terminal("chat", *SLOW)
+    chat.expect_prompt()
+    chat.type("hello" + ENTER)
+    chat.expect("Lorem ipsum dolor")
+    chat.type("/save early.md" + ENTER)
+    chat.type(CTRL_C)  # a terminal throws away what waits in it, unless it is told not to
+    chat.expect("interrupted by Ctrl-C")
+    chat.expect("Saved to early.md")
+    assert "hello" in (tmp_path / "early.md").read_text()
+
+
+def test_nothing_is_said_of_the_usage_of_a_message_that_was_never_sent(terminal: Open):
+    chat = terminal("chat", "-m", "simulated/echo", "-o", "tokens=300")
+    chat.expect_prompt()
+    chat.type("hello" + ENTER)
+    chat.expect("has no option 'tokens'")
+    assert "tokens in" not in chat.seen
+
+
+def test_a_chat_that_is_gone_on_with_shows_where_it_stands(terminal: Open):
+    first = terminal("chat", "-m", "simulated/echo")
+    for line in ("one", "two", "/save chat.json", "/exit"):
+        first.expect_prompt()
+        first.type(line + ENTER)
+    assert first.wait() == 0
+    second = terminal("chat", "-c", "chat.json")
+    shown = second.expect("2 questions so far\ntwo\n")
+    assert "Talking with simulated/echo" in shown
+    assert "\x1b[2mtwo" in second.raw
+    quiet = terminal("chat", "-q", "-c", "chat.json")
+    quiet.expect_prompt()
+    assert "so far" not in quiet.seen
+
+
 def test_several_lines_make_one_message(terminal: Open, tmp_path: Path):
     chat = terminal("chat", "-m", "simulated/echo")
     chat.expect_prompt()

@@ -40,10 +40,16 @@ def test_a_key_without_its_address_is_passed_over(run: Run):
 
 
 @pytest.mark.parametrize(
-    ("variable", "provider"), [("OLLAMA_HOST", "ollama"), ("LLAMA_CPP_BASE_URL", "llama-cpp")]
+    ("variable", "provider", "dialect"),
+    [
+        ("OLLAMA_HOST", "ollama", "ollama"),
+        ("LLAMA_CPP_BASE_URL", "llama-cpp", "openai-chat"),
+    ],
 )
-def test_a_local_server_that_answers_is_used(run: Run, polyvox_mock, variable: str, provider: str):
-    server = polyvox_mock("openai-chat", ["Local."], models=["nomic-embed-text", "small:1b"])
+def test_a_local_server_that_answers_is_used(
+    run: Run, polyvox_mock, variable: str, provider: str, dialect: str
+):
+    server = polyvox_mock(dialect, ["Local."], models=["nomic-embed-text", "small:1b"])
     done = run("ask", "hi", env={variable: server.url})
     assert (done.returncode, done.stdout) == (0, "Local.\n"), done.stderr
     assert done.stderr.startswith(f"Using {provider}/small:1b: no API key is set, and ")
@@ -52,14 +58,14 @@ def test_a_local_server_that_answers_is_used(run: Run, polyvox_mock, variable: s
 
 
 def test_a_local_server_without_a_model_is_named(run: Run, polyvox_mock):
-    server = polyvox_mock("openai-chat", ["x"], models=["nomic-embed-text"])
+    server = polyvox_mock("ollama", ["x"], models=["nomic-embed-text"])
     done = run("ask", "hi", env={"OLLAMA_HOST": server.url})
     assert done.stdout == "hi\n"
     assert "Ollama answers but has no model" in done.stderr
 
 
 def test_a_local_server_that_never_answers_is_given_up(run: Run, polyvox_mock):
-    server = polyvox_mock("openai-chat", ["x"], knobs=Knobs(delay_headers=600))
+    server = polyvox_mock("ollama", ["x"], knobs=Knobs(delay_headers=600))
     done = run("ask", "hi", env={"OLLAMA_HOST": server.url})
     assert done.stdout == "hi\n"
 

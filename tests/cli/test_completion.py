@@ -33,7 +33,7 @@ def test_models_complete(run: Run):
 
 def test_dialects_and_providers_complete(run: Run):
     assert offered(run, "polyvox mock --dialect anth", 3) == ["anthropic-messages"]
-    assert offered(run, "polyvox ask --dialect open", 3) == ["openai-chat"]
+    assert offered(run, "polyvox ask --dialect openai-c", 3) == ["openai-chat"]
     assert offered(run, "polyvox models --live groq", 3) == ["groq"]
 
 

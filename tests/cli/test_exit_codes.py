@@ -98,6 +98,13 @@ def test_nobody_there(run: Run):
     assert "127.0.0.1:1" in done.stderr
 
 
+def test_a_local_server_that_is_not_there_says_how_to_start_it(run: Run):
+    done = run("ask", "-m", "ollama/llama3.2", "hi")
+    assert done.returncode == 10
+    assert "hint: Start it with 'ollama serve'." in done.stderr
+    assert "ollama serve" not in run("ask", "--base-url", NOBODY, "-m", "any", "hi").stderr
+
+
 def test_too_late(run: Run):
     arguments = ("ask", "-m", "simulated/lorem", "-o", "first_token_delay=600", "--timeout", "0.2")
     assert run(*arguments, "hi").returncode == 11

@@ -90,6 +90,11 @@ def test_a_whole_document_looks_right():
     )
 
 
+def test_lines_end_where_they_were_ended():
+    text = "line one\nline two\n\n- a\n  b\n\n> c\n> d\n"
+    assert shown(text, [3] * 20, eager=False) == "line one\nline two\n\n • a\n   b\n\n▌ c\n▌ d\n"
+
+
 def test_every_finished_block_is_drawn_for_good_once():
     text = "\n\n".join(f"paragraph-{number}" for number in range(200))
     drawn = shown(text, [4] * 600, eager=True)

@@ -68,6 +68,34 @@ def test_knobs_bend_the_answer(start: Start, run: Run):
     assert run("ask", "-m", "openai/gpt-5-mini", "hi", env=variables).returncode == 12
 
 
+def test_the_help_says_what_a_knob_takes(run: Run):
+    shown = run("mock", "--help").stdout
+    assert "--delay-chunks SECONDS" in shown
+    assert "--cut-after INTEGER" in shown
+    assert "--cut-mode [fin|rst|stall]" in shown
+
+
+def test_every_request_is_told_with_its_status(start: Start, run: Run):
+    mock = start("mock", "--expect-key", "right")
+    _, variables = served(mock)
+    ask = ("ask", "-m", "openai/gpt-5-mini", "hi")
+    run(*ask, env=variables)
+    run(*ask, env=variables | {"OPENAI_API_KEY": "wrong"})
+    mock.send_signal(signal.SIGTERM)
+    mock.wait(30)
+    first, second = mock.stderr.read().splitlines()
+    assert first == "200 POST /v1/chat/completions  gpt-5-mini  1 message, streamed"
+    assert second == "401 POST /v1/chat/completions"
+
+
+def test_a_script_that_is_over_says_so_in_sentences(start: Start, run: Run, tmp_path: Path):
+    (tmp_path / "script.json").write_text('["only"]')
+    _, variables = served(start("mock", "--script", "script.json"))
+    ask = ("ask", "-m", "openai/gpt-5-mini", "hi")
+    assert run(*ask, env=variables).returncode == 0
+    assert "script[1] was asked for. Write more turns" in run(*ask, env=variables).stderr
+
+
 def test_a_key_can_be_wanted(start: Start, run: Run):
     _, variables = served(start("mock", "--expect-key", "right"))
     ask = ("ask", "-m", "openai/gpt-5-mini", "hi")
@@ -87,8 +115,15 @@ def test_the_ready_file_holds_the_address(start: Start, tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "code", "problem"),
     [
-        (("--cut-mode", "sideways"), 3, "sideways"),
-        (("--delay-chunks", "soon"), 3, "delay_chunks"),
+        (
+            ("--cut-mode", "sideways"),
+            2,
+            "'--cut-mode': 'sideways' is not one of 'fin', 'rst', 'stall'",
+        ),
+        (("--delay-chunks", "soon"), 2, "'--delay-chunks': 'soon'"),
+        (("--cut-after", "abc"), 2, "'--cut-after': 'abc'"),
+        (("--status", "200"), 2, "400<=x<=599"),
+        (("--ready-file", "no/such/folder"), 3, "can't write no/such/folder"),
         (("--dialect", "klingon"), 2, "klingon"),
         (("--script", "missing.json"), 3, "missing.json"),
         (("--no-such-knob", "1"), 2, "--no-such-knob"),

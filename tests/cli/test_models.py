@@ -25,7 +25,9 @@ def test_usable_models_need_a_key(run: Run):
     assert {model["model"].partition("/")[0] for model in models} == {"simulated"}
     env = {"OPENAI_API_KEY": "mock"}
     models = json.loads(run("models", "--usable", "--json", env=env).stdout)
-    assert {model["model"].partition("/")[0] for model in models} == {"simulated", "openai"}
+    providers = {model["model"].partition("/")[0] for model in models}
+    assert {"simulated", "openai"} <= providers
+    assert "anthropic" not in providers
 
 
 def test_json_has_prices_per_million_tokens(run: Run):
@@ -44,8 +46,17 @@ def test_columns_stand_below_each_other(run: Run):
 
 def test_a_search_for_nothing_says_so(run: Run):
     done = run("models", "no-such-model-anywhere")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert "--live" in done.stderr
+    done = run("models", "no-such-model-anywhere", "--json")
+    assert (done.returncode, done.stdout) == (1, "[]\n")
+
+
+def test_models_without_a_key_are_not_said_to_be_none(run: Run):
+    done = run("models", "openai/gpt-5-mini", "--usable")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "match, but no key is set: OPENAI_API_KEY" in done.stderr
+    assert done.stderr.count("OPENAI_API_KEY") == 1
 
 
 def test_a_provider_can_be_asked(run: Run, polyvox_mock):
@@ -63,6 +74,20 @@ def test_a_provider_that_is_none(run: Run):
     done = run("models", "--live", "opnai")
     assert done.returncode == 3
     assert "openai" in done.stderr
+    done = run("models", "--live", "nope")
+    assert "Did you mean" not in done.stderr
+    assert "Known are: " in done.stderr
+
+
+def test_simulated_models_are_listed_like_others(run: Run):
+    models = json.loads(run("models", "--live", "simulated", "--json").stdout)
+    assert {"simulated/echo", "simulated/lorem"} <= {model["model"] for model in models}
+
+
+def test_a_search_for_no_provider_names_the_nearest(run: Run):
+    done = run("models", "--providers", "olama")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Did you mean 'ollama'?" in done.stderr
 
 
 def test_providers_with_their_keys(run: Run):

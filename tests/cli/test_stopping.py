@@ -4,6 +4,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from polyvox.testing import Knobs
 
@@ -139,3 +142,46 @@ def test_ctrl_c_in_an_answer_ends_a_chat_in_a_pipe(start: Start):
     rest = process.stdout.read()
     assert process.wait(30) == 130
     assert "Lorem" not in rest
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ask", "-m", "simulated/echo", "hi"),
+        ("ask", "-m", "simulated/echo", "--json", "hi"),
+        ("chat", "-m", "simulated/echo"),
+        ("models",),
+        ("ask", "--help"),
+    ],
+)
+def test_output_that_cannot_be_written_is_an_error_of_one_line(
+    environment: dict[str, str], arguments: tuple[str, ...]
+):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            check=False,
+            input="hi\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+    assert done.stderr == "error: can't write to stdout: No space left on device\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_notes_that_cannot_be_written_do_no_harm(environment: dict[str, str]):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "ask", "hi"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            env=environment,
+            text=True,
+        )
+    assert (done.stdout, done.returncode) == ("hi\n", 0)

@@ -9,7 +9,28 @@ from urllib.parse import urlsplit
 
 import pytest
 
-CALL_PATHS = {"openai-chat": "/chat/completions", "anthropic-messages": "/v1/messages"}
+CALL_PATHS = {
+    "openai-chat": "/chat/completions",
+    "anthropic-messages": "/v1/messages",
+    "ollama": "/api/chat",
+    "openai-responses": "/responses",
+}
+
+
+def call_path(dialect: str, stream: bool) -> str:
+    if dialect == "gemini":
+        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/v1beta/models/m:{method}"
+    return CALL_PATHS[dialect]
+
+
+def call_fields(dialect: str, text: str, stream: bool) -> dict[str, Any]:
+    if dialect == "gemini":
+        return {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+    message = {"role": "user", "content": text}
+    if dialect == "openai-responses":
+        return {"model": "m", "input": [message], "stream": stream}
+    return {"model": "m", "max_tokens": 50, "messages": [message], "stream": stream}
 
 
 class RawAnswer:
@@ -70,10 +91,10 @@ async def ask() -> AsyncIterator[Ask]:
 
         async def send(mock: Any, text: str = "one two three", **more: Any) -> RawAnswer:
             headers: dict[str, str] = more.pop("headers", {})
-            path = more.pop("path", CALL_PATHS[mock.dialect.name])
+            stream: bool = more.pop("stream", True)
+            path = more.pop("path", call_path(mock.dialect.name, stream))
             method = more.pop("method", "POST")
-            message = {"role": "user", "content": text}
-            fields = {"model": "m", "max_tokens": 50, "messages": [message], "stream": True, **more}
+            fields = {**call_fields(mock.dialect.name, text, stream), **more}
             body = json.dumps(fields).encode() if method == "POST" else b""
             url = urlsplit(mock.url)
             reader, writer = await asyncio.open_connection(url.hostname, url.port)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 TESTS = """
@@ -53,3 +55,8 @@ def test_the_fixtures_are_there_and_load_nothing_before_they_are_used(tmp_path: 
 
 def test_in_this_very_run_too(polyvox_mock, forbid_network):
     assert polyvox_mock("openai-chat").url.startswith("http://127.0.0.1:")
+
+
+def test_an_argument_that_is_none_names_the_fixture(polyvox_mock):
+    with pytest.raises(TypeError, match=r"^polyvox_mock\(\) got an unexpected .* 'scrpt'"):
+        polyvox_mock("openai-chat", scrpt=["Hello."])

@@ -2,10 +2,10 @@
 
 import signal
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -20,9 +20,11 @@ from polyvox.request import Request
 from polyvox.usage import Usage
 
 __all__ = [
+    "Check",
     "Outcome",
     "View",
     "answer",
+    "has_usage",
     "interrupt_on_ctrl_c",
     "remarks",
     "usage_line",
@@ -53,6 +55,9 @@ class View(Protocol):
         ...
 
 
+Check: TypeAlias = Callable[[AssistantMessage], AssistantMessage]
+
+
 class Outcome(msgspec.Struct, kw_only=True):
     """How an answer ended: the message with all that arrived, the error if any, the seconds it took.
 
@@ -66,9 +71,17 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 async def answer(
-    model: Model, request: Request, view: View, *, timeout: float | None = None
+    model: Model,
+    request: Request,
+    view: View,
+    *,
+    timeout: float | None = None,
+    check: Check | None = None,
 ) -> Outcome:
-    """Ask, show, and say how it ended: a failure, or a Ctrl-C, is part of the outcome."""
+    """Ask, show, and say how it ended: a failure, or a Ctrl-C, is part of the outcome.
+
+    ``check`` has the last word on an answer: it may change it, or raise.
+    """
     began = time.monotonic()
     with interrupt_on_ctrl_c() as interrupt:
         call = Call.timeout(timeout, interrupt)
@@ -85,6 +98,11 @@ async def answer(
             except PolyvoxError as failure:
                 error = failure
             message = _final(stream, error)
+    if error is None and check is not None:
+        try:
+            message = check(message)
+        except PolyvoxError as failure:
+            error = failure
     view.end(message, error)
     return Outcome(
         message=message,
@@ -113,6 +131,11 @@ def interrupt_on_ctrl_c() -> Generator[Interrupt]:
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def has_usage(outcome: Outcome) -> bool:
+    """Whether there is something to say of what was used: nothing of a request that was never sent."""
+    return outcome.error is None or outcome.message.usage.basis != "missing"
 
 
 def usage_line(outcome: Outcome) -> str:

@@ -1,6 +1,5 @@
 """The ``polyvox`` command: its commands, loaded when they are run, and how it ends."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,8 +10,8 @@ from io import TextIOWrapper
 import click
 
 from polyvox.cli import exit_codes
-from polyvox.cli.options import debug_option, debugging
-from polyvox.cli.terminal import report_error
+from polyvox.cli.options import InputError, debug_option, debugging
+from polyvox.cli.terminal import forget_output, report_error, say_error
 from polyvox.cli.version import VERSION
 from polyvox.errors import PolyvoxError
 
@@ -51,7 +50,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             close = get_close_matches(name, COMMANDS, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Try: polyvox ask {name!r}"
-            raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
+            raise InputError(f"there is no command {name!r}", hint)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -60,7 +59,7 @@ class LazyGroup(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            _forget_output()
+            forget_output(1)
             return exit_codes.READER_GONE
         except PolyvoxError as error:
             if debugging(ctx):
@@ -107,16 +106,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         result: object = application.main(args, prog_name="polyvox", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        say_error(_plain(error.format_message()), _hint(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return exit_codes.INTERRUPTED
+    except OSError as error:
+        # A file's errors have its name, and a network's are errors of ours: this one is the output's.
+        if error.filename is not None:
+            raise
+        forget_output(1)
+        say_error(f"can't write to stdout: {error.strerror}")
+        return exit_codes.FAILED
     return result if isinstance(result, int) else 0
 
 
-def _forget_output() -> None:
-    """Nobody reads stdout any more: what is still buffered must not raise when the process ends."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1)
-    os.close(sink)
+def _plain(text: str) -> str:
+    """What click says, written as our own errors are: a phrase, not a sentence.
+
+    >>> _plain("No such option: --modle")
+    'no such option: --modle'
+    """
+    phrase = text.strip().removesuffix(".")
+    return phrase if phrase[1:2].isupper() else phrase[:1].lower() + phrase[1:]
+
+
+def _hint(error: click.ClickException) -> str:
+    """What to do: what our own errors say, or where the options stand."""
+    if isinstance(error, InputError):
+        return error.hint
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"'{context.command_path} --help' lists the options." if context else ""

@@ -65,7 +65,7 @@ def command(options: AskOptions) -> int:
     import asyncio
 
     if options.as_json and options.events:
-        raise click.UsageError("--json and --events exclude each other.")
+        raise click.UsageError("--json and --events exclude each other")
     prompt = gather_prompt(options.prompt, options.files)
     from polyvox.cli.ask_once import ask_once
 

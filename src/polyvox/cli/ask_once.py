@@ -1,16 +1,19 @@
 """What ``polyvox ask`` does once its options are understood."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from polyvox.cli.answering import Outcome, View, answer, remarks, usage_line
+import msgspec
+
+from polyvox import jsontext
+from polyvox.cli.answering import Check, Outcome, View, answer, has_usage, remarks, usage_line
 from polyvox.cli.choose_model import choose_model
 from polyvox.cli.request_options import CUSTOM, RequestOptions, custom_provider, settings_of
 from polyvox.cli.terminal import is_terminal, note, warn
 from polyvox.cli.views import EventsView, JsonView, TextView
-from polyvox.client import AsyncClient, make_request
+from polyvox.client import AsyncClient, make_request, parse
 from polyvox.errors import MissingKeyError, NotFoundError, PolyvoxError
-from polyvox.messages import AssistantMessage, UserBlock
+from polyvox.messages import AssistantMessage, Text, UserBlock
 from polyvox.model import Model
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ def client_for(options: RequestOptions) -> AsyncClient:
 async def model_name(client: AsyncClient, options: RequestOptions, *, quiet: bool) -> str:
     """The model that was named, or the one that is there; says which and why unless ``quiet``."""
     if options.base_url is not None:
-        return f"{CUSTOM}/{options.model}" if options.model else await _first_model(client)
+        return f"{CUSTOM}/{options.model}" if options.model else await _first_model(client, quiet)
     if options.model:
         return options.model
     choice = await choose_model(client)
@@ -56,7 +59,7 @@ async def model_name(client: AsyncClient, options: RequestOptions, *, quiet: boo
 def model_named(client: AsyncClient, name: str) -> Model:
     """The model of that name. Raises as ``AsyncClient.model``, with hints for the command line."""
     try:
-        return client.model(name)
+        model = client.model(name)
     except MissingKeyError as error:
         row = client.registry.rows[error.provider or ""]
         page = f" (made on the page {row.key_page!r})" if row.key_page else ""
@@ -65,6 +68,17 @@ def model_named(client: AsyncClient, name: str) -> Model:
             " simulated/lorem or simulated/tools; 'polyvox doctor' shows what else is there."
         )
         raise
+    if name.startswith("litellm/"):
+        _hush_litellm()
+    return model
+
+
+def _hush_litellm() -> None:
+    """Keep LiteLLM's hints off standard output, which is the answer's; in this process we may."""
+    from polyvox.providers.litellm import load
+
+    litellm: Any = load()
+    litellm.suppress_debug_info = True
 
 
 async def _ask(options: "AskOptions", prompt: list[UserBlock], view: View) -> Outcome:
@@ -73,14 +87,30 @@ async def _ask(options: "AskOptions", prompt: list[UserBlock], view: View) -> Ou
         model = model_named(client, name)
         request = make_request(list(prompt), settings_of(options, name.partition("/")[0]))
         request.stream = options.stream
-        return await answer(model, request, view, timeout=options.timeout)
+        wanted = request.response_format
+        check = _conforming(wanted.schema) if wanted and wanted.schema else None
+        return await answer(model, request, view, timeout=options.timeout, check=check)
 
 
-async def _first_model(client: AsyncClient) -> str:
+def _conforming(schema: dict[str, Any]) -> Check:
+    """Holds an answer to the schema of --schema; what passes is printed as JSON and nothing else."""
+
+    def check(message: AssistantMessage) -> AssistantMessage:
+        if message.tool_calls:
+            return message
+        text = jsontext.encode(parse(message, schema)).decode()
+        others = [block for block in message.content if not isinstance(block, Text)]
+        return msgspec.structs.replace(message, content=[*others, Text(text)])
+
+    return check
+
+
+async def _first_model(client: AsyncClient, quiet: bool) -> str:
     names = await client.models(CUSTOM)
     if not names:
         raise NotFoundError("the server lists no models", hint="Name one with -m.")
-    note(f"Using {names[0].partition('/')[2]}: the first model that the server lists.")
+    if not quiet:
+        note(f"Using {names[0].partition('/')[2]}: the first model that the server lists.")
     return names[0]
 
 
@@ -89,11 +119,11 @@ def _view(options: "AskOptions") -> View:
         return JsonView()
     if options.events:
         return EventsView()
-    return TextView(thinking=options.thinking, whole=not options.stream)
+    return TextView(thinking=options.thinking, whole=not options.stream or bool(options.schema))
 
 
 def _wants_usage(options: "AskOptions", outcome: Outcome) -> bool:
     if options.usage is not None:
-        return options.usage
+        return options.usage and has_usage(outcome)
     seen = is_terminal(sys.stdout) and is_terminal(sys.stderr) and not options.quiet
     return seen and outcome.message.usage.total_tokens > 0

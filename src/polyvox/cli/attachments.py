@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import click
-
+from polyvox.cli.options import InputError
 from polyvox.messages import File, Image, Text, UserBlock, sniff_media_type
 
 __all__ = ["gather_prompt", "read_block"]
@@ -22,7 +21,7 @@ def gather_prompt(words: Sequence[str], files: Sequence[Path]) -> list[UserBlock
 
     A file that is all there is goes in as it is; beside other text a file goes in under its name.
     Newlines at the end of stdin are those of ``echo`` and are left out.
-    Raises ``click.UsageError`` if there is nothing at all.
+    Raises ``InputError`` if there is nothing at all.
     """
     argument = " ".join(words) if tuple(words) != ("-",) else ""  # "-" is stdin, as elsewhere
     piped = "" if Path("-") in files else _piped_text()
@@ -37,8 +36,8 @@ def gather_prompt(words: Sequence[str], files: Sequence[Path]) -> list[UserBlock
     if piped.strip():
         blocks.append(Text(piped.rstrip("\r\n")))
     if not blocks:
-        raise click.UsageError(
-            "There is nothing to ask. Give a prompt, pipe it in, or name a file with -f."
+        raise InputError(
+            "there is nothing to ask", "Give a prompt, pipe it in, or name a file with -f."
         )
     return list(_joined(blocks))
 
@@ -46,12 +45,12 @@ def gather_prompt(words: Sequence[str], files: Sequence[Path]) -> list[UserBlock
 def read_block(path: Path) -> UserBlock:
     """A file as a block: text, a picture or a PDF; "-" is stdin.
 
-    Raises ``click.UsageError`` if it can't be read or is none of these.
+    Raises ``InputError`` if it can't be read or is none of these.
     """
     try:
         data = sys.stdin.buffer.read() if path == Path("-") else path.read_bytes()
     except OSError as error:
-        raise click.UsageError(f"Can't read {path}: {error.strerror}.") from None
+        raise InputError(f"can't read {path}: {error.strerror}") from None
     media_type = sniff_media_type(data)
     if media_type.startswith("image/"):
         return Image(data, media_type=media_type)
@@ -60,8 +59,12 @@ def read_block(path: Path) -> UserBlock:
     try:
         return Text(_decoded(data))
     except UnicodeDecodeError:
-        raise click.UsageError(
-            f"{path} is neither text nor a picture (PNG, JPEG, GIF, WebP) or PDF."
+        if b"\x00" not in data:
+            raise InputError(
+                f"{path} is not UTF-8 text", "'iconv -f LATIN1 -t UTF-8' converts Latin-1 text."
+            ) from None
+        raise InputError(
+            f"{path} is neither text nor a picture (PNG, JPEG, GIF, WebP) or PDF"
         ) from None
 
 
@@ -79,8 +82,8 @@ def _piped_text() -> str:
     try:
         return _decoded(sys.stdin.buffer.read())
     except UnicodeDecodeError:
-        raise click.UsageError(
-            "What comes on stdin is no text. Attach a picture or PDF with -f."
+        raise InputError(
+            "what comes on stdin is not UTF-8 text", "'-f -' attaches a picture or PDF from there."
         ) from None
 
 

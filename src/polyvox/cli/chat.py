@@ -38,7 +38,8 @@ def command(options: ChatOptions) -> int:
 
     Lines that begin with a slash are commands; /help lists them. Enter sends, Alt-Enter begins a
     new line, Ctrl-C stops the answer and keeps what came of it, Ctrl-D leaves. In a pipe every line
-    is a message, and the answers are plain text.
+    is a message, and the answers are plain text. What you type is remembered, for Up, in
+    XDG_STATE_HOME/polyvox/chat-history (~/.local/state/polyvox/chat-history).
     """
     import asyncio
 

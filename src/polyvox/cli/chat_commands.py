@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from polyvox.cli.options import InputError
+from polyvox.cli.request_options import fields_text, vendor_fields
 from polyvox.cli.terminal import note
 from polyvox.errors import ConfigurationError
 from polyvox.messages import UserMessage
@@ -64,6 +66,17 @@ def _system(chat: "ChatSession", argument: str) -> None:
     note(f"Instructions: {chat.conversation.system or 'none'}")
 
 
+def _option(chat: "ChatSession", argument: str) -> None:
+    if argument == "-":
+        chat.vendor = {}
+    elif argument:
+        try:
+            chat.vendor |= vendor_fields([argument])
+        except InputError as error:
+            raise ConfigurationError(error.message) from None
+    note(f"Options: {fields_text(chat.vendor) or 'none'}")
+
+
 def _cost(chat: "ChatSession", argument: str) -> None:
     note(chat.conversation.cost_text())
 
@@ -117,6 +130,12 @@ COMMANDS = {
         ChatCommand("/help", "", "this list", _help),
         ChatCommand("/model", "[NAME]", "go on with another model, or say which it is", _model),
         ChatCommand("/system", "[TEXT]", "set the instructions, or show them; - for none", _system),
+        ChatCommand(
+            "/option",
+            "[NAME=VALUE]",
+            "set a field of the provider's own, or show them; - for none",
+            _option,
+        ),
         ChatCommand("/cost", "", "what this chat has used so far", _cost),
         ChatCommand("/save", "FILE", "write the chat to a .md or .json file", _save),
         ChatCommand("/save!", "FILE", "the same, over a file that is there", _save_over),

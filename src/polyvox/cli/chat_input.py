@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from polyvox.cli.terminal import is_terminal, note
+from polyvox.cli.terminal import is_terminal, warn
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -104,7 +104,7 @@ def _history_file() -> Path | None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
     except OSError as error:
-        note(f"The history is not kept: {path}: {error.strerror}")
+        warn(f"the history is not kept: {path}: {error.strerror}")
         return None
     return path
 

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyvox.cli.answering import View, answer, remarks, usage_line
+from polyvox.cli.answering import View, answer, has_usage, remarks, usage_line
 from polyvox.cli.ask_once import client_for, model_name, model_named
 from polyvox.cli.chat_commands import completions, run_command
 from polyvox.cli.chat_input import Lines, open_lines, read_message
 from polyvox.cli.conversation import Conversation
 from polyvox.cli.exit_codes import exit_code
 from polyvox.cli.names import model_names
-from polyvox.cli.request_options import settings_of
+from polyvox.cli.request_options import fields_text, settings_of
 from polyvox.cli.terminal import note, report_error, unechoed, warn
 from polyvox.cli.views import TextView
 from polyvox.client import AsyncClient, make_request
@@ -26,7 +26,11 @@ __all__ = ["ChatSession", "run_chat"]
 
 
 class ChatSession:
-    """One chat. ``unanswered`` is the last message if nothing came back for it."""
+    """One chat.
+
+    ``unanswered`` is the last message if nothing came back for it; ``vendor`` holds the fields of the
+    provider's own that go with every message.
+    """
 
     def __init__(
         self,
@@ -41,13 +45,22 @@ class ChatSession:
         self.lines = lines
         self.saved: set[Path] = set()
         self.unanswered: UserMessage | None = None
-        self._settings = settings_of(options, conversation.model.partition("/")[0])
+        provider = conversation.model.partition("/")[0]
+        self._settings = settings_of(options, provider)
+        self.vendor = self._settings.pop("options", {}).get(provider, {})
         self._code = 0
 
     def use(self, model: str) -> None:
-        """Go on with another model. Raises ``PolyvoxError`` if it can't be asked."""
+        """Go on with another model; what was meant for the old one alone is dropped, and told.
+
+        Raises ``PolyvoxError`` if it can't be asked.
+        """
         model_named(self.client, model)
-        self.conversation.model = model
+        before, self.conversation.model = self.conversation.model, model
+        if self.vendor and model != before:
+            warn(f"dropped, as set for {before}: {fields_text(self.vendor)}")
+            note("/option NAME=VALUE sets one for this model.")
+            self.vendor = {}
 
     async def run(self) -> int:
         """Talk until the end of the input. The exit code: of the last failure, if nobody sat there."""
@@ -81,6 +94,8 @@ class ChatSession:
         settings.pop("system", None)
         if talk.system:
             settings["system"] = talk.system
+        if self.vendor:
+            settings["options"] = {talk.model.partition("/")[0]: self.vendor}
         request = make_request([*talk.messages, asked], settings)
         with self._screen() as view:
             outcome = await answer(model, request, view, timeout=self.options.timeout)
@@ -88,7 +103,7 @@ class ChatSession:
             self.unanswered = None
         for remark in remarks(outcome.message):
             warn(remark)
-        if self.lines.interactive and not self.options.quiet:
+        if self.lines.interactive and not self.options.quiet and has_usage(outcome):
             note(usage_line(outcome))
         if outcome.error is not None:
             self._report(outcome.error)
@@ -125,7 +140,16 @@ async def run_chat(options: "ChatOptions") -> int:
         lines = open_lines(completions(), model_names)
         if lines.interactive and not options.quiet:
             note(f"Talking with {conversation.model}. /help lists the commands, Ctrl-D leaves.")
+            _recall(conversation)
         return await ChatSession(client, options, conversation, lines).run()
+
+
+def _recall(conversation: Conversation) -> None:
+    """Say where a chat that is gone on with stands: how much was said, and what last."""
+    if count := conversation.questions:
+        note(f"{count} question{'' if count == 1 else 's'} so far")
+        if conversation.last_answer:
+            note(conversation.last_answer)
 
 
 async def _conversation(client: AsyncClient, options: "ChatOptions") -> Conversation:

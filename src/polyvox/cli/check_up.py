@@ -17,6 +17,7 @@ from polyvox.cli.checks import (
     check_versions,
 )
 from polyvox.cli.choose_model import FALLBACK, LocalServer, choose_model, keyed_providers, look_at
+from polyvox.cli.local_servers import START
 from polyvox.cli.terminal import harmless, styled
 from polyvox.client import AsyncClient
 from polyvox.errors import NotFoundError, PolyvoxError
@@ -32,12 +33,6 @@ _MARKS: dict[Status, tuple[str, str | None]] = {
     "off": ("--", None),
     "warning": ("!!", "yellow"),
     "failed": ("XX", "red"),
-}
-_START = {
-    "ollama": "Start it with 'ollama serve'.",
-    "llama-cpp": "Start it with 'llama-server -m MODEL.gguf'.",
-    "lmstudio": "Start its server in LM Studio, page Developer.",
-    "vllm": "Start it with 'vllm serve MODEL'.",
 }
 _NO_MODEL = {"ollama": "Get one with 'ollama pull llama3.2'."}
 
@@ -108,7 +103,7 @@ def _local_check(server: LocalServer) -> Check:
     where = f" at {server.base_url}" if server.base_url else ""
     if server.error:
         text = f"no answer{where}: {server.error}"
-        return Check("local servers", server.provider, "off", text, _START.get(server.provider, ""))
+        return Check("local servers", server.provider, "off", text, START.get(server.provider, ""))
     if not server.chat_model:
         fix = _NO_MODEL.get(server.provider, "Load a model in it.")
         text = f"answers{where}, but has no model to talk with"

@@ -25,6 +25,7 @@ _PACKAGES = {
     "rich": "cli",
     "prompt_toolkit": "cli",
     "pytest": "testing",
+    "litellm": "litellm",
 }
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")

@@ -49,6 +49,18 @@ class Conversation(msgspec.Struct):
         self.messages += [asked, message]
         return True
 
+    @property
+    def questions(self) -> int:
+        """How many messages of the user's there are."""
+        return sum(isinstance(message, UserMessage) for message in self.messages)
+
+    @property
+    def last_answer(self) -> str:
+        """What the model said last, as Markdown; "" if nothing."""
+        said = (m for m in reversed(self.messages) if isinstance(m, AssistantMessage))
+        last = next(said, None)
+        return _markdown(last) if last else ""
+
     def undo(self) -> UserMessage | None:
         """Take back the last question with its answer; gives the question, None if there is none."""
         for place in range(len(self.messages) - 1, -1, -1):

@@ -2,15 +2,25 @@
 
 from polyvox.errors import PolyvoxError
 
-__all__ = ["BY_KIND", "EXIT_CODES", "INTERRUPTED", "READER_GONE", "USAGE", "exit_code", "table"]
+__all__ = [
+    "BY_KIND",
+    "EXIT_CODES",
+    "FAILED",
+    "INTERRUPTED",
+    "READER_GONE",
+    "USAGE",
+    "exit_code",
+    "table",
+]
 
+FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 READER_GONE = 141
 
 EXIT_CODES: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (0, (), "done"),
-    (1, ("error",), "any other failure"),
+    (FAILED, ("error",), "any other failure, or nothing found"),
     (USAGE, (), "the command was not understood"),
     (3, ("configuration", "missing_key"), "the set-up: no key, an unknown provider or name"),
     (4, ("authentication", "permission_denied"), "the key is wrong or may not do this"),
@@ -23,6 +33,7 @@ EXIT_CODES: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (11, ("timeout",), "a deadline passed"),
     (12, ("protocol",), "the answer breaks its own format"),
     (13, ("budget_exceeded",), "over the budget"),
+    (14, ("invalid_answer",), "the answer is not the JSON that was asked for"),
     (INTERRUPTED, ("aborted",), "interrupted by Ctrl-C"),
     (READER_GONE, (), "whoever read the output went away"),
 )

@@ -163,7 +163,7 @@ class _Heading(Heading):
 
 
 class _Markdown(Markdown):
-    """Markdown in our style."""
+    """Markdown in our style; a line ends where it was ended, as in a letter, not only after two blanks."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
@@ -171,3 +171,10 @@ class _Markdown(Markdown):
         "code_block": _Code,
         "heading_open": _Heading,
     }
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(markup)
+        for token in self.parsed:
+            for inner in token.children or ():
+                if inner.type == "softbreak":
+                    inner.type = "hardbreak"

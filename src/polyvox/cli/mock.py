@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import inspect
 
 from polyvox.cli.options import debug_option
 from polyvox.dialects import DIALECTS
@@ -29,16 +30,35 @@ class MockOptions(msgspec.Struct, kw_only=True):
 
 
 def _knob_options(command: Callable[..., object]) -> Callable[..., object]:
-    """An option for every knob, with what the knobs' own docstring says of it."""
-    for field in reversed(msgspec.structs.fields(Knobs)):
+    """An option for every knob, of its type, with what the knobs' own docstring says of it."""
+    kind = inspect.type_info(Knobs)
+    assert isinstance(kind, inspect.StructType)
+    for field in reversed(kind.fields):
+        taken, metavar = _knob_type(field.type)
         option = click.option(
             f"--{field.name.replace('_', '-')}",
             field.name,
-            metavar="VALUE",
+            type=taken,
+            metavar=metavar,
             help=_knob_help(field.name),
         )
         command = option(command)
     return command
+
+
+def _knob_type(kind: inspect.Type) -> "tuple[click.ParamType[Any], str | None]":
+    """What an option for a knob of this type takes, and what that is called in the help."""
+    match kind:
+        case inspect.UnionType(types=types):  # None is "not said", as without the option
+            return next(_knob_type(t) for t in types if not isinstance(t, inspect.NoneType))
+        case inspect.LiteralType(values=values):
+            return click.Choice([str(value) for value in values]), None
+        case inspect.FloatType(ge=least):
+            return click.FloatRange(min=least), "SECONDS"
+        case inspect.IntType(ge=least, le=most):
+            return click.IntRange(min=least, max=most), "INTEGER"
+        case _:
+            raise TypeError(f"a knob of type {kind} has no option yet")
 
 
 def _knob_help(name: str) -> str:
@@ -49,14 +69,6 @@ def _knob_help(name: str) -> str:
     text = " ".join(entry[1].split()).replace("``", "").removeprefix("... ")
     text = text.partition("; None:")[0].replace(" (s)", " (streams only)")
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def _value(text: str) -> Any:
-    """What was typed, as a number if it is one."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
 
 
 @click.command(
@@ -98,5 +110,5 @@ def command(**given: Any) -> int:
     from polyvox.cli.mock_server import serve
 
     turned = {name: given.pop(name) for name in Knobs.__struct_fields__}
-    knobs = {name: _value(text) for name, text in turned.items() if text is not None}
+    knobs = {name: value for name, value in turned.items() if value is not None}
     return asyncio.run(serve(MockOptions(**given, knobs=knobs)))

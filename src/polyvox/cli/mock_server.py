@@ -12,7 +12,7 @@ from polyvox.cli.terminal import note
 from polyvox.errors import ConfigurationError
 from polyvox.providers import load_providers
 from polyvox.providers.simulated import simulated_model
-from polyvox.testing import Knobs, MockProvider, ReceivedRequest
+from polyvox.testing import Knobs, MockProvider, ReceivedRequest, SentAnswer
 
 if TYPE_CHECKING:
     from polyvox.cli.mock import MockOptions
@@ -60,8 +60,12 @@ def _announce(mock: MockProvider, options: "MockOptions") -> None:
     if options.ready_file is not None:
         # Written aside and moved, so that whoever waits for the file never reads half of it.
         aside = options.ready_file.with_name(f"{options.ready_file.name}.part")
-        aside.write_text(f"{mock.url}\n", encoding="utf-8")
-        aside.replace(options.ready_file)
+        try:
+            aside.write_text(f"{mock.url}\n", encoding="utf-8")
+            aside.replace(options.ready_file)
+        except OSError as error:
+            problem = f"can't write {options.ready_file}: {error.strerror}"
+            raise ConfigurationError(problem) from None
 
 
 def _export_line(dialect: str, url: str, key: str) -> str:
@@ -73,7 +77,7 @@ def _export_line(dialect: str, url: str, key: str) -> str:
 
 async def _tell_requests(mock: MockProvider) -> None:
     while True:
-        note(_described(await mock.wait_for_request()))
+        note(_described(*await mock.record.next_answer()))
 
 
 async def _tell_hangups(mock: MockProvider) -> None:
@@ -82,8 +86,8 @@ async def _tell_hangups(mock: MockProvider) -> None:
         note(f"the client left after {answer.bytes_sent:,} bytes of the answer")
 
 
-def _described(received: ReceivedRequest) -> str:
-    line = f"{received.method} {received.path}"
+def _described(received: ReceivedRequest, answer: SentAnswer) -> str:
+    line = f"{answer.status or '---'} {received.method} {received.path}"
     request = received.request
     if request is None:
         return line

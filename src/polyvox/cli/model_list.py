@@ -16,6 +16,7 @@ from polyvox.client import AsyncClient
 from polyvox.errors import PolyvoxError
 from polyvox.providers import Provider, Registry
 from polyvox.providers.simulated import SIMULATED
+from polyvox.providers.simulated.stage import PROVIDER, nearest
 from polyvox.usage import NANOS_PER_DOLLAR
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ListedModel", "ListedProvider", "show_live", "show_models", "show_providers"]
 
+_NONE = "No model of the catalog has these words. 'polyvox models --live PROVIDER' asks one."
 _MODEL_COLUMNS = (
     Column("model", style="bold"),
     Column("context", right=True),
@@ -68,39 +70,43 @@ class ListedProvider(msgspec.Struct):
     notes: str = ""
 
 
-def show_models(options: "ModelsOptions") -> None:
-    """The catalog's models that have all words of the query."""
+def show_models(options: "ModelsOptions") -> bool:
+    """The catalog's models that have all words of the query; False if there are none."""
     registry = AsyncClient().registry
-    words = " ".join(options.query).lower().split()
-    found = [
+    words = _words(options)
+    matching = [
         model
         for model in _known_models(registry)
         if all(word in f"{model.model} {model.name}".lower() for word in words)
         and (options.everything or not model.deprecated)
-        and (model.usable or not options.usable)
     ]
+    found = [model for model in matching if model.usable or not options.usable]
     _print_models(found, as_json=options.as_json)
-    if not found and not options.as_json:
-        note("No model of the catalog has these words. 'polyvox models --live PROVIDER' asks one.")
+    if not found:
+        note(_without_key(registry, matching) if matching else _NONE)
+    return bool(found)
 
 
-async def show_live(options: "ModelsOptions", provider: str) -> None:
-    """The models that a provider says it serves."""
-    words = " ".join(options.query).lower().split()
+async def show_live(options: "ModelsOptions", provider: str) -> bool:
+    """The models that a provider says it serves; False if none of them has all words of the query."""
+    words = _words(options)
     async with AsyncClient() as client:
-        names = await client.models(provider)
+        names = sorted(SIMULATED) if provider == PROVIDER else await client.models(provider)
         found = [
             _listed(name, client.facts(name), usable=True)
             for name in names
             if all(word in name.lower() for word in words)
         ]
     _print_models(found, as_json=options.as_json)
+    if not found:
+        note(f"None of the {len(names)} models that {provider} serves has these words.")
+    return bool(found)
 
 
-def show_providers(options: "ModelsOptions") -> None:
-    """The rows that have all words of the query."""
+def show_providers(options: "ModelsOptions") -> bool:
+    """The rows that have all words of the query; False if there are none."""
     registry = AsyncClient().registry
-    words = " ".join(options.query).lower().split()
+    words = _words(options)
     found = [
         _listed_provider(registry, row)
         for row in registry.rows.values()
@@ -108,7 +114,26 @@ def show_providers(options: "ModelsOptions") -> None:
     ]
     if options.as_json:
         click.echo(msgspec.json.encode(found).decode())
-        return
+    elif found:
+        _print_providers(found)
+    if not found:
+        note(f"No provider has these words. {nearest(' '.join(words), registry.rows)}".rstrip())
+    return bool(found)
+
+
+def _words(options: "ModelsOptions") -> list[str]:
+    return " ".join(options.query).lower().split()
+
+
+def _without_key(registry: Registry, matching: Sequence[ListedModel]) -> str:
+    """Why none of the models that match can be used."""
+    rows = (registry.rows[model.model.partition("/")[0]] for model in matching)
+    variables = dict.fromkeys(" or ".join(row.key_env) for row in rows)
+    verb = "matches" if len(matching) == 1 else "match"
+    return f"{len(matching)} {verb}, but no key is set: {', '.join(variables)}"
+
+
+def _print_providers(found: Sequence[ListedProvider]) -> None:
     columns = ("provider", "title", "dialect", "key variable", "key", "address")
     print_table(
         [Column(title, style="bold" if title == "provider" else "") for title in columns],

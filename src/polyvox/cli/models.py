@@ -3,6 +3,7 @@
 import click
 import msgspec
 
+from polyvox.cli.exit_codes import FAILED
 from polyvox.cli.options import debug_option, gathered
 
 __all__ = ["ModelsOptions", "command"]
@@ -39,11 +40,11 @@ def _complete_provider(ctx: click.Context, param: click.Parameter, incomplete: s
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @debug_option
 @gathered(ModelsOptions)
-def command(options: ModelsOptions) -> None:
+def command(options: ModelsOptions) -> int:
     """Find models by words of their names.
 
     Prices are in US dollars per million tokens. The list is that of the packaged catalog: a
-    provider may serve others too, and takes their names as well.
+    provider may serve others too, and takes their names as well. Ends with 1 if nothing is found.
 
     \b
       polyvox models sonnet
@@ -53,10 +54,11 @@ def command(options: ModelsOptions) -> None:
     from polyvox.cli import model_list
 
     if options.providers:
-        model_list.show_providers(options)
+        found = model_list.show_providers(options)
     elif options.live:
         import asyncio
 
-        asyncio.run(model_list.show_live(options, options.live))
+        found = asyncio.run(model_list.show_live(options, options.live))
     else:
-        model_list.show_models(options)
+        found = model_list.show_models(options)
+    return 0 if found else FAILED

@@ -6,10 +6,22 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["debug_option", "debugging", "gathered", "model_option", "quiet_option"]
+from polyvox.cli.exit_codes import USAGE
+
+__all__ = ["InputError", "debug_option", "debugging", "gathered", "model_option", "quiet_option"]
 
 _T = TypeVar("_T")
 _DEBUG = "polyvox.debug"
+
+
+class InputError(click.ClickException):
+    """What was given can't be taken, though the command itself was understood."""
+
+    exit_code = USAGE
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 def gathered(kind: Callable[..., _T]) -> Callable[[Callable[[_T], object]], Callable[..., object]]:
@@ -50,6 +62,7 @@ def model_option(command: Callable[..., object]) -> Callable[..., object]:
         metavar="PROVIDER/MODEL",
         envvar="POLYVOX_MODEL",
         shell_complete=_complete_model,
+        callback=_not_empty,
         help="Which model; else POLYVOX_MODEL, else what is there: a key, a local server.",
     )(command)
 
@@ -64,6 +77,12 @@ def quiet_option(command: Callable[..., object]) -> Callable[..., object]:
 def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.meta[_DEBUG] = True
+
+
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip():  # most often a variable of a script that is not set
+        raise InputError("-m names no model: it is empty", "Leave it away to use what is there.")
+    return value
 
 
 def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:

@@ -1,19 +1,29 @@
 """The options that shape a request, shared by ``ask`` and ``chat``."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from polyvox import jsontext
 from polyvox.cli.addresses import is_loopback
+from polyvox.cli.options import InputError
 
 if TYPE_CHECKING:
     from polyvox.client import Settings
 
-__all__ = ["CUSTOM", "RequestOptions", "custom_provider", "request_options", "settings_of"]
+__all__ = [
+    "CUSTOM",
+    "RequestOptions",
+    "custom_provider",
+    "fields_text",
+    "request_options",
+    "settings_of",
+    "vendor_fields",
+]
 
 CUSTOM = "custom"
 """The provider that ``--base-url`` stands for."""
@@ -47,7 +57,7 @@ def request_options(command: Callable[..., object]) -> Callable[..., object]:
 
 
 def settings_of(options: RequestOptions, provider: str) -> "Settings":
-    """The settings for a request to a model of this provider. Raises ``click.UsageError``."""
+    """The settings for a request to a model of this provider. Raises ``InputError``."""
     given: dict[str, Any] = {
         "system": options.system,
         "max_tokens": options.max_tokens,
@@ -55,7 +65,7 @@ def settings_of(options: RequestOptions, provider: str) -> "Settings":
         "reasoning": _reasoning(options.reasoning),
         "response_format": _schema(options.schema),
         "tools": _tools(options.tools),
-        "options": {provider: _vendor_fields(options.vendor)} if options.vendor else None,
+        "options": {provider: vendor_fields(options.vendor)} if options.vendor else None,
     }
     settings: Settings = {name: value for name, value in given.items() if value is not None}  # pyright: ignore[reportAssignmentType]
     return settings
@@ -65,10 +75,10 @@ def custom_provider(options: RequestOptions) -> dict[str, dict[str, object]]:
     """The row that ``--base-url``, ``--dialect`` and ``--key-env`` describe, if they were given."""
     if options.base_url is None:
         if options.dialect or options.key_env:
-            raise click.UsageError("--dialect and --key-env belong to --base-url.")
+            raise click.UsageError("--dialect and --key-env belong to --base-url")
         return {}
     if options.key_env and not os.environ.get(options.key_env):
-        raise click.UsageError(f"{options.key_env}, named by --key-env, is not set.")
+        raise InputError(f"{options.key_env}, named by --key-env, is not set")
     row: dict[str, object] = {
         "title": f"the server at {options.base_url}",
         "base_url": options.base_url.rstrip("/"),
@@ -81,10 +91,14 @@ def custom_provider(options: RequestOptions) -> dict[str, dict[str, object]]:
     return {CUSTOM: row}
 
 
+_AUTH = {"anthropic-messages": "x-api-key", "gemini": "x-goog-api-key"}
+"""How the key travels in dialects that don't send it as a bearer's."""
+
+
 def _auth(options: RequestOptions) -> str:
     if options.key_env is None:
         return "none"
-    return "x-api-key" if options.dialect == "anthropic-messages" else "bearer"
+    return _AUTH.get(options.dialect or "", "bearer")
 
 
 def _reasoning(text: str | None) -> str | int | None:
@@ -92,8 +106,8 @@ def _reasoning(text: str | None) -> str | int | None:
         return text
     if text.isdecimal():
         return int(text)
-    raise click.UsageError(
-        f"--reasoning takes a number of tokens or one of {', '.join(_EFFORTS)}, not {text!r}."
+    raise InputError(
+        f"--reasoning takes a number of tokens or one of {', '.join(_EFFORTS)}, not {text!r}"
     )
 
 
@@ -102,7 +116,7 @@ def _schema(text: str | None) -> dict[str, Any] | None:
         return None
     schema = _json(text, "--schema") if text.lstrip().startswith("{") else _file(text, "--schema")
     if not isinstance(schema, dict):
-        raise click.UsageError("--schema takes a JSON schema: an object.")
+        raise InputError("--schema takes a JSON schema: an object")
     return schema  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -111,17 +125,23 @@ def _tools(path: Path | None) -> list[Any] | None:
         return None
     tools = _file(str(path), "--tools")
     if not isinstance(tools, list):
-        raise click.UsageError("--tools takes a JSON list of tools: name, description, parameters.")
+        raise InputError("--tools takes a JSON list of tools: name, description, parameters")
     return tools  # pyright: ignore[reportUnknownVariableType]
 
 
-def _vendor_fields(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE pairs as fields: a value that is JSON is meant as JSON, any other is a string."""
+def vendor_fields(pairs: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs as fields: a value that is JSON is meant as JSON, any other is a string.
+
+    Raises ``InputError``.
+
+    >>> vendor_fields(["seed=7", "tier=flex"])
+    {'seed': 7, 'tier': 'flex'}
+    """
     fields: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"-o takes NAME=VALUE, not {pair!r}.")
+            raise InputError(f"an option is NAME=VALUE, not {pair!r}")
         try:
             fields[name] = msgspec.json.decode(value)
         except msgspec.DecodeError:
@@ -129,20 +149,29 @@ def _vendor_fields(pairs: tuple[str, ...]) -> dict[str, Any]:
     return fields
 
 
+def fields_text(fields: dict[str, Any]) -> str:
+    """Fields as they would be typed.
+
+    >>> fields_text({"seed": 7, "tier": "flex"})
+    'seed=7, tier="flex"'
+    """
+    return ", ".join(f"{name}={jsontext.encode(value).decode()}" for name, value in fields.items())
+
+
 def _file(path: str, option: str) -> object:
     try:
         return _json(Path(path).read_text(encoding="utf-8"), f"{option} {path}")
     except OSError as error:
-        raise click.UsageError(f"{option}: can't read {path}: {error.strerror}.") from None
+        raise InputError(f"{option}: can't read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise click.UsageError(f"{option}: {path} is no text.") from None
+        raise InputError(f"{option}: {path} is not UTF-8 text") from None
 
 
 def _json(text: str, where: str) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise click.UsageError(f"{where}: not JSON: {error}.") from None
+        raise InputError(f"{where}: not JSON: {error}") from None
 
 
 def _complete_dialect(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -159,7 +188,9 @@ _OPTIONS = (
         "--reasoning", metavar="EFFORT|TOKENS", help=f"How much to think: {', '.join(_EFFORTS)}."
     ),
     click.option("--thinking", is_flag=True, help="Show the model's reasoning, dim."),
-    click.option("--schema", metavar="FILE|JSON", help="Ask for JSON of this JSON schema."),
+    click.option(
+        "--schema", metavar="FILE|JSON", help="Ask for JSON of this JSON schema, and check it."
+    ),
     click.option(
         "--tools",
         metavar="FILE",

@@ -8,15 +8,18 @@ from typing import IO
 
 import click
 
+from polyvox.cli.local_servers import start_hint
 from polyvox.errors import AbortedError, PolyvoxError
 
 __all__ = [
     "coloured",
+    "forget_output",
     "harmless",
     "is_terminal",
     "note",
     "progress",
     "report_error",
+    "say_error",
     "styled",
     "unechoed",
     "warn",
@@ -71,17 +74,22 @@ def report_error(error: PolyvoxError) -> None:
     about = str(error)
     if error.hint:
         about = about.removesuffix(error.hint).rstrip("\n")
-    _say(f"{styled('error:', sys.stderr, colour='red')} {_safe(about)}")
-    for hint in (error.hint, _retry_hint(error)):
-        if hint:
-            _say(f"{styled('hint:', sys.stderr, colour='cyan')} {_safe(hint)}")
+    say_error(about, error.hint, start_hint(error), _retry_hint(error))
+
+
+def say_error(text: str, *hints: str | None) -> None:
+    """Say on stderr that something failed, and below it what to do."""
+    _say(f"{styled('error:', sys.stderr, colour='red')} {_safe(text)}")
+    for hint in filter(None, hints):
+        _say(f"{styled('hint:', sys.stderr, colour='cyan')} {_safe(hint)}")
 
 
 @contextmanager
 def unechoed() -> Generator[None]:
     """While an answer is drawn the terminal does not show what is typed; it waits for the next prompt.
 
-    Even the "^C" of a Ctrl-C would move the cursor away from where the drawing left it.
+    Even the "^C" of a Ctrl-C would move the cursor away from where the drawing left it. A Ctrl-C
+    stops the answer only: it does not throw away what was typed before it.
     """
     try:
         import termios
@@ -91,12 +99,19 @@ def unechoed() -> Generator[None]:
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     silent = [*before]
-    silent[3] &= ~termios.ECHO
+    silent[3] = silent[3] & ~termios.ECHO | termios.NOFLSH
     termios.tcsetattr(terminal, termios.TCSADRAIN, silent)
     try:
         yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def forget_output(descriptor: int) -> None:
+    """Nothing can be written there any more: what is still buffered must not fail when the process ends."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, descriptor)
+    os.close(sink)
 
 
 def progress(text: str) -> None:
@@ -116,4 +131,7 @@ def _safe(text: str) -> str:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True, color=True)
+    try:
+        click.echo(line, err=True, color=True)
+    except OSError:  # nobody hears it: no reason to fail
+        forget_output(2)

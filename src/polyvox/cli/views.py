@@ -8,7 +8,7 @@ import msgspec
 from polyvox import jsontext
 from polyvox.assembly import arguments_text, unfold
 from polyvox.cli.terminal import harmless, is_terminal, styled
-from polyvox.errors import PolyvoxError
+from polyvox.errors import InvalidAnswerError, PolyvoxError
 from polyvox.events import (
     Event,
     Failed,
@@ -54,8 +54,8 @@ class TextView:
             self._show(event)
 
     def end(self, message: AssistantMessage, error: PolyvoxError | None) -> None:
-        """Finish the last line."""
-        if self._whole:
+        """Finish the last line. What is not the JSON that was asked for is not printed for it."""
+        if self._whole and not isinstance(error, InvalidAnswerError):
             for event in unfold(message):
                 self._show(event)
         for stream in (self._aside, self._out):
@@ -101,7 +101,7 @@ class EventsView:
 
     def end(self, message: AssistantMessage, error: PolyvoxError | None) -> None:
         """Print the ``error`` event that the answer failed with, if it did."""
-        if error is not None:
+        if error is not None and not isinstance(error, InvalidAnswerError):  # the stream was well
             _print_line(encode_event(Failed(error, message)))
 
 
@@ -133,13 +133,12 @@ class JsonView:
 def as_json(message: AssistantMessage, error: PolyvoxError | None = None) -> dict[str, Any]:
     """An answer as plain JSON values, with ``error`` if it failed.
 
-    ``cost.dollars`` is a decimal string, null when the price is unknown; ``cost.nanos`` counts
-    nano-dollars, and is a lower bound when ``cost.status`` is "unknown".
+    ``usage`` is that of the events, with every field, and ``usage.cost.dollars`` besides: a decimal
+    string, null when the price is unknown. ``usage.cost.nanos`` counts nano-dollars, and is a lower
+    bound when ``usage.cost.status`` is "unknown".
     """
-    usage: dict[str, Any] = msgspec.to_builtins(
-        {name: getattr(message.usage, name) for name in message.usage.__struct_fields__}
-    )
-    usage.pop("cost")
+    usage = msgspec.structs.asdict(message.usage)
+    usage["cost"] = _cost_as_json(message.usage.cost)
     fields: dict[str, Any] = {"text": message.text}
     if message.thinking:
         fields["thinking"] = message.thinking
@@ -151,7 +150,6 @@ def as_json(message: AssistantMessage, error: PolyvoxError | None = None) -> dic
         "id": message.id or None,
         "request_id": message.request_id,
         "usage": usage,
-        "cost": _cost_as_json(message.usage.cost),
     }
     if error is not None:
         fields["error"] = error.to_dict()
@@ -179,11 +177,8 @@ def _call_as_json(call: ToolCall) -> dict[str, Any]:
 
 def _cost_as_json(cost: Cost) -> dict[str, Any]:
     known = Cost("known", nanos=cost.nanos)
-    return {
-        "dollars": None if cost.status == "unknown" else str(known).removeprefix("$"),
-        "nanos": cost.nanos,
-        "status": cost.status,
-    }
+    dollars = None if cost.status == "unknown" else str(known).removeprefix("$")
+    return {**msgspec.structs.asdict(cost), "dollars": dollars}
 
 
 def _print_line(line: bytes) -> None:

@@ -21,7 +21,6 @@ from polyvox.testing.knobs import Knobs
 from polyvox.usage import FREE, UNKNOWN_COST
 
 _JSON = {"content-type": "application/json"}
-STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 _HTML = {"content-type": "text/html; charset=utf-8"}
 _PAGE = b"<!doctype html><html><body><h1>It works, but it is no model.</h1></body></html>"
 _ERRORS: dict[int, type[PolyvoxError]] = {
@@ -32,6 +31,11 @@ _ERRORS: dict[int, type[PolyvoxError]] = {
     503: OverloadedError,
     529: OverloadedError,
 }
+
+
+def stream_headers(media_type: str) -> dict[str, str]:
+    """The headers of a streamed answer."""
+    return {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-cache"}
 
 
 def addressed(event: Event, request: Request) -> Event:

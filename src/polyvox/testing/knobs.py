@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from polyvox.errors import ConfigurationError
+from polyvox.providers.simulated.stage import nearest
 
 UsagePlace: TypeAlias = Literal["last", "with_finish", "every", "none"]
 
@@ -18,8 +19,8 @@ class Knobs(
 ):
     """How an answer is bent. The defaults bend nothing.
 
-    A chunk is one server-sent event of a streamed answer, as the dialect makes them. Whole answers
-    heed all knobs but those marked (s), which are about streams.
+    A chunk is one frame of a streamed answer, as the dialect makes them: a server-sent event, or a
+    line. Whole answers heed all knobs but those marked (s), which are about streams.
 
     Waiting, in seconds:
 
@@ -75,11 +76,17 @@ class Knobs(
     def but(self, changes: dict[str, Any], where: str = "knobs") -> "Knobs":
         """These knobs with some turned differently.
 
-        Raises ``ConfigurationError`` naming what is no knob or no setting of one, after ``where``.
+        Raises ``ConfigurationError`` naming what is no knob, with the nearest one, or no setting of
+        one, after ``where``.
 
         >>> Knobs().but({"delay_chunks": 0.5}).delay_chunks
         0.5
         """
+        for name in changes:
+            if name not in Knobs.__struct_fields__:
+                hint = nearest(name, Knobs.__struct_fields__)
+                hint = hint or f"There are {', '.join(Knobs.__struct_fields__)}."
+                raise ConfigurationError(f"{where}: there is no knob {name!r}", hint=hint.strip())
         try:
             return msgspec.convert({**msgspec.to_builtins(self), **changes}, Knobs)
         except msgspec.ValidationError as error:

@@ -27,16 +27,23 @@ from polyvox.providers.simulated.script import TurnLike
 from polyvox.providers.simulated.stage import nearest
 from polyvox.providers.simulated.tokens import request_tokens
 from polyvox.request import Request
-from polyvox.testing.answers import STREAM_HEADERS, addressed, retry_after, status_error, whole_body
+from polyvox.testing.answers import (
+    addressed,
+    retry_after,
+    status_error,
+    stream_headers,
+    whole_body,
+)
 from polyvox.testing.knobs import Knobs
 from polyvox.testing.record import ReceivedRequest, Record, SentAnswer
-from polyvox.testing.shaping import USAGE_DIALECT, Shaper, without_usage
+from polyvox.testing.shaping import USAGE_DIALECT, Shaper, has_comments, without_usage
 from polyvox.testing.wire import CutError, Wire
 
 if TYPE_CHECKING:
     from polyvox.testing.threaded import ThreadedMock
 
 MAX_BODY = 1 << 30
+_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 
 
 class MockProvider:
@@ -174,6 +181,8 @@ class MockProvider:
             return await self._answer(exchange)
         except (asyncio.CancelledError, ConnectionError):
             if answer is not None:
+                if not answer.status:
+                    self.record.began(received, answer)
                 self.record.hang_up(answer, "server" if self._closing else "client")
             raise asyncio.CancelledError from None
         finally:
@@ -184,7 +193,7 @@ class MockProvider:
         path, method = urlsplit(received.path).path, received.method
         try:
             self._check_key(received)
-            found = find_route(self.dialect, method, path)
+            found = find_route(self.dialect, method, received.path)
             if found is None:
                 raise NotFoundError(f"nothing answers to {method} {path}; try {self._known()}")
             route, place = found
@@ -238,7 +247,8 @@ class MockProvider:
         shaper = Shaper(self.dialect, request, exchange.knobs)
         wire = self._wire(exchange)
         try:
-            await wire.send_head(200, {**STREAM_HEADERS, **self._ids()}, None)
+            await wire.send_head(200, {**stream_headers(shaper.media_type), **self._ids()}, None)
+            self.record.began(exchange.received, exchange.answer)
             delay = exchange.knobs.delay_first_chunk
             async for event in _after(first, rest):
                 event = addressed(event, request)
@@ -265,7 +275,7 @@ class MockProvider:
             if isinstance(event, Failed):
                 raise event.error
             if isinstance(event, Done):
-                body = self.dialect.encode_response(event.message)
+                body = self.dialect.encode_response(event.message, request)
                 if exchange.knobs.usage == "none":
                     body = without_usage(body)
                 return await self._send_json(exchange, body)
@@ -290,6 +300,7 @@ class MockProvider:
         wire = self._wire(exchange)
         try:
             await wire.send_head(status, {**kind, **self._ids(), **(headers or {})}, len(body))
+            self.record.began(exchange.received, exchange.answer)
             await asyncio.sleep(knobs.delay_first_chunk)
             if body:
                 await wire.send(body)
@@ -310,8 +321,8 @@ class MockProvider:
         if self._key is None:
             return
         bearer = received.headers.get("authorization", "").removeprefix("Bearer ")
-        given = (bearer, received.headers.get("x-api-key"), received.headers.get("api-key"))
-        if self._key not in given:
+        given = [received.headers.get(name) for name in _KEY_HEADERS]
+        if self._key not in (bearer, *given):
             raise AuthenticationError("this is not the key that the mock provider expects")
 
     def _check_knobs(self) -> None:
@@ -323,6 +334,10 @@ class MockProvider:
         if any(each.usage for each in knobs) and self.dialect.name != USAGE_DIALECT:
             raise ConfigurationError(
                 f"the knob usage is for {USAGE_DIALECT}, not for {self.dialect.name}"
+            )
+        if any(each.ping_every for each in knobs) and not has_comments(self.dialect):
+            raise ConfigurationError(
+                f"the knob ping_every is for server-sent events, not for {self.dialect.name}"
             )
 
 

@@ -38,12 +38,18 @@ def polyvox_mock() -> Generator[Callable[..., ThreadedMock]]:
     They serve from threads, so that synchronous and asynchronous tests use them alike, and are closed
     when the test ends.
     """
+    from inspect import signature
+
     from polyvox.testing import MockProvider
 
     with ExitStack() as servers:
 
         def factory(make: Callable[P, MockProvider]) -> Callable[P, ThreadedMock]:
             def start(*args: P.args, **kwargs: P.kwargs) -> ThreadedMock:
+                try:
+                    signature(make).bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(f"polyvox_mock() {error}") from None
                 return servers.enter_context(make(*args, **kwargs))
 
             return start

@@ -1,6 +1,7 @@
 """What a mock provider heard, and what it truly sent."""
 
 import asyncio
+import re
 from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -13,13 +14,17 @@ Party: TypeAlias = Literal["client", "server"]
 KEPT = 10_000
 """So many requests are remembered at least; older ones are forgotten."""
 
+_KEY_HEADERS = ("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key")
+_KEY_IN_PATH = re.compile(r"(?<=[?&]key=)[^&]+")  # so Gemini's API may be told it
+
 _T = TypeVar("_T")
 
 
 class ReceivedRequest(msgspec.Struct):
     """One HTTP request as it came. Header names are lower-case.
 
-    ``request`` is what the dialect read out of it; None when it is no request to a model.
+    ``request`` is what the dialect read out of it; None when it is no request to a model. Keys are
+    masked in the ``repr``, which test runners print.
     """
 
     method: str
@@ -27,6 +32,16 @@ class ReceivedRequest(msgspec.Struct):
     headers: dict[str, str]
     body: bytes = b""
     request: Request | None = None
+
+    def __repr__(self) -> str:
+        path = _KEY_IN_PATH.sub("***", self.path)
+        headers = {
+            name: "***" if name in _KEY_HEADERS else value for name, value in self.headers.items()
+        }
+        return (
+            f"ReceivedRequest(method={self.method!r}, path={path!r}, headers={headers!r},"
+            f" body={self.body!r}, request={self.request!r})"
+        )
 
 
 class SentAnswer(msgspec.Struct):
@@ -65,6 +80,7 @@ class Record:
         self.hung_up: dict[Party, int] = {"client": 0, "server": 0}
         self.bytes_sent = 0
         self._arrivals: asyncio.Queue[ReceivedRequest] = asyncio.Queue()
+        self._begun: asyncio.Queue[tuple[ReceivedRequest, SentAnswer]] = asyncio.Queue()
         self._hangups: asyncio.Queue[SentAnswer] = asyncio.Queue()
 
     def arrived(self, request: ReceivedRequest) -> SentAnswer:
@@ -77,6 +93,10 @@ class Record:
             del self.requests[:KEPT], self.answers[:KEPT]
         _put(self._arrivals, request)
         return answer
+
+    def began(self, request: ReceivedRequest, answer: SentAnswer) -> None:
+        """The head of the answer is sent, or never will be: ``answer.status`` stays as it is."""
+        _put(self._begun, (request, answer))
 
     def sent(self, answer: SentAnswer) -> None:
         """The answer is complete, but for the mark of its end."""
@@ -98,6 +118,10 @@ class Record:
     async def next_request(self) -> ReceivedRequest:
         """The next request that nobody has waited for yet."""
         return await self._arrivals.get()
+
+    async def next_answer(self) -> tuple[ReceivedRequest, SentAnswer]:
+        """The next request whose status is decided, with its answer, which nobody has waited for yet."""
+        return await self._begun.get()
 
     async def next_hangup(self) -> SentAnswer:
         """The next answer that a client left, which nobody has waited for yet."""

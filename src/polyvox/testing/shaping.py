@@ -39,7 +39,11 @@ class Shaper:
         self.ended = False
         self._knobs = knobs
         self._cutter = Cutter(knobs)
+        self._end = b"\n\n" if has_comments(dialect) else b"\n"
         self._encoder = dialect.stream_encoder(request)
+        # Gemini's answers come in one of two forms, as the request's address says.
+        usual = dialect.frame_reader().media_type
+        self.media_type: str = getattr(self._encoder, "media_type", usual)
         self._count = 0
         self._place_usage: Callable[[Event, list[bytes]], list[bytes]] = lambda _, chunks: chunks
         if knobs.usage is not None:
@@ -48,7 +52,7 @@ class Shaper:
     def chunks(self, event: Event) -> Iterator[bytes]:
         """The chunks to send for this event, comments among them; none once ``ended``."""
         for piece in self._cutter.cut(event):
-            made = self._place_usage(piece, split_chunks(self._encoder.encode(piece)))
+            made = self._place_usage(piece, self._split(self._encoder.encode(piece)))
             for chunk in made:
                 if self._count == self._knobs.error_after_chunks:
                     yield from self._error()
@@ -63,7 +67,11 @@ class Shaper:
         self.ended = True
         error = ServerError("the mock provider was told to fail in the middle of its answer")
         message = AssistantMessage([], "error", error=error.text)
-        yield from split_chunks(self._encoder.encode(Failed(error, message)))
+        yield from self._split(self._encoder.encode(Failed(error, message)))
+
+    def _split(self, body: bytes) -> list[bytes]:
+        """The frames in these bytes, each with what ends it: a blank line, or the end of its line."""
+        return [chunk + self._end for chunk in body.split(self._end) if chunk]
 
     def _bent(self, chunk: bytes) -> bytes:
         if self._count == self._knobs.malformed_chunk:
@@ -109,30 +117,28 @@ class Cutter:
             yield type(delta)(delta.index, text[at : at + size])
 
 
-def split_chunks(body: bytes) -> list[bytes]:
-    """The server-sent events in these bytes, each with the blank line that ends it."""
-    return [chunk + b"\n\n" for chunk in body.split(b"\n\n") if chunk]
+def has_comments(dialect: Dialect) -> bool:
+    """Whether the dialect streams server-sent events, which may have comments in between."""
+    return dialect.frame_reader().media_type == "text/event-stream"
 
 
 def break_json(chunk: bytes) -> bytes:
     """The chunk with the second half of its JSON missing."""
-    head, data = _data_of(chunk)
-    return _chunk(head, data[: max(1, len(data) // 2)])
+    head, data, end = _parts(chunk)
+    return head + data[: max(1, len(data) // 2)] + end
 
 
 def pad_line(chunk: bytes, size: int) -> bytes:
-    """The chunk with its data line made that many bytes long, by spaces after the JSON."""
-    head, data = _data_of(chunk)
-    return _chunk(head, data.ljust(size - len(b"data: ")))
+    """The chunk with the line of its JSON made that many bytes long, by spaces after it."""
+    head, data, end = _parts(chunk)
+    return head + data.ljust(size - len(head.rpartition(b"\n")[2])) + end
 
 
-def _data_of(chunk: bytes) -> tuple[bytes, bytes]:
-    head, _, data = chunk.partition(b"data: ")
-    return head, data.removesuffix(b"\n\n")
-
-
-def _chunk(head: bytes, data: bytes) -> bytes:
-    return head + b"data: " + data + b"\n\n"
+def _parts(chunk: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before a frame's JSON, the JSON, and what stands behind it."""
+    start = 0 if chunk.startswith(b"{") else chunk.index(b"data: ") + len(b"data: ")
+    end = len(chunk.rstrip(b"\n"))
+    return chunk[:start], chunk[start:end], chunk[end:]
 
 
 class UsagePlacer:
@@ -155,12 +161,11 @@ class UsagePlacer:
         placed: list[bytes] = []
         last: dict[str, Any] = {}
         for chunk in chunks:
-            head, data = _data_of(chunk)
+            head, data, end = _parts(chunk)
             if data == b"[DONE]":
                 if self._place == "last" and isinstance(event, Done):
-                    placed.append(
-                        _chunk(b"", jsontext.encode({**last, "choices": [], "usage": usage}))
-                    )
+                    added = jsontext.encode({**last, "choices": [], "usage": usage})
+                    placed.append(head + added + end)
                 placed.append(chunk)
                 continue
             body: dict[str, Any] = jsontext.decode(data)
@@ -169,7 +174,7 @@ class UsagePlacer:
             last = dict(body)
             if self._belongs_in(body):
                 body["usage"] = usage
-            placed.append(_chunk(head, jsontext.encode(body)))
+            placed.append(head + jsontext.encode(body) + end)
         return placed
 
     def _belongs_in(self, body: dict[str, Any]) -> bool:
