@@ -6,6 +6,7 @@ not what it would be.
 """
 
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,8 +84,14 @@ def _command_lines(name: str) -> Iterator[str]:
             yield f"| `{names}` | {help_text} |"
 
 
+def handover_table() -> str:
+    """What of a conversation arrives, from every dialect in every other."""
+    return runpy.run_path(str(Path(__file__).with_name("handover_matrix.py")))["table"]()
+
+
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "providers": ("choose-a-provider.md", provider_table),
+    "handover": ("handover.md", handover_table),
     "chat commands": ("use-the-command-line.md", chat_command_table),
     "exit codes": ("use-the-command-line.md", exit_code_table),
     "commands": ("use-the-command-line.md", command_reference),

@@ -21,6 +21,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ class Page:
         self.folder = folder
         self.variables = variables
         self.printed = ""
+        self.left_out = False
         self.exports: list[str] = []
         self.ports: dict[str, str] = {}
         self.servers: list[subprocess.Popen[str]] = []
@@ -64,13 +66,17 @@ class Page:
         return [CodeBlockParser(language, run) for language, run in evaluators.items()]
 
     def python(self, example: Example) -> None:
+        self.left_out = "litellm/" in str(example.parsed) and find_spec("litellm") is None
+        if self.left_out:  # `make test` runs such a page once more where LiteLLM is
+            return
         printed = io.StringIO()
         with redirect_stdout(printed):
             self._run_python(example)
         self.printed = printed.getvalue()
 
     def text(self, example: Example) -> None:
-        check_output(str(example.parsed), self.printed)
+        if not self.left_out:
+            check_output(str(example.parsed), self.printed)
 
     def toml(self, example: Example) -> None:
         text = str(example.parsed)
