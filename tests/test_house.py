@@ -146,9 +146,10 @@ def required(group: str) -> Iterator[Requirement]:
     """What pyproject.toml asks for in a dependency group, the core dependencies included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     yield from map(Requirement, project["project"]["dependencies"])
-    if group == "dev":
-        for extra in project["project"]["optional-dependencies"].values():
-            yield from map(Requirement, extra)
+    extras = project["project"]["optional-dependencies"]
+    wanted = {"dev": extras.keys() - {"litellm"}, "bench": {"cli", "litellm"}}
+    for extra in wanted[group]:
+        yield from map(Requirement, extras[extra])
     waiting = [group]
     while waiting:
         for item in project["dependency-groups"][waiting.pop()]:
