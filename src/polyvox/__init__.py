@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from polyvox.client import AsyncStream as AsyncStream
     from polyvox.client import Client as Client
     from polyvox.client import Parsed as Parsed
+    from polyvox.client import Settings as Settings
     from polyvox.client import Stream as Stream
     from polyvox.client import TokenCount as TokenCount
     from polyvox.client import ask as ask
@@ -87,7 +88,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "catalog": "Catalog ModelFacts",
-    "client": "AsyncClient AsyncStream Client Parsed Stream TokenCount ask parse",
+    "client": "AsyncClient AsyncStream Client Parsed Settings Stream TokenCount ask parse",
     "errors": (
         "AbortedError AuthenticationError BadRequestError BudgetExceededError ConfigurationError"
         " ContentFilterError ContextWindowExceededError InvalidAnswerError MissingKeyError"

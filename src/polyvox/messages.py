@@ -329,6 +329,11 @@ def _as_message(part: Any, place: int) -> Message:
             f"messages[{place}] is of type {kind}; give a message, a block, a string or a dict"
         )
     fields: dict[str, Any] = {str(key): value for key, value in part.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if fields.get("role") not in _ROLES:
+        known = ", ".join(_ROLES)
+        raise ValueError(
+            f"messages[{place}] has the role {fields.get('role')!r}; there are {known}"
+        )
     if isinstance(fields.get("content"), str):
         fields["content"] = [{"type": "text", "text": fields["content"]}]
     try:
@@ -337,6 +342,7 @@ def _as_message(part: Any, place: int) -> Message:
         raise ValueError(f"messages[{place}] is no message: {error}") from None
 
 
+_ROLES = ("system", "user", "assistant", "tool")
 _USER_BLOCKS = (Text, Image, File)
 _ASSISTANT_BLOCKS = (Text, Thinking, Image, ToolCall)
 _BLOCKS_OF: dict[type, tuple[type, ...]] = {

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from polyvox.errors import BadRequestError
 from polyvox.events import Event
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
@@ -100,7 +101,9 @@ class Call(msgspec.Struct, kw_only=True):
 
     @classmethod
     def timeout(cls, seconds: float | None, interrupt: Interrupt | None = None) -> "Call":
-        """A call that may take so many seconds in all."""
+        """A call that may take so many seconds in all. Raises ``BadRequestError`` for no number."""
+        if seconds is not None and not isinstance(seconds, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise BadRequestError(f"timeout is a {type(seconds).__name__}; give seconds")
         deadline = None if seconds is None else time.monotonic() + seconds
         return cls(deadline=deadline, interrupt=interrupt)
 

@@ -2,7 +2,7 @@ import pytest
 
 from polyvox.client import make_request
 from polyvox.errors import BadRequestError
-from polyvox.messages import SystemMessage, Text, tool_result, user
+from polyvox.messages import Image, SystemMessage, Text, ToolCall, tool_result, user
 from polyvox.request import NamedTool, Reasoning, Request, ResponseFormat, ToolDefinition
 
 WEATHER = ToolDefinition("weather", "The weather in a city.")
@@ -110,3 +110,46 @@ def test_a_tool_result_may_be_empty():
 def test_a_prompt_that_is_none_is_named():
     with pytest.raises(BadRequestError, match=r"messages\[0\] is of type NoneType"):
         make_request(None, {})
+
+
+def test_messages_and_tools_in_openais_form_are_understood():
+    prompt = [
+        {"role": "developer", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Look."},
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": "call_1",
+                    "type": "function",
+                    "function": {"name": "weather", "arguments": '{"city": "Oslo"}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+    ]
+    tool = {"type": "function", "function": {"name": "weather", "description": "The weather."}}
+    request = make_request(prompt, {"tools": [tool]})
+    assert request.system == [Text("Be brief.")]
+    assert request.messages[0] == user("Look.", Image(url="https://example.com/a.png"))
+    assert request.messages[1].tool_calls == [ToolCall("call_1", "weather", {"city": "Oslo"})]
+    assert request.messages[2] == tool_result("call_1", "rain")
+    assert request.tools == [ToolDefinition("weather", "The weather.")]
+
+
+def test_what_is_wrong_in_openais_form_is_named_with_its_place():
+    prompt = [user("x"), {"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]
+    with pytest.raises(BadRequestError, match=r"messages\[1\].content\[0\].image_url"):
+        make_request(prompt, {})
+
+
+def test_a_word_that_is_none_of_the_known_ones_is_answered_with_them():
+    with pytest.raises(BadRequestError, match=r"(?s)hgih.*'low', 'medium', 'high'"):
+        make_request("x", {"reasoning": "hgih"})

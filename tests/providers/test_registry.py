@@ -118,3 +118,8 @@ def test_nothing_secret_shows():
 def test_an_address_that_is_none_is_an_error_at_once_and_names_the_field():
     with pytest.raises(ConfigurationError, match=r"base_urls\['openai'\] holds no address"):
         a_registry(base_urls={"openai": "localhost:9"})
+
+
+def test_timeouts_are_a_value_of_their_own():
+    with pytest.raises(ConfigurationError, match=r"Timeouts\(connect="):
+        a_registry(timeouts=5)

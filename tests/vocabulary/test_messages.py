@@ -97,7 +97,10 @@ def test_strings_and_blocks_side_by_side_are_one_message():
     ("prompt", "complaint"),
     [
         ([user("x"), 7], r"messages\[1\] is of type int"),
-        ({"role": "robot", "content": "x"}, r"messages\[0\] is no message: .*robot"),
+        (
+            {"role": "robot", "content": "x"},
+            r"messages\[0\] has the role 'robot'; there are system, user",
+        ),
         (
             {"role": "user", "content": [{"type": "smell"}]},
             r"messages\[0\] is no message: .*content",

@@ -1,5 +1,8 @@
 import threading
 
+import pytest
+
+from polyvox.errors import BadRequestError
 from polyvox.model import Call, Interrupt
 
 
@@ -61,3 +64,8 @@ def test_calls_have_ids_of_their_own():
     assert Call().id != Call().id
     assert Call.timeout(None).deadline is None
     assert Call.timeout(5).deadline is not None
+
+
+def test_a_timeout_is_a_number():
+    with pytest.raises(BadRequestError, match="timeout is a str; give seconds"):
+        Call.timeout("5")

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, Protocol, TypeAlias, TypedDict, cast
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
+from polyvox.client.openai_shapes import is_openai_message, openai_message, openai_tool
 from polyvox.client.shapes import is_type, shape_of
 from polyvox.errors import BadRequestError
 from polyvox.messages import (
@@ -95,7 +96,7 @@ def make_request(prompt: Prompt, settings: Settings) -> Request:
         if name not in Settings.__annotations__:
             raise BadRequestError(f"no setting is called {name!r}", hint=_nearest(name))
     try:
-        messages = as_messages(prompt)
+        messages = as_messages(_ours(prompt))
     except ValueError as error:
         raise BadRequestError(str(error)) from None
     system = [*_system(settings.get("system", ())), *_leading_system(messages)]
@@ -108,11 +109,27 @@ def make_request(prompt: Prompt, settings: Settings) -> Request:
     try:
         request = msgspec.convert(fields, Request)
     except msgspec.ValidationError as error:
-        raise BadRequestError(f"a setting is not right: {error}".replace("`$.", "`")) from None
+        raise _wrong_setting(error) from None
     if request.max_tokens is not None and request.max_tokens < 1:
         raise BadRequestError(f"max_tokens is {request.max_tokens}; it must be 1 or more")
     request.messages = messages
     return request
+
+
+def _ours(prompt: Prompt) -> list[Any]:
+    """The prompt's parts, with what is in OpenAI's form put into ours."""
+    parts: list[Any] = list(prompt) if isinstance(prompt, (list, tuple)) else [prompt]
+    return [
+        openai_message(part, place) if is_openai_message(part) else part
+        for place, part in enumerate(parts)
+    ]
+
+
+def _wrong_setting(error: msgspec.ValidationError) -> BadRequestError:
+    text = str(error).replace("`$.", "`")
+    choices = next((words for field, words in _WORDS.items() if f"`{field}`" in text), ())
+    hint = f"It may be {', '.join(repr(word) for word in choices)}." if choices else None
+    return BadRequestError(f"a setting is not right: {text}", hint=hint)
 
 
 def _says_something(message: Message) -> bool:
@@ -137,7 +154,7 @@ def _system(value: str | Sequence[Text | str]) -> list[Text]:
 
 
 def _tools(tools: Sequence[ToolLike]) -> list[Any]:
-    definitions: list[Any] = [getattr(tool, "definition", tool) for tool in tools]
+    definitions: list[Any] = [openai_tool(getattr(tool, "definition", tool)) for tool in tools]
     for place, tool in enumerate(definitions):
         if not isinstance(tool, (ToolDefinition, Mapping)):
             kind = type(tool).__name__
@@ -171,6 +188,11 @@ def _reasoning(wanted: Effort | int | Reasoning) -> Any:
         return {"effort": wanted}
     return {"budget_tokens": wanted} if isinstance(wanted, int) else wanted
 
+
+_WORDS: dict[str, tuple[str, ...]] = {
+    "reasoning.effort": get_args(Effort),
+    "cache": (*get_args(CacheHint), "auto"),
+}
 
 _SHAPES = {
     "tools": _tools,

@@ -65,7 +65,13 @@ class Client:
         timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> Stream:
-        """Ask, and get the answer as it is made; see ``AsyncClient.stream``."""
+        """Ask, and get the answer as it is made.
+
+        The settings are ``system``, ``tools``, ``tool_choice``, ``parallel_tool_calls``,
+        ``max_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed``, ``reasoning``, ``cache``,
+        ``metadata``, ``options`` and ``response_format``: see ``polyvox.Settings``. Nothing is sent
+        before the stream is read. Raises as ``AsyncClient.stream`` does.
+        """
         stream = self._client.stream(
             model, prompt, interrupt=interrupt, timeout=timeout, **settings
         )
@@ -105,7 +111,12 @@ class Client:
         timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> AssistantMessage:
-        """Ask, and wait for the whole answer; see ``AsyncClient.complete``."""
+        """Ask, and wait for the whole answer.
+
+        The settings are those of ``stream``. With a type as ``response_format`` the reply has its
+        value as ``parsed``; ``repair`` is how often to ask again for one that does not fit. Raises
+        ``PolyvoxError``; its ``message`` holds what had arrived.
+        """
         chosen = self.model(model) if isinstance(model, str) else model
         call = Call.timeout(timeout, interrupt)
         return self._loops.run(lambda: structured.complete(chosen, prompt, settings, call, repair))

@@ -56,6 +56,11 @@ class Registry:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.transport = transport
+        if not isinstance(timeouts, (Timeouts, type(None))):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"timeouts is of type {type(timeouts).__name__}",
+                hint="Give polyvox.Timeouts(connect=..., first_byte=..., idle=..., total=...), in seconds.",
+            )
         self.timeouts = timeouts or Timeouts()
         self.environ = os.environ if environ is None else environ
         self._keys = {name: Secret(key) for name, key in (keys or {}).items() if key}
