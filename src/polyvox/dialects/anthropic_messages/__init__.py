@@ -5,7 +5,7 @@ and "Errors" of Anthropic's API documentation, version 2023-06-01.
 
 One module each for the words and shapes of an answer (``wire``), what sets models apart (``traits``,
 ``thinking``), cache breakpoints (``cache``), blocks and requests both ways (``blocks_out``,
-``blocks_in``, ``request_out``, ``request_in``, with ``fields``), answers both ways (``answer_in``,
+``blocks_in``, ``request_out``, ``request_in``), answers both ways (``answer_in``,
 ``answer_out``) and ``errors``.
 """
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from polyvox.dialects.anthropic_messages.fields import Fields
 from polyvox.dialects.anthropic_messages.wire import NAME
+from polyvox.dialects.fields import Fields
 from polyvox.messages import Block, CacheHint, File, Image, Text, Thinking, ToolCall
 
 __all__ = ["read_blocks", "read_cache", "read_content"]

@@ -8,8 +8,8 @@ shape in which the client half lays it over the body again.
 from typing import Any
 
 from polyvox.dialects.anthropic_messages.blocks_in import read_blocks, read_cache, read_content
-from polyvox.dialects.anthropic_messages.fields import Fields
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
+from polyvox.dialects.fields import Fields
 from polyvox.messages import (
     AssistantMessage,
     File,

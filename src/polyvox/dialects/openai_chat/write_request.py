@@ -4,7 +4,6 @@ Sources: "Create chat completion" in OpenAI's API reference, and the providers' 
 quirk says that they differ. The order of fields is fixed: the same request gives the same bytes.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from polyvox import jsontext
@@ -12,10 +11,10 @@ from polyvox.dialects.base import Target, auth_headers, merge_options
 from polyvox.dialects.openai_chat.cache import cache_mark, mark_automatically
 from polyvox.dialects.openai_chat.effort import write_reasoning
 from polyvox.dialects.openai_chat.write_messages import write_messages
+from polyvox.dialects.openai_notes import dropped_wishes
 from polyvox.dialects.schema import as_openai_takes_it
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage
 from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition
 
 
@@ -38,12 +37,13 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
     if request.metadata and target.quirks.metadata:
         body["metadata"] = request.metadata
     merge_options(body, request, "openai-chat", target.provider)
+    dropped = dropped_wishes(request, target, cache_marks=target.quirks.cache_control)
     return HttpRequest(
         "POST",
         target.base_url.rstrip("/") + "/chat/completions",
         {"content-type": "application/json", **auth_headers(target)},
         jsontext.encode(body),
-        dropped=(*mended, *_dropped(request, target), *reasoning.notes),
+        dropped=(*mended, *dropped, *reasoning.notes),
     )
 
 
@@ -101,50 +101,3 @@ def _response_format(wanted: ResponseFormat, target: Target) -> dict[str, Any]:
     described = {"description": wanted.description} if wanted.description else {}
     schema = {"name": wanted.name, **described, "schema": wanted.schema, "strict": wanted.strict}
     return {"type": "json_schema", "json_schema": schema}
-
-
-def _dropped(request: Request, target: Target) -> Iterator[tuple[str, str]]:
-    """(field, what became of it) for each wish that this target can't be told."""
-    quirks, name = target.quirks, target.producer
-    understood = {
-        "temperature": quirks.sampling,
-        "top_p": quirks.sampling,
-        "seed": quirks.seed,
-        "parallel_tool_calls": quirks.parallel_tool_calls,
-        "metadata": quirks.metadata,
-    }
-    for field, taken in understood.items():
-        if not taken and getattr(request, field) not in (None, {}):
-            yield field, f"not sent: {name} does not take it"
-    if request.response_format and request.response_format.schema:
-        if quirks.json_schema:
-            yield from as_openai_takes_it(request.response_format)[1]
-        else:
-            about = f"not sent: {name} takes no schema; any JSON is asked for"
-            yield "response_format.schema", about
-    if not quirks.strict_tools and any(tool.strict for tool in request.tools):
-        yield "tools[].strict", f"not sent: {name} does not take it"
-    if not quirks.cache_control and _cache_hints(request):
-        yield "cache", f"not sent: {name} caches by itself, or not at all"
-    yield from _dropped_blocks(request)
-
-
-def _cache_hints(request: Request) -> bool:
-    blocks = [*request.system, *request.tools]
-    for message in request.messages:
-        blocks += [message] if isinstance(message, ToolMessage) else []
-        blocks += message.content
-    return request.cache not in (None, "auto") or any(block.cache for block in blocks)
-
-
-def _dropped_blocks(request: Request) -> Iterator[tuple[str, str]]:
-    for place, message in enumerate(request.messages):
-        if not isinstance(message, AssistantMessage):
-            continue
-        for index, block in enumerate(message.content):
-            if isinstance(block, ToolCall) and not block.executable:
-                field = f"messages[{place}].content[{index}].arguments"
-                yield field, "broke off and are no JSON: sent as {}"
-            elif isinstance(block, Image):
-                field = f"messages[{place}].content[{index}]"
-                yield field, "not sent: this format has no place for pictures of the assistant"

@@ -8,19 +8,18 @@ Nothing is stored at the provider unless the request's options ask for it (``sto
 time, and models that reason are asked for their reasoning in encrypted form, to be sent along.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from polyvox import jsontext
 from polyvox.dialects.base import Target, auth_headers, merge_options
 from polyvox.dialects.openai_chat.effort import write_reasoning
+from polyvox.dialects.openai_notes import dropped_wishes
 from polyvox.dialects.openai_responses.items import NAME
 from polyvox.dialects.openai_responses.wire import Json
 from polyvox.dialects.openai_responses.write_input import write_input
 from polyvox.dialects.schema import as_openai_takes_it
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage
 from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition
 
 _COUNTED = frozenset(
@@ -82,7 +81,7 @@ def _body(request: Request, target: Target) -> tuple[Json, tuple[tuple[str, str]
     if request.metadata and target.quirks.metadata:
         body["metadata"] = request.metadata
     merge_options(body, request, NAME, target.provider)
-    return body, (*mended, *_dropped(request, target), *notes)
+    return body, (*mended, *dropped_wishes(request, target, never=("stop", "seed")), *notes)
 
 
 def _instructions(request: Request) -> Json:
@@ -149,49 +148,3 @@ def _format(wanted: ResponseFormat, target: Target) -> Json:
         "schema": wanted.schema,
         "strict": wanted.strict,
     }
-
-
-def _dropped(request: Request, target: Target) -> Iterator[tuple[str, str]]:
-    quirks, name = target.quirks, target.producer
-    understood = {
-        "temperature": quirks.sampling,
-        "top_p": quirks.sampling,
-        "stop": False,
-        "seed": False,
-        "parallel_tool_calls": quirks.parallel_tool_calls,
-        "metadata": quirks.metadata,
-    }
-    for field, taken in understood.items():
-        if not taken and getattr(request, field) not in (None, {}, []):
-            yield field, f"not sent: {name} does not take it"
-    if request.response_format and request.response_format.schema:
-        if quirks.json_schema:
-            yield from as_openai_takes_it(request.response_format)[1]
-        else:
-            about = f"not sent: {name} takes no schema; any JSON is asked for"
-            yield "response_format.schema", about
-    if not quirks.strict_tools and any(tool.strict for tool in request.tools):
-        yield "tools[].strict", f"not sent: {name} does not take it"
-    if _cache_hints(request):
-        yield "cache", f"not sent: {name} caches by itself, or not at all"
-    yield from _dropped_blocks(request)
-
-
-def _cache_hints(request: Request) -> bool:
-    blocks = [*request.system, *request.tools]
-    for message in request.messages:
-        blocks += [message] if isinstance(message, ToolMessage) else []
-        blocks += message.content
-    return request.cache not in (None, "auto") or any(block.cache for block in blocks)
-
-
-def _dropped_blocks(request: Request) -> Iterator[tuple[str, str]]:
-    for place, message in enumerate(request.messages):
-        if not isinstance(message, AssistantMessage):
-            continue
-        for index, block in enumerate(message.content):
-            field = f"messages[{place}].content[{index}]"
-            if isinstance(block, ToolCall) and not block.executable:
-                yield f"{field}.arguments", "broke off and are no JSON: sent as {}"
-            elif isinstance(block, Image):
-                yield field, "not sent: this format has no place for pictures of the assistant"

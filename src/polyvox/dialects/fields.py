@@ -1,16 +1,16 @@
 """Reading a JSON object field by field, so that an error names the field and nothing gets lost."""
 
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Self, TypeAlias, TypeVar, cast, overload
 
 import msgspec
 
 from polyvox import jsontext
-from polyvox.dialects.anthropic_messages.wire import Json
 from polyvox.errors import BadRequestError
 
 __all__ = ["Fields"]
 
 _T = TypeVar("_T")
+Json: TypeAlias = dict[str, Any]
 
 
 class Fields:
@@ -20,16 +20,28 @@ class Fields:
     All methods raise ``BadRequestError`` for what is not as it must be.
     """
 
+    integers_as_text = False
+    """Whether an integer may be written as a string."""
+    one_for_list = False
+    """Whether a single object may stand for a list of one."""
+
     def __init__(self, value: Any, place: str = "") -> None:
         if not isinstance(value, dict):
             kind = type(value).__name__
             raise BadRequestError(f"{place or 'the body'}: must be an object, not {kind}")
         values = cast(Json, value)
-        self._values = {key: each for key, each in values.items() if each is not None}
+        self.rest: Json = {
+            self.named(key): each for key, each in values.items() if each is not None
+        }
         self._place = place
 
+    @staticmethod
+    def named(key: str) -> str:
+        """The name that a key of the object stands for."""
+        return key
+
     @classmethod
-    def parse(cls, body: bytes) -> "Fields":
+    def parse(cls, body: bytes) -> Self:
         """The fields of a body."""
         try:
             return cls(jsontext.decode(body))
@@ -45,28 +57,31 @@ class Fields:
 
     def take(self, name: str, kind: Any, default: Any = ...) -> Any:
         """The field's value, or the default; without a default the field must be there."""
-        if name not in self._values:
+        if name not in self.rest:
             if default is ...:
-                raise BadRequestError(f"{self.at(name)}: is missing")
+                raise self.wrong(name, "is missing")
             return default
         try:
-            return msgspec.convert(self._values.pop(name), kind)
+            lax = self.integers_as_text and kind is int
+            return msgspec.convert(self.rest.pop(name), kind, strict=not lax)
         except msgspec.ValidationError as error:
-            raise BadRequestError(f"{self.at(name)}: {error}") from None
+            raise self.wrong(name, str(error)) from None
 
     def take_any(self, name: str) -> Any:
         """The field's value as it is, or None."""
-        return self._values.pop(name, None)
+        return self.rest.pop(name, None)
 
-    def take_object(self, name: str) -> "Fields | None":
+    def take_object(self, name: str) -> Self | None:
         """The field as an object of its own, or None."""
         value = self.take_any(name)
-        return None if value is None else Fields(value, self.at(name))
+        return None if value is None else type(self)(value, self.at(name))
 
-    def take_list(self, name: str) -> "list[Fields]":
+    def take_list(self, name: str) -> list[Self]:
         """The field as a list of objects; empty when it is not there."""
+        if self.one_for_list and not isinstance(self.rest.get(name, []), list):
+            self.rest[name] = [self.rest[name]]
         values = self.take(name, list[Any], [])
-        return [Fields(value, f"{self.at(name)}[{i}]") for i, value in enumerate(values)]
+        return [type(self)(value, f"{self.at(name)}[{i}]") for i, value in enumerate(values)]
 
     def at(self, name: str) -> str:
         """The place of a field of this object."""
@@ -75,8 +90,3 @@ class Fields:
     def wrong(self, name: str, problem: str) -> BadRequestError:
         """The error to raise about a field."""
         return BadRequestError(f"{self.at(name)}: {problem}")
-
-    @property
-    def rest(self) -> Json:
-        """The fields that nobody took."""
-        return self._values
