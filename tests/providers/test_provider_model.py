@@ -286,6 +286,15 @@ async def test_an_interrupt_ends_the_stream_with_what_had_arrived(dialect):
     assert "enough" in str(heard[-1].error)
 
 
+async def test_a_call_interrupted_before_it_began_sends_nothing_and_costs_nothing(dialect):
+    interrupt, model = Interrupt(), a_model(dialect, Answer())
+    interrupt.set("changed my mind")
+    (failed,) = await listen(model, call=Call(interrupt=interrupt))
+    assert "changed my mind" in str(failed.error)
+    assert failed.message.usage.cost == Cost("known")
+    assert model.transport.sent == []
+
+
 async def test_the_key_is_in_no_error(dialect):
     for answer in (Answer(b"no", status=401), NetworkError("refused"), Answer(b"<html>")):
         (failed,) = await listen(a_model(dialect, answer))

@@ -73,6 +73,7 @@ class ProviderModel:
         settlement = Settlement(request, self.pricing)
         try:
             http = self.dialect.encode_request(request, self.target)
+            settlement.asking(call)
             async with exchange(
                 self.transport, http, timeouts=self.timeouts, call=call
             ) as response:

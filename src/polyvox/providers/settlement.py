@@ -9,6 +9,7 @@ from polyvox import estimate
 from polyvox.errors import AbortedError, RequestTimeoutError
 from polyvox.events import Done, Event, Failed
 from polyvox.messages import AssistantMessage
+from polyvox.model import Call
 from polyvox.request import Request
 from polyvox.usage import UNKNOWN_COST, Basis, Cost, Usage
 
@@ -49,7 +50,14 @@ class Settlement:
         self._request = request
         self._pricing = pricing
         self._request_id: str | None = None
+        self._asked = False
         self._accepted = False
+
+    def asking(self, call: Call) -> None:
+        """From now on the request may reach the provider. Raises ``AbortedError`` if it must not."""
+        if call.interrupt is not None and call.interrupt.is_set:
+            raise AbortedError(call.interrupt.reason or "interrupted")
+        self._asked = True
 
     def heard(self, response: Head) -> None:
         """The head of the answer is there."""
@@ -62,7 +70,7 @@ class Settlement:
         if isinstance(event, Done):
             self._settle(event.message, cut=False)
         elif isinstance(event, Failed):
-            waited = isinstance(event.error, (AbortedError, RequestTimeoutError))
+            waited = self._asked and isinstance(event.error, (AbortedError, RequestTimeoutError))
             if self._accepted or (waited and getattr(event.error, "phase", "") != "connect"):
                 self._settle(event.message, cut=True)
             else:

@@ -107,6 +107,7 @@ class _Asking:
                 question = self._question = ask_with(
                     litellm, self.request, self.model.target, self.model.timeouts
                 )
+                self.settlement.asking(call)
                 stream = await litellm.acompletion(**question.arguments)
             self.settlement.heard(_Head(stream))
             try:
