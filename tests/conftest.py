@@ -1,13 +1,11 @@
 """What every test here shares: hypothesis profiles and the project's own pytest plugin."""
 
-import importlib.util
 import os
 
 from hypothesis import HealthCheck, settings
 
 # By name and not by its entry point, so that coverage sees the plugin's imports too.
-if importlib.util.find_spec("polyvox.testing.pytest_plugin"):  # SCAFFOLD: drop this guard
-    pytest_plugins = ["polyvox.testing.pytest_plugin"]
+pytest_plugins = ["polyvox.testing.pytest_plugin"]
 
 # A deadline would be a timing assertion; runs in CI repeat exactly.
 settings.register_profile("dev", deadline=None, max_examples=100)
