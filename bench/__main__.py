@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import starts, streams
+from bench import dialects, starts, streams
 from bench.contenders import NAMES
 from bench.plan import Plan
 from bench.processes import Loopback, loopback
@@ -18,6 +18,8 @@ SECTIONS: dict[str, Callable[[Plan, Loopback], Section]] = {
     "step": streams.step,
     "imports": starts.imports,
     "linear": streams.linear,
+    "dialects": dialects.dialects,
+    "encode": dialects.encode,
     "call": streams.call,
     "first-call": starts.first_call,
     "catalog": starts.catalog,

@@ -1,10 +1,19 @@
 """The answers that the server gives, as bytes made before anyone measures.
 
-Shapes follow OpenAI's "The chat completion chunk object" and Anthropic's "Streaming Messages".
+What everybody reads is written here: shapes follow OpenAI's "The chat completion chunk object" and
+Anthropic's "Streaming Messages". Where only our own dialects are compared, each one's server half
+writes the same words.
 """
 
 import json
 from typing import Any, Literal, NamedTuple
+
+from polyvox.assembly import unfold
+from polyvox.dialects import get_dialect
+from polyvox.events import TextDelta
+from polyvox.messages import assistant
+from polyvox.request import Request
+from polyvox.usage import Usage
 
 Dialect = Literal["openai", "anthropic"]
 Kind = Literal["text", "tool"]
@@ -15,17 +24,37 @@ _INPUT_TOKENS = 12
 
 
 class Answer(NamedTuple):
-    """Server-sent events, each framed as one HTTP chunk; ``pieces`` are what is counted."""
+    """A streamed body, each of its events one HTTP chunk; ``pieces`` are what is counted."""
 
     head: bytes
     pieces: list[bytes]
     tail: bytes
+    media_type: str = "text/event-stream"
 
 
 def make_answer(dialect: Dialect, kind: Kind, count: int) -> Answer:
     """An answer in so many pieces; a tool's arguments are a JSON object of ten letters a piece."""
     texts = _argument_pieces(count) if kind == "tool" else _words(count)
     return (_openai if dialect == "openai" else _anthropic)(kind, texts)
+
+
+def own_answer(dialect: str, count: int) -> Answer:
+    """As many words in one of our dialects, by its full name, as our own server half writes them."""
+    words = _words(count)
+    message = assistant("".join(words))
+    message.stop_reason, message.usage = "stop", Usage(_INPUT_TOKENS, count)
+    codec = get_dialect(dialect)
+    encoder = codec.stream_encoder(Request(messages=[]))
+    head, pieces, tail = b"", list[bytes](), b""
+    for event in unfold(message, lambda _: words):
+        data = encoder.encode(event)
+        if isinstance(event, TextDelta):
+            pieces.append(_framed(data))
+        elif data and pieces:
+            tail += _framed(data)
+        elif data:
+            head += _framed(data)
+    return Answer(head, pieces, tail, codec.frame_reader().media_type)
 
 
 def _words(count: int) -> list[str]:

@@ -27,6 +27,7 @@ class Plan:
         self.answers = 1 if quick else 3
         self.starts = 3 if quick else 25
         self.calls = 20 if quick else 300
+        self.encodings = 5 if quick else 100
         self.contenders = list(_contenders(only))
         self.crashes: list[str] = []
 

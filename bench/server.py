@@ -1,6 +1,7 @@
 """The loopback server, in a process of its own: ready-made bytes over blocking sockets.
 
 The prompt says what is wanted: a pattern, a kind, and a number of pieces, as in "flow text 5000".
+The kind is "text" or "tool", or the name of one of our dialects, in which the answer then is.
 
 flow: one write for each piece, as fast as the client reads. A reader that is slower than the
     server finds several pieces in its socket at a time.
@@ -18,12 +19,12 @@ import time
 from functools import cache
 from pathlib import Path
 
-from bench.answers import make_answer
+from bench.answers import Answer, make_answer, own_answer
 
-PROMPT = re.compile(rb"(flow|step) (text|tool) (\d+)")
+PROMPT = re.compile(rb"(flow|step) ([a-z-]+) (\d+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+    b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n"
     b"x-request-id: req-bench\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -96,13 +97,12 @@ class _Connection(socketserver.BaseRequestHandler):
         if asked is None:
             self.request.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
             return
-        path = head.split(b" ", 2)[1]
-        dialect = "anthropic" if path.split(b"?")[0].endswith(b"/messages") else "openai"
-        answer = _prepared(dialect, asked[2].decode(), int(asked[3]))
+        path = head.split(b" ", 2)[1].split(b"?")[0]
+        answer = _prepared(path.endswith(b"/messages"), asked[2].decode(), int(asked[3]))
         counter = self.server.counter
         counter.tell(0)
         send = self.request.sendall
-        send(_HEAD)
+        send(_HEAD % answer.media_type.encode())
         send(answer.head)
         for index, piece in enumerate(answer.pieces):
             if asked[1] == b"step":
@@ -111,7 +111,11 @@ class _Connection(socketserver.BaseRequestHandler):
         send(answer.tail + _LAST_CHUNK)
 
 
-_prepared = cache(make_answer)
+@cache
+def _prepared(to_anthropic: bool, kind: str, count: int) -> Answer:
+    if kind == "text" or kind == "tool":
+        return make_answer("anthropic" if to_anthropic else "openai", kind, count)
+    return own_answer(kind, count)
 
 
 def main() -> None:

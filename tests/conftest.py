@@ -1,7 +1,9 @@
-"""What every test here shares: hypothesis profiles and the project's own pytest plugin."""
+"""What every test here shares: hypothesis profiles, the project's own pytest plugin, a home for data."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # By name and not by its entry point, so that coverage sees the plugin's imports too.
@@ -17,3 +19,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test, and no program that one runs, writes among the user's own data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("POLYVOX_LOG", raising=False)
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield

@@ -70,11 +70,13 @@ class Carries:
     model: str = "one-large"
     blocks: tuple[type, ...] = (Text, Image, File)
     result_blocks: tuple[type, ...] = (Text, Image, File)
+    image_urls: bool = True
     file_urls: bool = True
     signatures: bool = True
     replays_thinking: bool = True
     cache_hints: int = 0
     system_in_middle: bool = False
+    answer_at_end: bool = True
     tool_errors: bool = True
     strict_tools: bool = True
     parallel_tool_calls: bool = True
@@ -166,14 +168,12 @@ def usages(draw: Draw, *, cache_writes: bool = True) -> Usage:
 
 # ------------------------------------------------------------------------------------------ blocks
 
-images = st.one_of(
-    st.builds(
-        Image,
-        st.binary(max_size=20),
-        media_type=st.sampled_from(["image/png", "image/jpeg", "image/gif", "image/webp"]),
-    ),
-    st.builds(Image, url=ids.map("https://img.example/{}.png".format)),
+image_bytes = st.builds(
+    Image,
+    st.binary(max_size=20),
+    media_type=st.sampled_from(["image/png", "image/jpeg", "image/gif", "image/webp"]),
 )
+images = image_bytes | st.builds(Image, url=ids.map("https://img.example/{}.png".format))
 
 
 def files(*, urls: bool = True) -> st.SearchStrategy[File]:
@@ -185,13 +185,17 @@ def files(*, urls: bool = True) -> st.SearchStrategy[File]:
         st.builds(File, id=ids, name=name),
     ]
     if urls:
-        kinds.append(st.builds(File, url=ids.map("https://doc.example/{}".format), name=name))
+        kinds.append(st.builds(File, url=ids.map("https://doc.example/{}.pdf".format), name=name))
     return st.one_of(kinds)
 
 
 def content(kinds: Iterable[type], carries: Carries) -> st.SearchStrategy[list[Any]]:
     """Blocks of a user's turn or a tool's result."""
-    drawn = {Text: visible_texts.map(Text), Image: images, File: files(urls=carries.file_urls)}
+    drawn = {
+        Text: visible_texts.map(Text),
+        Image: images if carries.image_urls else image_bytes,
+        File: files(urls=carries.file_urls),
+    }
     return st.lists(st.one_of([drawn[kind] for kind in kinds]), min_size=1, max_size=3)
 
 
@@ -232,6 +236,8 @@ def conversations(draw: Draw, carries: Carries) -> list[Message]:
             continue
         ids.update(result.tool_call_id for result in results)
         messages += [said, *results]
+    if isinstance(messages[-1], AssistantMessage) and not carries.answer_at_end:
+        messages.append(UserMessage([Text("Well?")]))
     return messages
 
 
@@ -272,8 +278,10 @@ def _distinct(blocks: list[Any]) -> list[Any]:
 
 @st.composite
 def tools(draw: Draw, carries: Carries) -> list[ToolDefinition]:
-    strict = st.none() | st.booleans() if carries.strict_tools else st.none()
+    strict = st.sampled_from([None, False] if carries.strict_tools else [None])
     tool = st.builds(ToolDefinition, names, texts, schemas, strict)
+    if carries.strict_tools:
+        tool |= st.builds(ToolDefinition, names, texts, strict_schemas, st.just(True))
     return draw(st.lists(tool, max_size=3, unique_by=lambda each: each.name))
 
 

@@ -18,14 +18,22 @@ from polyvox.cli.app import COMMANDS, application
 from polyvox.cli.exit_codes import EXIT_CODES
 from polyvox.providers import Provider, load_providers
 
-NOT_LISTED = ("prompt", "query", "shell", "debug", "help")  # every command's, or in its usage line
+NOT_LISTED = (
+    "prompt",
+    "query",
+    "shell",
+    "id",
+    "words",
+    "debug",
+    "help",
+)  # every command's, or in its usage line
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def provider_table() -> str:
     """Every row of ``providers.toml``."""
-    lines = ["| name | | dialect | key | address |", "|---|---|---|---|---|"]
+    lines = ["| name | | dialect | tier | key | address |", "|---|---|---|---|---|---|"]
     lines += [_provider_line(row) for row in load_providers().values()]
     noted = [row for row in load_providers().values() if row.notes]
     notes = [f"- `{row.name}`: {row.notes}" for row in noted]
@@ -38,7 +46,7 @@ def _provider_line(row: Provider) -> str:
     if row.base_url_env:
         address += ", or " + " or ".join(f"`{name}`" for name in row.base_url_env)
     key = f"optional: {keys}" if row.local and keys else keys or "none"
-    return f"| `{row.name}` | {row.title} | {row.dialect} | {key} | {address} |"
+    return f"| `{row.name}` | {row.title} | {row.dialect} | {row.tier} | {key} | {address} |"
 
 
 def exit_code_table() -> str:
@@ -59,21 +67,31 @@ def chat_command_table() -> str:
 
 
 def command_reference() -> str:
-    """Every command with its options."""
-    return "\n\n".join("\n".join(_command_lines(name)) for name in COMMANDS)
-
-
-def _command_lines(name: str) -> Iterator[str]:
+    """Every command with its options, and those below it."""
     top = click.Context(application, info_name="polyvox")
-    command = application.get_command(top, name)
+    return "\n\n".join("\n".join(lines) for name in COMMANDS for lines in _commands(name, top))
+
+
+def _commands(name: str, above: click.Context) -> Iterator[Iterator[str]]:
+    group = above.command
+    assert isinstance(group, click.Group)
+    command = group.get_command(above, name)
     assert command is not None
-    context = click.Context(command, info_name=name, parent=top)
+    context = click.Context(command, info_name=name, parent=above)
+    summary = COMMANDS[name] if group is application else command.get_short_help_str(200)
+    yield _command_lines(command, context, summary)
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            yield from _commands(below, context)
+
+
+def _command_lines(command: click.Command, context: click.Context, summary: str) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context))
-    yield f"### polyvox {name}"
+    yield f"### {context.command_path}"
     yield ""
-    yield f"`polyvox {name} {usage}`"
+    yield f"`{context.command_path} {usage}`"
     yield ""
-    yield COMMANDS[name]
+    yield summary
     yield ""
     yield "| option | |"
     yield "|---|---|"

@@ -17,6 +17,7 @@ NAMES = {
     "polyvox": "bench.contenders.polyvox_async",
     "polyvox sync": "bench.contenders.polyvox_sync",
     "polyvox anthropic": "bench.contenders.polyvox_anthropic",
+    "polyvox dialects": "bench.contenders.polyvox_dialects",
     "openai": "bench.contenders.openai_sdk",
     "anthropic": "bench.contenders.anthropic_sdk",
     "litellm": "bench.contenders.litellm_sdk",

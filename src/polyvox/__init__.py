@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from polyvox.client import AsyncClient as AsyncClient
     from polyvox.client import AsyncStream as AsyncStream
     from polyvox.client import Client as Client
+    from polyvox.client import EmbedSettings as EmbedSettings
     from polyvox.client import Parsed as Parsed
     from polyvox.client import Settings as Settings
     from polyvox.client import Stream as Stream
     from polyvox.client import TokenCount as TokenCount
     from polyvox.client import ask as ask
+    from polyvox.client import embed as embed
     from polyvox.client import parse as parse
+    from polyvox.embedding import Embedder as Embedder
+    from polyvox.embedding import EmbeddingRequest as EmbeddingRequest
+    from polyvox.embedding import Embeddings as Embeddings
     from polyvox.errors import AbortedError as AbortedError
     from polyvox.errors import AuthenticationError as AuthenticationError
     from polyvox.errors import BadRequestError as BadRequestError
@@ -74,6 +79,7 @@ if TYPE_CHECKING:
     from polyvox.model import Call as Call
     from polyvox.model import Interrupt as Interrupt
     from polyvox.model import Model as Model
+    from polyvox.providers import UrlFetch as UrlFetch
     from polyvox.request import NamedTool as NamedTool
     from polyvox.request import Reasoning as Reasoning
     from polyvox.request import Request as Request
@@ -88,7 +94,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "catalog": "Catalog ModelFacts",
-    "client": "AsyncClient AsyncStream Client Parsed Settings Stream TokenCount ask parse",
+    "client": (
+        "AsyncClient AsyncStream Client EmbedSettings Parsed Settings Stream TokenCount ask embed parse"
+    ),
+    "embedding": "Embedder EmbeddingRequest Embeddings",
     "errors": (
         "AbortedError AuthenticationError BadRequestError BudgetExceededError ConfigurationError"
         " ContentFilterError ContextWindowExceededError InvalidAnswerError MissingKeyError"
@@ -105,6 +114,7 @@ _HOMES = {
         " UserMessage assistant dump_messages load_messages tool_result user"
     ),
     "model": "Call Interrupt Model",
+    "providers": "UrlFetch",
     "request": "NamedTool Reasoning Request ResponseFormat ToolDefinition",
     "secret": "Secret",
     "usage": "Cost Usage ZERO_USAGE",

@@ -122,6 +122,7 @@ class Assembly:
         self._blocks: list[AssistantBlock | None] = []
         self._open: dict[Hashable, _OpenBlock] = {}
         self._events: list[Event] = []
+        self._warned: set[str] = set()
 
     @property
     def producer(self) -> str | None:
@@ -146,9 +147,11 @@ class Assembly:
             self._events.append(Start(self.provider, self.model, self.id))
 
     def warn(self, text: str, field: str = "") -> None:
-        """Say that something was dropped or changed."""
-        self.start()
-        self._events.append(Warned(text, field))
+        """Say, once, that something was dropped or changed."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.start()
+            self._events.append(Warned(text, field))
 
     def is_open(self, key: Hashable) -> bool:
         """Whether the block known by ``key`` is open."""
@@ -345,6 +348,13 @@ def unfold(
 def arguments_text(call: ToolCall) -> str:
     """A tool call's arguments as JSON text: always the same for the same arguments."""
     return jsontext.encode(call.arguments).decode() if call.unparsed is None else call.unparsed
+
+
+def failed(error: PolyvoxError) -> Failed:
+    """The event of a call that failed, or was interrupted, before its answer began."""
+    stop_reason = "aborted" if isinstance(error, AbortedError) else "error"
+    error.message = AssistantMessage([], stop_reason, error=error.text)
+    return Failed(error, error.message)
 
 
 def _ending(message: AssistantMessage) -> Event:

@@ -20,12 +20,14 @@
      '- BudgetExceededError           our own budget does not allow the call
 
 Every error knows the provider, the model and the request id where there are any, whether asking
-again may help (``retryable``), and ``message``: the part of the answer that had arrived.
+again may help (``retryable``), ``attempts``: what was tried before giving up, and ``message``: the
+part of the answer that had arrived.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from polyvox.attempt import Attempt
     from polyvox.messages import AssistantMessage
 
 Phase: TypeAlias = Literal["connect", "first_byte", "idle", "total"]
@@ -63,6 +65,7 @@ class PolyvoxError(Exception):
         self.model: str | None = None
         self.request_id: str | None = None
         self.message: AssistantMessage | None = None
+        self.attempts: list[Attempt] = []
 
     def __str__(self) -> str:
         name = "/".join(part for part in (self.provider, self.model) if part)

@@ -11,7 +11,7 @@ whom in ``polyvox.messages.replayable``.
 
 import operator
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,10 +27,13 @@ from polyvox.messages import (
 )
 from polyvox.request import Request
 
-__all__ = ["NO_RESULT", "Mended", "mend", "mend_request"]
+__all__ = ["GO_ON", "NO_RESULT", "Mended", "mend", "mend_request"]
 
 NO_RESULT = "No result: the call was not run."
 """What the model is told about a tool call that has no result."""
+
+GO_ON = "Go on."
+"""What the user is made to say behind an answer that can't be gone on with otherwise."""
 
 _BROKEN_OFF = ("error", "aborted", "length")
 
@@ -66,7 +69,7 @@ def mend(messages: list[Message]) -> Mended:
     True
     """
     mender = _Mender()
-    mended = list(mender.write(_turns(messages)))
+    mended = mender.write(_turns(messages))
     same = len(mended) == len(messages) and all(map(operator.is_, mended, messages))
     return Mended(messages if same else mended, tuple(mender.notes))
 
@@ -95,12 +98,8 @@ class _Call:
         return not self.call.executable and self.result is None
 
 
-class _Turn(NamedTuple):
-    """A message that stays where it stood, and the calls in it."""
-
-    place: int
-    message: Message
-    calls: list[_Call]
+_Turn: TypeAlias = tuple[int, Message, list[_Call]]
+"""A message that stays where it stood: its place, itself, and the calls in it."""
 
 
 def _turns(messages: list[Message]) -> list[_Turn]:
@@ -115,10 +114,12 @@ def _turns(messages: list[Message]) -> list[_Turn]:
                 call.result = place, message
                 continue
         elif isinstance(message, AssistantMessage):
-            calls = [_Call(place, call) for call in message.tool_calls]
+            calls = [
+                _Call(place, block) for block in message.content if isinstance(block, ToolCall)
+            ]
             for call in calls:
                 waiting.setdefault(call.call.id, []).append(call)
-        turns.append(_Turn(place, message, calls))
+        turns.append((place, message, calls))
     return turns
 
 
@@ -137,32 +138,35 @@ class _Mender:
         self.notes: list[tuple[str, str]] = []
         self._ids: set[str] = set()
 
-    def write(self, turns: Iterable[_Turn]) -> Iterator[Message]:
-        for turn in turns:
-            match turn.message:
-                case AssistantMessage() as said:
-                    yield from self._said(turn, said)
-                case ToolMessage() as stray:
-                    self._note(turn.place, "the call of this result is not known: sent as text")
-                    yield _told(stray)
-                case message:
-                    yield message
+    def write(self, turns: Iterable[_Turn]) -> list[Message]:
+        written: list[Message] = []
+        for place, message, calls in turns:
+            if isinstance(message, AssistantMessage):
+                written += self._said(place, message, calls)
+            elif isinstance(message, ToolMessage):
+                self._note(place, "the call of this result is not known: sent as text")
+                written.append(_told(message))
+            else:
+                written.append(message)
+        return written
 
-    def _said(self, turn: _Turn, said: AssistantMessage) -> Iterator[Message]:
-        calls = [call for call in turn.calls if not call.pointless]
+    def _said(self, place: int, said: AssistantMessage, made: list[_Call]) -> list[Message]:
+        calls = [call for call in made if not call.pointless]
         content: list[AssistantBlock] = said.content
-        if len(calls) < len(turn.calls):
-            self._note(turn.place, "a tool call that broke off and has no result is left out")
-            content = list(_without_pointless(content, turn.calls))
+        if len(calls) < len(made):
+            self._note(place, "a tool call that broke off and has no result is left out")
+            content = list(_without_pointless(content, made))
         if content is not said.content or said.stop_reason in _BROKEN_OFF:
-            content = self._without_last_thoughts(turn.place, content)
+            content = self._without_last_thoughts(place, content)
         if not any(map(_says_something, content)):
-            self._note(turn.place, "nothing is left of this answer: it is left out")
-            return
-        names = [self._distinct(turn.place, call.call.id) for call in calls]
-        content = _renamed(content, names)
-        yield said if content == said.content else msgspec.structs.replace(said, content=content)
-        yield from self._results(turn.place, calls, names)
+            self._note(place, "nothing is left of this answer: it is left out")
+            return []
+        names = [self._distinct(place, call.call.id) for call in calls]
+        if names != [call.call.id for call in calls]:
+            content = list(_renamed(content, names))
+        if content is not said.content:
+            said = msgspec.structs.replace(said, content=content)
+        return [said, *self._results(place, calls, names)]
 
     def _without_last_thoughts(
         self, place: int, content: list[AssistantBlock]
@@ -218,15 +222,12 @@ def _says_something(block: AssistantBlock) -> bool:
     return not isinstance(block, Text) or bool(block.text or block.meta)
 
 
-def _renamed(content: list[AssistantBlock], names: list[str]) -> list[AssistantBlock]:
+def _renamed(content: list[AssistantBlock], names: list[str]) -> Iterator[AssistantBlock]:
     """The blocks with these ids on the tool calls among them."""
     left = iter(names)
-    return [
-        block
-        if not isinstance(block, ToolCall) or (name := next(left)) == block.id
-        else msgspec.structs.replace(block, id=name)
-        for block in content
-    ]
+    for block in content:
+        is_call = isinstance(block, ToolCall)
+        yield msgspec.structs.replace(block, id=next(left)) if is_call else block
 
 
 def _told(stray: ToolMessage) -> UserMessage:

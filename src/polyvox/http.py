@@ -77,3 +77,11 @@ class Transport(Protocol):
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send, and wait for the head of the answer."""
         ...
+
+
+class Signer(Protocol):
+    """Signs requests, for providers that want each one signed instead of a key."""
+
+    async def sign(self, request: HttpRequest) -> HttpRequest:
+        """The request with its signature. Raises ``PolyvoxError`` when it can't be signed."""
+        ...

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import msgspec
 
 from polyvox import jsontext
+from polyvox.media_types import sniff_media_type
 from polyvox.usage import NO_USAGE, Usage
 
 CacheHint: TypeAlias = Literal["short", "long"]
@@ -75,21 +76,6 @@ class Thinking(Block, frozen=True, kw_only=False, tag="thinking"):
     redacted: bool = False
 
 
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-)
-
-
-def sniff_media_type(data: bytes) -> str:
-    """The media type that the first bytes of a file tell, or "" if they tell none."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((media_type for magic, media_type in _MAGIC if data.startswith(magic)), "")
-
-
 def _check_bytes(data: object, name: str) -> None:
     if not isinstance(data, (bytes, type(None))):
         hint = (
@@ -115,15 +101,19 @@ class Image(Block, frozen=True, kw_only=False, tag="image"):
         if (self.data is None) == (self.url is None):
             raise ValueError("Image takes exactly one of data= (bytes) and url=")
         if self.data is not None and not self.media_type:
-            msgspec.structs.force_setattr(self, "media_type", sniff_media_type(self.data))
-            if not self.media_type:
+            sniffed = sniff_media_type(self.data)
+            msgspec.structs.force_setattr(self, "media_type", sniffed)
+            if not sniffed.startswith("image/"):
                 raise ValueError(
                     "Image: the bytes are no PNG, JPEG, GIF or WebP; name their media_type="
                 )
 
 
 class File(Block, frozen=True, kw_only=False, tag="file"):
-    """A document (PDF, text, ...), as bytes, as a URL or as the id of an upload (exactly one)."""
+    """A document (PDF, text, ...) or sound, as bytes, as a URL or as the id of an upload (exactly one).
+
+    ``media_type`` tells which: "audio/..." is sound. It is read off the bytes when it is not given.
+    """
 
     data: bytes | None = None
     url: str | None = None
@@ -194,7 +184,8 @@ class AssistantMessage(_Message, tag="assistant"):
 
     ``provider`` and ``model`` say who was asked, ``response_model`` the exact model that the
     provider says answered. ``error`` is the text of the failure when ``stop_reason`` is "error" or
-    "aborted": the message then holds all that arrived before it.
+    "aborted": the message then holds all that arrived before it. ``cached`` is an answer that was
+    given before and is given again, from a cache of ours: nobody was asked, ``usage`` is nothing.
     """
 
     content: list[AssistantBlock]
@@ -207,6 +198,7 @@ class AssistantMessage(_Message, tag="assistant"):
     request_id: str | None = None
     stop_sequence: str | None = None
     error: str | None = None
+    cached: bool = False
 
     @property
     def text(self) -> str:

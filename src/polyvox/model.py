@@ -10,14 +10,17 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from polyvox.attempt import Attempt
 from polyvox.errors import BadRequestError
 from polyvox.events import Event
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
+
+Caching: TypeAlias = Literal["use", "skip", "refresh"]
 
 
 class Interrupt:
@@ -87,17 +90,61 @@ def _new_id() -> str:
 class Call(msgspec.Struct, kw_only=True):
     """What is about this one call and not about the prompt.
 
-    ``deadline`` is a point on ``time.monotonic()``; ``timeout`` makes one out of seconds.
-    ``partial`` is written by the model when its stream is closed or its task cancelled before the
-    end: the message, usage and cost so far, which no event can carry any more.
+    ``deadline`` is a point on ``time.monotonic()``; ``timeout`` makes one out of seconds. ``tenant``
+    says for whom it is: nothing cached for one tenant is ever given to another. ``session`` and
+    ``tags`` are words by which costs and logs are found again. Without ``fallbacks`` no router asks
+    another model in place of the one that was meant.
+
+    ``attempts`` grows by one for each time that a provider was asked. ``partial`` is written by the
+    model when its stream is closed or its task cancelled before the end: the message, usage and cost
+    so far, which no event can carry any more.
+
+    ``caching`` says what a cache of answers may do: "use" a stored one, "skip" it (neither look nor
+    store), or "refresh" it (ask anew and store); ``caching_ttl`` is how many seconds the answer to
+    this call may be stored.
     """
 
     id: str = msgspec.field(default_factory=_new_id)
     interrupt: Interrupt | None = None
     deadline: float | None = None
+    tenant: str = ""
     session: str | None = None
-    metadata: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    fallbacks: bool = True
+    caching: Caching = "use"
+    caching_ttl: float | None = None
     partial: AssistantMessage | None = None
+    attempts: list[Attempt] = []
+    parent: "Call | None" = None
+
+    def child(self) -> "Call":
+        """A call inside this one, with books of its own: what it records is recorded here as well."""
+        return Call(
+            id=self.id,
+            interrupt=self.interrupt,
+            deadline=self.deadline,
+            tenant=self.tenant,
+            session=self.session,
+            tags=self.tags,
+            fallbacks=self.fallbacks,
+            caching=self.caching,
+            caching_ttl=self.caching_ttl,
+            parent=self,
+        )
+
+    def record(self, attempt: Attempt) -> None:
+        """A provider was asked once more, and this is how it went."""
+        call: Call | None = self
+        while call is not None:
+            call.attempts.append(attempt)
+            call = call.parent
+
+    def leave(self, message: AssistantMessage) -> None:
+        """The reader left, or the task was cancelled: this had arrived."""
+        call: Call | None = self
+        while call is not None:
+            call.partial = message
+            call = call.parent
 
     @classmethod
     def timeout(cls, seconds: float | None, interrupt: Interrupt | None = None) -> "Call":

@@ -16,6 +16,7 @@ NANOS_PER_DOLLAR = 1_000_000_000
 _T = TypeVar("_T")
 
 PriceStatus: TypeAlias = Literal["known", "free", "unknown"]
+PriceSource: TypeAlias = Literal["", "catalog", "provider", "override"]
 Basis: TypeAlias = Literal["reported", "partial", "estimated", "missing"]
 
 
@@ -35,7 +36,7 @@ class Cost(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=T
     cache_read_nanos: int = 0
     cache_write_nanos: int = 0
     output_nanos: int = 0
-    source: Literal["", "catalog", "provider", "override"] = ""
+    source: PriceSource = ""
 
     @property
     def dollars(self) -> float:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from polyvox.dialects import DIALECTS, Target, get_dialect
+from polyvox.events import TextDelta
+
 ROOT = Path(__file__).resolve().parents[2]
 CHUNKS = 30
 
@@ -22,7 +25,9 @@ def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     report = tmp_path_factory.mktemp("bench") / "report.json"
-    ran = run_bench("--contender", "polyvox", "--contender", "polyvox sync", "--json", str(report))
+    names = ("polyvox", "polyvox sync", "polyvox dialects")
+    contenders = [each for name in names for each in ("--contender", name)]
+    ran = run_bench(*contenders, "--json", str(report))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout, json.loads(report.read_text(encoding="utf-8"))
 
@@ -42,10 +47,26 @@ def rows_of(report: dict[str, Any], section: str) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in found["rows"]}
 
 
+def limits_of(report: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    return next(each["limits"] for each in report["sections"] if each["name"] == section)
+
+
+def without_chunks(data: bytes) -> bytes:
+    """A body without the framing of HTTP's chunked encoding."""
+    body = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        body, data = body + data[: int(size, 16)], data[int(size, 16) + 2 :]
+    return body
+
+
 def test_every_section_is_there_and_nobody_crashed(done: tuple[str, dict[str, Any]]):
     _, report = done
     names = [section["name"] for section in report["sections"]]
-    assert names == ["flow", "step", "imports", "linear", "call", "first-call", "catalog"]
+    assert names == [
+        *("flow", "step", "imports", "linear", "dialects", "encode"),
+        *("call", "first-call", "catalog"),
+    ]
     assert all(section["rows"] for section in report["sections"])
     assert report["crashes"] == []
 
@@ -68,10 +89,41 @@ def test_in_step_each_read_brings_one_chunk(done: tuple[str, dict[str, Any]]):
 def test_limits_say_what_was_measured_and_how_it_was_judged(done: tuple[str, dict[str, Any]]):
     text, report = done
     limits = [limit for section in report["sections"] for limit in section["limits"]]
-    assert {limit["most"] for limit in limits} == {1.3, 1.25, 11.0, 2.0, 20.0}
+    assert {limit["most"] for limit in limits} == {1.3, 1.25, 11.0, 1.5, 1.2, 2.0, 20.0}
     for limit in limits:
         assert limit["verdict"] == ("ok" if limit["measured"] <= limit["most"] else "over")
         assert limit["what"] in text
+
+
+def test_every_dialect_is_read_and_judged_against_openai_chat(done: tuple[str, dict[str, Any]]):
+    rows = rows_of(done[1], "dialects")
+    assert rows.keys() == DIALECTS.keys()
+    assert rows["openai-chat"]["x openai-chat"] == 1
+    judged = {limit["what"] for limit in limits_of(done[1], "dialects")}
+    assert judged == {f"{name} / openai-chat" for name in DIALECTS.keys() - {"openai-chat"}}
+
+
+def test_every_dialect_writes_half_a_megabyte_against_json_dumps(done: tuple[str, dict[str, Any]]):
+    rows = rows_of(done[1], "encode")
+    assert rows.keys() == DIALECTS.keys()
+    assert all(490 < row["KB"] < 600 for row in rows.values())
+    judged = {limit["what"]: limit["measured"] for limit in limits_of(done[1], "encode")}
+    assert judged == {f"{name} / json.dumps": row["x json.dumps"] for name, row in rows.items()}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_same_words_come_in_as_many_pieces_in_every_dialect(dialect: str):
+    answer = import_module("bench.answers").own_answer(dialect, CHUNKS)
+    assert len(answer.pieces) == CHUNKS
+    codec = get_dialect(dialect)
+    frames = codec.frame_reader()
+    decoder = codec.stream_decoder(Target(provider="p", model="m", base_url="http://127.0.0.1"))
+    texts: list[str] = []
+    for http_chunk in (answer.head, *answer.pieces):
+        body = without_chunks(http_chunk)
+        heard = [event for frame in frames.feed(body) for event in decoder.feed(frame)]
+        texts += [event.text for event in heard if isinstance(event, TextDelta)]
+    assert texts == [f" w{index:05d}" for index in range(CHUNKS)]
 
 
 def test_a_first_call_loads_more_than_the_import(done: tuple[str, dict[str, Any]]):

@@ -35,6 +35,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": str(SRC),
         "HOME": str(tmp_path),
         "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
         "OLLAMA_HOST": NOBODY,
         "LLAMA_CPP_BASE_URL": NOBODY,
         "LMSTUDIO_BASE_URL": NOBODY,

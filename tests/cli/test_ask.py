@@ -306,8 +306,13 @@ def test_an_answer_over_http_streams_from_the_mock(run: Run, polyvox_mock):
 PERSON = Path(__file__).resolve().parents[2] / "examples" / "person.json"
 ADA = '{"name":"Ada","age":36,"email":null}'
 SERVERS = {
-    "openai-chat": ("openai/gpt-5-mini", "OPENAI"),
-    "anthropic-messages": ("anthropic/claude-sonnet-4-5", "ANTHROPIC"),
+    "openai-chat": ("openai/gpt-5-mini", "OPENAI_BASE_URL", "OPENAI_API_KEY"),
+    "openai-responses": ("openai-responses/gpt-5-mini", "OPENAI_BASE_URL", "OPENAI_API_KEY"),
+    "anthropic-messages": (
+        *("anthropic/claude-sonnet-4-5", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
+    ),
+    "gemini": ("google/gemini-2.5-flash", "GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"),
+    "ollama": ("ollama/llama3.2", "OLLAMA_HOST", "OLLAMA_API_KEY"),
 }
 
 
@@ -316,9 +321,9 @@ SERVERS = {
 def test_a_schema_gives_json_that_conforms_and_nothing_else(
     run: Run, polyvox_mock, dialect: str, text: str
 ):
-    model, prefix = SERVERS[dialect]
+    model, address, key = SERVERS[dialect]
     server = polyvox_mock(dialect, [text])
-    env = {f"{prefix}_BASE_URL": server.url, f"{prefix}_API_KEY": "mock"}
+    env = {address: server.url, key: "mock"}
     done = run("ask", "-m", model, "--schema", str(PERSON), "Who?", env=env)
     assert (done.returncode, done.stdout) == (0, ADA + "\n"), done.stderr
     sent = server.requests[0].request.response_format

@@ -41,6 +41,16 @@ def test_a_key_makes_it_usable_and_is_not_shown(run: Run):
     assert checks(report, "network")["HTTPS_PROXY"]["text"] == "http://***@127.0.0.1:9"
 
 
+def test_aws_credentials_are_seen_and_not_shown(run: Run):
+    env = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "very-secret"}
+    done = run("doctor", env=env)
+    assert "AWS credentials: AWS_ACCESS_KEY_ID" in done.stdout
+    assert "AWS_BEARER_TOKEN_BEDROCK" not in done.stdout
+    assert "very-secret" not in done.stdout
+    assert "AKIDEXAMPLE" not in done.stdout
+    assert "AWS_BEARER_TOKEN_BEDROCK" in run("doctor").stdout
+
+
 def test_a_local_server_makes_it_usable(run: Run, polyvox_mock):
     server = polyvox_mock("ollama", models=["small:1b"])
     report = json.loads(run("doctor", "--json", env={"OLLAMA_HOST": server.url}).stdout)

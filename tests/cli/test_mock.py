@@ -27,6 +27,9 @@ def served(process: subprocess.Popen[str]) -> tuple[str, dict[str, str]]:
     [
         ("anthropic-messages", "anthropic/claude-sonnet-4-5"),
         ("openai-chat", "openai/gpt-5-mini"),
+        ("openai-responses", "openai-responses/gpt-5-mini"),
+        ("gemini", "google/gemini-2.5-flash"),
+        ("ollama", "ollama/llama3.2"),
     ],
 )
 def test_the_printed_variables_are_all_that_is_needed(

@@ -1,8 +1,13 @@
 """`polyvox models`: search, prices, keys."""
 
 import json
+import re
+from collections.abc import Callable
+
+from polyvox.providers import load_providers
 
 from .conftest import Run
+from .terminal import Terminal
 
 
 def test_models_are_found_by_all_words(run: Run):
@@ -98,3 +103,45 @@ def test_providers_with_their_keys(run: Run):
     table = run("models", "--providers", "groq", env=env).stdout
     assert "GROQ_API_KEY" in table
     assert "mock-0123456789" not in table
+
+
+def test_aws_credentials_stand_in_for_a_key(run: Run):
+    env = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "very-secret"}
+    (bedrock,) = json.loads(run("models", "--providers", "bedrock", "--json", env=env).stdout)
+    assert bedrock["key"] == "credentials"
+    (bedrock,) = json.loads(run("models", "--providers", "bedrock", "--json").stdout)
+    assert bedrock["key"] == "missing"
+    listed = json.loads(run("models", "nova-pro", "--usable", "--json", env=env).stdout)
+    assert any(model["model"].startswith("bedrock/") for model in listed)
+
+
+def test_every_provider_is_listed_with_its_tier(run: Run):
+    rows = load_providers()
+    providers = json.loads(run("models", "--providers", "--json").stdout)
+    told = [(p["provider"], p["title"], p["dialect"], p["tier"], p["key_env"]) for p in providers]
+    assert told == [
+        (row.name, row.title, row.dialect, row.tier, list(row.key_env)) for row in rows.values()
+    ]
+    done = run("models", "--providers")
+    head, *lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(rows)
+    place = head.index("TIER")
+    assert [line[place:].split()[0] for line in lines] == [row.tier for row in rows.values()]
+    assert "simulated/ models, which need no key" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_terminal_shows_tiers_and_keys_in_colours(terminal: Callable[..., Terminal]):
+    screen = terminal(
+        "models", "--providers", "groq", env={"GROQ_API_KEY": "mock", "COLUMNS": "200"}
+    )
+    assert screen.wait() == 0
+    assert "\x1b[2mcommunity" in screen.raw
+    assert "\x1b[32mset" in screen.raw
+
+
+def test_a_terminal_without_colours_has_none(terminal: Callable[..., Terminal]):
+    screen = terminal("models", "--providers", "groq", env={"NO_COLOR": "1", "COLUMNS": "200"})
+    assert screen.wait() == 0
+    assert "community" in screen.raw
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", screen.raw)

@@ -1,8 +1,10 @@
 import pytest
 
-from polyvox.client import make_request
+from polyvox.client import Settings, make_request
+from polyvox.client.settings import make_call
 from polyvox.errors import BadRequestError
 from polyvox.messages import Image, SystemMessage, Text, ToolCall, tool_result, user
+from polyvox.model import Interrupt
 from polyvox.request import NamedTool, Reasoning, Request, ResponseFormat, ToolDefinition
 
 WEATHER = ToolDefinition("weather", "The weather in a city.")
@@ -82,6 +84,8 @@ def test_the_callers_own_list_is_left_alone():
         ({"service_tier": "flex"}, "service_tier.*\n.*options="),
         ({"max_tokens": "many"}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens is 0; it must be 1 or more"),
+        ({"reasoning": -5}, "reasoning.budget_tokens is -5; it must be 0 or more.*\n.*out"),
+        ({"reasoning": Reasoning(budget_tokens=-1)}, "reasoning.budget_tokens is -1"),
         ({"temperature": "hot"}, "temperature"),
         ({"reasoning": "very"}, "reasoning"),
         ({"tools": [{"description": "nameless"}]}, r"name.*tools"),
@@ -153,3 +157,36 @@ def test_what_is_wrong_in_openais_form_is_named_with_its_place():
 def test_a_word_that_is_none_of_the_known_ones_is_answered_with_them():
     with pytest.raises(BadRequestError, match=r"(?s)hgih.*'low', 'medium', 'high'"):
         make_request("x", {"reasoning": "hgih"})
+
+
+def test_every_setting_of_a_call_reaches_the_call_and_none_the_request():
+    interrupt = Interrupt()
+    settings: Settings = {
+        "interrupt": interrupt,
+        "timeout": 5,
+        "tenant": "acme",
+        "session": "s1",
+        "tags": {"feature": "search"},
+        "caching": "refresh",
+        "caching_ttl": 60,
+    }
+    call = make_call(settings)
+    assert call.interrupt is interrupt
+    assert call.deadline is not None
+    assert (call.tenant, call.session, call.tags) == ("acme", "s1", {"feature": "search"})
+    assert (call.caching, call.caching_ttl) == ("refresh", 60)
+    assert make_request("hello", settings) == Request(messages=[user("hello")])
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ({"tags": {"a": 1}}, "tags"),
+        ({"caching": "no"}, "'use', 'skip', 'refresh'"),
+        ({"tenant": 7}, "tenant"),
+        ({"timeout": "5"}, "timeout"),
+    ],
+)
+def test_a_wrong_setting_of_a_call_is_named(setting, named):
+    with pytest.raises(BadRequestError, match=named):
+        make_call(setting)

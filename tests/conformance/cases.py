@@ -1,20 +1,27 @@
 """What each dialect carries, for the laws that hold for all of them.
 
-A dialect that is registered but has no record here is held to the same laws with plain
-conversations, and answers are compared by their text and their tool calls.
+Every registered dialect has a record here: what it carries comes back exactly, and what becomes of the
+rest is said beside its strategies, in `tests/dialects`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+import msgspec
 from hypothesis import strategies as st
 
+from dialects import bedrock_converse_strategies as bedrock_converse
+from dialects import gemini_strategies as gemini
+from dialects import ollama_strategies as ollama
 from dialects import openai_chat_strategies as openai_chat
+from dialects import openai_responses_strategies as openai_responses
 from polyvox.assembly import unfold
-from polyvox.dialects import DIALECTS, Dialect, Place, Quirks, Target, get_dialect
+from polyvox.dialects import DIALECTS, Dialect, Place, Quirks, Target, find_route, get_dialect
 from polyvox.events import Event
-from polyvox.messages import AssistantMessage, Message, Text, ToolMessage
+from polyvox.http import HttpRequest
+from polyvox.messages import AssistantMessage
 from polyvox.request import Reasoning, Request
 from strategies import (
     Carries,
@@ -53,9 +60,12 @@ class Case:
         """What the address says."""
         return Place(self.target.model)
 
-    def place_of(self, request: Request) -> Place:
-        """What the address of this request says."""
-        return Place(self.target.model, request.stream)
+    def place_of(self, http: HttpRequest) -> Place:
+        """What the address that this request was written to says."""
+        parts = urlsplit(http.url)
+        found = find_route(self.dialect, http.method, f"{parts.path}?{parts.query}")
+        assert found is not None
+        return found[1]
 
     def events(self, message: AssistantMessage) -> st.SearchStrategy[list[Event]]:
         """The events of streams that tell this message."""
@@ -70,66 +80,46 @@ def equal_answers(read: AssistantMessage, written: AssistantMessage, whole: bool
     assert read == written
 
 
-def essence(messages: list[Message]) -> list[Any]:
-    """Texts, calls and results, without what formats tell apart differently."""
-    told: list[Any] = []
-    for message in messages:
-        texts = "".join(block.text for block in message.content if isinstance(block, Text))
-        words = "".join(texts.split())  # joined with or without a space or a new line
-        if told and isinstance(told[-1], str) and not isinstance(message, ToolMessage):
-            told[-1] += words  # neighbours of a role may be one message
-        else:
-            told.append(words)
-        if isinstance(message, AssistantMessage):
-            told += [(call.name, call.arguments) for call in message.tool_calls]
-        elif isinstance(message, ToolMessage):
-            told.append(("result",))
-    return told
-
-
-def alike_requests(read: Request, written: Request) -> None:
-    assert essence(read.messages) == essence(written.messages)
-    if written.tool_choice != "none":  # some then tell of no tools
-        assert [tool.name for tool in read.tools] == [tool.name for tool in written.tools]
-    assert (read.max_tokens, read.model) == (written.max_tokens, written.model)
-
-
-def alike_answers(read: AssistantMessage, written: AssistantMessage, whole: bool) -> None:
-    assert read.text == written.text
-    assert [(call.name, call.arguments) for call in read.tool_calls] == [
-        (call.name, call.arguments) for call in written.tool_calls
-    ]
-    assert read.usage == written.usage
-
-
 # ----------------------------------------------------------------------------------------- records
 
 
 def _openai_chat() -> Case:
-    def same_request(read: Request, written: Request) -> None:
-        assert read == openai_chat.as_read(written)
-
-    def same_answer(read: AssistantMessage, written: AssistantMessage, whole: bool) -> None:
-        assert read == openai_chat.as_carried(written, whole=whole)
-
     usage_too = {"openai-chat": {"stream_options": {"include_usage": True}}}
-    # A stream names one model throughout: the one that was asked for.
-    streamed = openai_chat.answers.map(_of_the_model_asked)
     return Case(
         dialect=get_dialect("openai-chat"),
         target=openai_chat.TARGET,
         requests=openai_chat.requests,
         answers=openai_chat.answers,
-        streamed=streamed,
-        same_request=same_request,
-        same_answer=same_answer,
+        streamed=_of_the_model_asked(openai_chat.answers, openai_chat.TARGET),
+        same_request=_read_as(openai_chat.as_read),
+        same_answer=_told_as(openai_chat.as_carried),
         asking=Request(messages=[], model=openai_chat.TARGET.model, options=usage_too),
     )
 
 
-def _of_the_model_asked(message: AssistantMessage) -> AssistantMessage:
-    message.response_model = openai_chat.TARGET.model
-    return message
+def _of_the_model_asked(
+    answers: st.SearchStrategy[AssistantMessage], target: Target
+) -> st.SearchStrategy[AssistantMessage]:
+    """A stream names one model throughout: the one that was asked for."""
+    return answers.map(
+        lambda message: msgspec.structs.replace(message, response_model=target.model)
+    )
+
+
+def _read_as(as_read: Callable[[Request], Request]) -> Callable[[Request, Request], None]:
+    def same(read: Request, written: Request) -> None:
+        assert read == as_read(written)
+
+    return same
+
+
+def _told_as(
+    as_told: Callable[..., AssistantMessage],
+) -> Callable[[AssistantMessage, AssistantMessage, bool], None]:
+    def same(read: AssistantMessage, written: AssistantMessage, whole: bool) -> None:
+        assert read == as_told(written, whole=whole)
+
+    return same
 
 
 def _anthropic_messages() -> Case:
@@ -137,6 +127,7 @@ def _anthropic_messages() -> Case:
         "provider": "anthropic",
         "model": "claude-sonnet-4-5",
         "cache_hints": 4,
+        "answer_at_end": False,
         "metadata": st.just({}) | st.fixed_dictionaries({"user_id": ids}),
         "max_tokens": st.integers(2048, 10**5),
         "temperature": st.none() | fractions,
@@ -167,37 +158,76 @@ def _anthropic_messages() -> Case:
     )
 
 
-def _plain(name: str) -> Case:
-    """The case of a dialect without a record."""
-    carries = Carries(
-        provider=name,
-        blocks=(Text,),
-        result_blocks=(Text,),
-        replays_thinking=False,
-        tool_errors=False,
-        strict_tools=False,
-        parallel_tool_calls=False,
-        max_tokens=st.integers(2048, 10**5),
-        broken_calls=False,
-        stop_reasons=("stop", "tool_calls"),
-    )
-    target = Target(provider=name, model=carries.model, base_url="https://api.example")
-    said = answers(carries).filter(lambda message: bool(message.content))
+def _openai_responses() -> Case:
+    def same_answer(read: AssistantMessage, written: AssistantMessage, whole: bool) -> None:
+        # A stream tells ids of texts and calls that nobody needs again.
+        read = read if whole else openai_responses.as_told(read, whole=False)
+        assert read == openai_responses.as_told(written, whole=whole)
+
+    said = openai_responses.own_answers()
     return Case(
-        dialect=get_dialect(name),
-        target=target,
-        requests=requests(carries),
+        dialect=get_dialect("openai-responses"),
+        target=openai_responses.TARGET,
+        requests=openai_responses.own_requests(),
         answers=said,
         streamed=said,
-        same_request=alike_requests,
-        same_answer=alike_answers,
+        same_request=_read_as(openai_responses.as_read),
+        same_answer=same_answer,
+        asking=Request(messages=[], model=openai_responses.TARGET.model),
+        interleaves=True,
+    )
+
+
+def _gemini() -> Case:
+    target = gemini.target_of(gemini.ANSWERS)
+    said = gemini.own_answers()
+    return Case(
+        dialect=get_dialect("gemini"),
+        target=target,
+        requests=gemini.own_requests(gemini.ANSWERS),
+        answers=said,
+        streamed=said,
+        same_request=equal,
+        same_answer=_told_as(gemini.as_told),
         asking=Request(messages=[], model=target.model),
+        interleaves=True,
+    )
+
+
+def _ollama() -> Case:
+    return Case(
+        dialect=get_dialect("ollama"),
+        target=ollama.TARGET,
+        requests=ollama.chats,
+        answers=ollama.answers,
+        streamed=_of_the_model_asked(ollama.answers, ollama.TARGET),
+        same_request=equal,
+        same_answer=_told_as(ollama.as_carried),
+        asking=Request(messages=[], model=ollama.TARGET.model),
+    )
+
+
+def _bedrock_converse() -> Case:
+    return Case(
+        dialect=get_dialect("bedrock-converse"),
+        target=bedrock_converse.TARGET,
+        requests=bedrock_converse.requests,
+        answers=bedrock_converse.whole_answers,
+        streamed=bedrock_converse.answers,
+        same_request=_read_as(bedrock_converse.as_read),
+        same_answer=_told_as(bedrock_converse.as_carried),
+        asking=Request(messages=[], model=bedrock_converse.TARGET.model),
+        interleaves=True,
     )
 
 
 _RECORDS: dict[str, Callable[[], Case]] = {
     "openai-chat": _openai_chat,
     "anthropic-messages": _anthropic_messages,
+    "openai-responses": _openai_responses,
+    "gemini": _gemini,
+    "ollama": _ollama,
+    "bedrock-converse": _bedrock_converse,
 }
 
-CASES = {name: _RECORDS[name]() if name in _RECORDS else _plain(name) for name in DIALECTS}
+CASES = {name: _RECORDS[name]() for name in DIALECTS}

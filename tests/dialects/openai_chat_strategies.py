@@ -195,6 +195,12 @@ files = (
         name=names,
         cache=caches,
     )
+    | st.builds(
+        File,
+        data=st.binary(max_size=8),
+        media_type=st.sampled_from(["audio/wav", "audio/mpeg"]),
+        cache=caches,
+    )
     | st.builds(File, url=names.map("https://acme.example/{}".format), name=names, cache=caches)
     | st.builds(File, id=names, cache=caches)
 )
@@ -249,10 +255,45 @@ tools = st.builds(
     name=names,
     description=texts,
     parameters=json_objects,
-    strict=st.sampled_from([None, True, False]),
+    strict=st.sampled_from([None, False]),
+    cache=caches,
+) | st.builds(
+    ToolDefinition,
+    name=names,
+    description=texts,
+    parameters=strict_schemas,
+    strict=st.just(True),
     cache=caches,
 )
 numbers = st.none() | st.floats(0, 2)
+
+
+def _taken(request: Request) -> Request:
+    """The request without what is refused and so not sent: choices of no tools, surplus marks."""
+    if not request.tools:
+        request.tool_choice = request.parallel_tool_calls = None
+    asked: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(request))
+    marks = [*_marks(asked)]
+    if len(marks) <= 4 and len(set(marks)) < 2:
+        return request
+    return msgspec.convert(_unmarked(asked), Request)
+
+
+def _marks(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from (value[key] for key in value if key == "cache")
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            yield from _marks(inner)
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unmarked(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: _unmarked(inner) for key, inner in value.items() if key != "cache"}
+    return value
+
 
 requests = st.builds(
     Request,
@@ -277,7 +318,7 @@ requests = st.builds(
     options=st.just({})
     | st.builds(lambda user: {"openai-chat": {"user": user, "logprobs": True}}, names),
     stream=st.booleans(),
-)
+).map(_taken)
 
 
 def as_read(request: Request) -> Request:

@@ -32,6 +32,7 @@ from strategies import (
 COMMON: dict[str, Any] = {
     "provider": "anthropic",
     "cache_hints": 4,
+    "answer_at_end": False,
     "response_format": st.none() | response_formats,
     "metadata": st.just({}) | st.fixed_dictionaries({"user_id": ids}),
     "max_tokens": st.integers(2048, 10**5),

@@ -208,7 +208,7 @@ def test_only_signed_reasoning_of_the_same_model_goes_back():
 def test_reasoning_of_others_is_replayed_as_text_where_that_is_wished():
     said = AssistantMessage([Thinking("hm", producer="openai/gpt")])
     to = target(quirks=Quirks(thinking_as_text=True))
-    content = sent(ask(user("?"), said), to)["messages"][1]["content"]
+    content = sent(ask(user("?"), said, user("!")), to)["messages"][1]["content"]
     assert content == "<think>\nhm\n</think>\n"
 
 
@@ -255,10 +255,21 @@ def test_a_budget_becomes_the_nearest_effort_where_models_take_none_and_says_so(
     assert "medium" in dropped(request, target(ADAPTIVE_MODEL))["reasoning"]
 
 
-def test_a_model_that_always_thinks_is_not_told_to_stop():
-    body = sent(ask(reasoning=Reasoning("none")), target("claude-fable-5"))
+@pytest.mark.parametrize("model", ["claude-fable-5", "claude-opus-5-5"])
+def test_a_model_that_always_thinks_is_not_told_to_stop(model: str):
+    body = sent(ask(reasoning=Reasoning("none")), target(model))
     assert "thinking" not in body
     assert body["output_config"] == {"effort": "low"}
+
+
+@pytest.mark.parametrize("choice", ["required", NamedTool("weather")])
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-fable-5-1"])
+def test_a_model_that_refuses_a_forced_tool_call_is_left_the_choice(model: str, choice: Any):
+    request = ask(tools=[WEATHER], tool_choice=choice, parallel_tool_calls=False)
+    chosen = sent(request, target(model))["tool_choice"]
+    assert chosen == {"type": "auto", "disable_parallel_tool_use": True}
+    assert "auto" in dropped(request, target(model))["tool_choice"]
+    assert "tool_choice" not in dropped(request, target("claude-opus-5"))
 
 
 def test_thinking_gives_way_to_a_forced_tool_call():
@@ -379,8 +390,71 @@ def test_strict_tools_are_asked_for_where_they_are_known():
 def test_a_limit_is_always_named():
     assert sent(ask(max_tokens=7))["max_tokens"] == 7
     assert sent(ask(), target(max_output_tokens=64000))["max_tokens"] == 64000
-    assert sent(ask())["max_tokens"] == 8192
-    assert sent(ask(reasoning=Reasoning("high")))["max_tokens"] == 8192 + 16384
+    other = target("MiniMax-M3")
+    assert sent(ask(), other)["max_tokens"] == 8192
+    assert sent(ask(reasoning=Reasoning("high")), other)["max_tokens"] == 8192 + 16384
+
+
+@pytest.mark.parametrize(
+    ("model", "limit"),
+    [
+        ("claude-sonnet-4-5", 64_000),
+        ("claude-haiku-4-5-20251001", 64_000),
+        ("claude-opus-4-1-20250805", 32_000),
+        ("claude-sonnet-4-6", 128_000),
+        ("claude-opus-5", 128_000),
+        ("claude-haiku-5-5", 128_000),
+    ],
+)
+def test_unasked_the_limit_is_the_most_that_the_model_can_write(model: str, limit: int):
+    assert sent(ask(), target(model))["max_tokens"] == limit
+    thinking = ask(reasoning=Reasoning("low"))
+    assert sent(thinking, target(model))["max_tokens"] == limit
+
+
+@pytest.mark.parametrize(
+    ("model", "limit"),
+    [
+        ("claude-3-7-sonnet-20250219", 64000),
+        ("claude-opus-4-1-20250805", 32000),
+        ("claude-sonnet-4-5", 64000),
+        ("claude-opus-4-6", 128_000),
+        ("claude-like", 8192 + 65536),
+    ],
+)
+def test_room_to_think_is_made_below_the_models_own_limit(model: str, limit: int):
+    body = sent(ask(reasoning=Reasoning("max")), target(model))
+    assert body["max_tokens"] == limit
+    assert body["thinking"].get("budget_tokens", 0) < limit
+
+
+# -------------------------------------------------------------------------------------------- end
+
+
+def test_a_model_that_does_not_go_on_with_an_answer_is_told_to_by_the_user():
+    broken = AssistantMessage([Text("The answer")], "aborted")
+    newer, thinking = target("claude-opus-4-6"), ask(user("q"), broken, reasoning=Reasoning("low"))
+    for request, to in ((ask(user("q"), broken), newer), (thinking, target())):
+        assert [turn["role"] for turn in sent(request, to)["messages"]] == [
+            *("user", "assistant", "user")
+        ]
+        assert "messages[1]" in dropped(request, to)
+    assert len(sent(ask(user("q"), broken))["messages"]) == 2
+    assert dropped(ask(user("q"), broken)) == {}
+
+
+def test_a_paused_turn_goes_back_as_the_last_one():
+    request = ask(user("q"), AssistantMessage([Text("Searching.")], "pause"))
+    assert sent(request, target("claude-opus-4-6"))["messages"][-1]["role"] == "assistant"
+
+
+@pytest.mark.parametrize("text", [Text("So: \n"), Text("So: \n", cache="short")])
+def test_an_answer_to_go_on_with_ends_without_white_space(text: Text):
+    request = ask(user("q"), AssistantMessage([text]))
+    (last,) = sent(request)["messages"][1:]
+    content = last["content"]
+    assert (content if isinstance(content, str) else content[0]["text"]) == "So:"
+    assert "messages[1]" in dropped(request)
 
 
 def test_sampling_goes_only_where_the_model_takes_it():

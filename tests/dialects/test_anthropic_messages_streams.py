@@ -293,6 +293,14 @@ def test_signs_of_life_and_strange_end_marks_mean_nothing():
     assert done(start(), {"type": "ping"}, b"", *HELLO, ending(), b"[DONE]", STOP).text == "Hello"
 
 
+def test_nulls_about_the_message_mean_not_said():
+    nothing = dict.fromkeys(["id", "model", "content", "usage", "stop_reason"])
+    begun = {"type": "message_start", "message": {"type": "message", **nothing}}
+    unsaid = {"type": "message_delta", "delta": None, "usage": {"output_tokens": None}}
+    message = done(begun, *HELLO, unsaid, ending(), STOP)
+    assert (message.id, message.text, message.usage.output_tokens) == ("", "Hello", 7)
+
+
 def test_half_a_surrogate_does_not_end_the_stream():
     piece = (
         rb'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\ud83d"}}'

@@ -69,6 +69,23 @@ def test_statuses_beyond_the_table(status: int, code: str | None, kind: type[Exc
     assert type(status_error(status, {}, "m", code=code)) is kind
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (
+            "Request too large: Limit 30000, Requested 36278. The input or output tokens must be reduced",
+            ContextWindowExceededError,
+        ),
+        ("you've reached your weekly usage limit, please wait or upgrade", RateLimitError),
+    ],
+)
+def test_a_429_that_a_pause_does_not_lift_is_not_retried(text: str, kind: type[Exception]):
+    error = status_error(429, {}, text, code="rate_limit_exceeded")
+    assert type(error) is kind
+    assert not error.retryable
+    assert status_error(429, {}, "Rate limit reached. Try again in 644ms.").retryable
+
+
 def test_a_good_status_is_no_status_of_an_error():
     assert status_error(200, {}, "m").status is None
     assert status_error(200, {}, "m", code="429").status == 429
@@ -106,9 +123,66 @@ def test_a_date_to_wait_for_is_held_against_the_clock_if_the_answer_has_none():
     assert 0 < (retry_after({"retry-after": later}) or 0) <= 10_000
 
 
-@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text()))
+def full_again(left: str, reset: str, limit: str = "requests") -> dict[str, str]:
+    """OpenAI's headers about one limit."""
+    return {f"x-ratelimit-remaining-{limit}": left, f"x-ratelimit-reset-{limit}": reset}
+
+
+def full_again_at(left: str, moment: str, limit: str = "tokens") -> dict[str, str]:
+    """Anthropic's."""
+    name = f"anthropic-ratelimit-{limit}"
+    return {f"{name}-remaining": left, f"{name}-reset": moment}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (full_again("0", "1s"), 1.0),
+        (full_again("0", "6m0s"), 360.0),
+        (full_again("0", "20ms"), 0.02),
+        (full_again("0", "1m30.5s"), 90.5),
+        (full_again("0", "1h2m3s"), 3723.0),
+        (full_again("0", "33011.38"), 33011.38),
+        (full_again("0", "59"), 59.0),
+        (full_again("1", "6m0s"), None),
+        (full_again("-1", "6m0s"), None),
+        (full_again("0", "soon"), None),
+        (full_again("0", ""), None),
+        (full_again("0", "1741305600000"), None),
+        ({"x-ratelimit-remaining-requests": "0"}, None),
+        (full_again("0", "1s") | full_again("0", "7s", "tokens"), 7.0),
+        (full_again("0", "1s") | full_again("100", "7s", "tokens"), 1.0),
+        (full_again("0", "7s") | {"retry-after": "2"}, 2.0),
+        (full_again_at("0", "2015-10-21T07:28:30Z"), 30.0),
+        (full_again_at("0", "2015-10-21T07:29:00+00:00", "input-tokens"), 60.0),
+        (full_again_at("0", "2015-10-21T07:27:00Z"), 0.0),
+        (full_again_at("1000", "2015-10-21T07:28:30Z"), None),
+        (full_again_at("0", "later"), None),
+        ({"anthropic-ratelimit-unified-reset": "1445412600"}, None),
+    ],
+)
+def test_without_a_wait_of_its_own_the_answer_waits_for_the_limits_used_up(
+    headers: dict[str, str], seconds: float | None
+):
+    sent = {"date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    assert retry_after({**sent, **headers}) == seconds
+    assert status_error(429, {**sent, **headers}, "slow down").retry_after == seconds
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                *("retry-after", "retry-after-ms", "date"),
+                *("x-ratelimit-reset-requests", "anthropic-ratelimit-tokens-reset"),
+            ]
+        ),
+        st.text() | st.from_regex(r"[0-9.]{1,9}(ms|[smhd])?", fullmatch=True),
+    )
+)
 def test_no_header_makes_it_raise(headers: dict[str, str]):
-    assert (retry_after(headers) or 0) >= 0
+    used_up = ("x-ratelimit-remaining-requests", "anthropic-ratelimit-tokens-remaining")
+    assert (retry_after({**headers, **dict.fromkeys(used_up, "0")}) or 0) >= 0
 
 
 @pytest.mark.parametrize("name", ["x-request-id", "request-id", "apim-request-id"])

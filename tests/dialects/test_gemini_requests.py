@@ -145,8 +145,9 @@ def test_neighbours_of_one_role_are_one_turn_but_results_stay_apart():
 
 
 def test_a_result_without_a_name_gets_its_calls_name():
-    sent = body(AssistantMessage([ToolCall("c1", "t")]), ToolMessage("c1", [Text("r")]))
-    assert sent["contents"][1]["parts"][0]["functionResponse"]["name"] == "t"
+    called = AssistantMessage([ToolCall("c1", "t")])
+    sent = body(user("q"), called, ToolMessage("c1", [Text("r")]))
+    assert sent["contents"][2]["parts"][0]["functionResponse"]["name"] == "t"
 
 
 def test_empty_texts_and_turns_are_not_sent():
@@ -188,17 +189,57 @@ def test_pictures_and_files_go_as_bytes_or_as_addresses():
 def test_pictures_of_a_result_go_into_it_from_gemini_3_on_and_after_it_before():
     called = AssistantMessage([ToolCall("c1", "t")])
     result = ToolMessage("c1", [Text("r"), Image(PNG)], "t")
-    _, turn = body(called, result)["contents"]
+    _, _, turn = body(user("q"), called, result)["contents"]
     assert turn["parts"][0]["functionResponse"]["parts"][0]["inlineData"]["mimeType"] == "image/png"
-    sent, notes = encoded(Request(messages=[called, result, user("Well?")]), "gemini-2.5-flash")
-    _, alone, after, question = sent["contents"]
+    sent, notes = encoded(
+        Request(messages=[user("q"), called, result, user("Well?")]), "gemini-2.5-flash"
+    )
+    _, _, alone, after, question = sent["contents"]
     assert alone["parts"][0]["functionResponse"].keys() == {"id", "name", "response"}
     assert [part.keys() for part in after["parts"]] == [{"text"}, {"inlineData"}]
     assert question["parts"] == [{"text": "Well?"}]
-    assert "messages[1].content" in notes
+    assert "messages[2].content" in notes
+
+
+def test_pictures_of_results_do_not_part_the_results_of_parallel_calls():
+    called = AssistantMessage([ToolCall("c1", "t"), ToolCall("c2", "t")])
+    first = ToolMessage("c1", [Text("r1"), Image(PNG)], "t")
+    second = ToolMessage("c2", [Text("r2"), Image(PNG)], "t")
+    sent = body(user("q"), called, first, second, model="gemini-2.5-flash")
+    _, _, results, pictures = sent["contents"]
+    assert [part["functionResponse"]["id"] for part in results["parts"]] == ["c1", "c2"]
+    assert [*map(set, pictures["parts"])] == [{"text"}, {"inlineData"}] * 2
+
+
+def test_a_call_that_nothing_precedes_gets_a_turn_of_the_user_before_it():
+    call, result = AssistantMessage([ToolCall("c1", "t")]), ToolMessage("c1", [Text("r")], "t")
+    sent, notes = encoded(Request(messages=[call, result]))
+    assert [turn["role"] for turn in sent["contents"]] == ["user", "model", "user"]
+    assert "messages[0]" in notes
+    assert body(AssistantMessage([Text("Hello.")]), user("Hi."))["contents"][0]["role"] == "model"
 
 
 # -------------------------------------------------------------------------------------- reasoning
+
+
+@pytest.mark.parametrize(
+    ("model", "goes_on"),
+    [
+        ("gemini-2.5-flash", True),
+        ("gemini-3.5-flash", True),
+        ("gemini-3.5-flash-lite", False),
+        ("gemini-3.6-flash", False),
+        ("gemini-4-pro", False),
+        ("gemini-flash-latest", False),
+        ("gemma-4", True),
+    ],
+)
+def test_an_answer_at_the_end_is_gone_on_with_or_the_user_asks_for_it(model: str, goes_on: bool):
+    request = Request(messages=[user("q"), AssistantMessage([Text("So")], "aborted")])
+    written, notes = encoded(request, model)
+    asked = [{"role": "user", "parts": [{"text": "Go on."}]}]
+    assert written["contents"][2:] == ([] if goes_on else asked)
+    assert list(notes) == ([] if goes_on else ["messages[1]"])
 
 
 def test_signatures_go_back_to_their_maker_on_the_parts_they_came_with():
@@ -210,7 +251,7 @@ def test_signatures_go_back_to_their_maker_on_the_parts_they_came_with():
             ToolCall("c2", "t"),
         ]
     )
-    thought, text, one, two = body(said)["contents"][0]["parts"]
+    thought, text, one, two = body(user("q"), said)["contents"][1]["parts"]
     assert thought == {"text": "hm", "thought": True, "thoughtSignature": "dGg="}
     assert text == {"text": "a", "thoughtSignature": "c2ln"}
     assert one["thoughtSignature"] == "c2ln"
@@ -259,6 +300,7 @@ def test_hidden_reasoning_of_unknown_origin_is_dropped():
         ("gemini-2.5-pro", Reasoning("none"), (128, "reasoning")),
         ("gemini-2.5-pro", Reasoning(budget_tokens=10**6), (32768, "reasoning")),
         ("gemini-2.5-flash-lite", Reasoning(budget_tokens=600), (600, None)),
+        ("gemini-2.5-flash-image", Reasoning("high"), (None, "reasoning")),
         ("gemini-2.0-flash", Reasoning("low"), (None, "reasoning")),
         ("gemini-2.0-flash", Reasoning("none"), (None, None)),
         ("some-proxy-model", Reasoning("low"), ("low", None)),
@@ -348,6 +390,15 @@ def test_sampling_and_limits():
         "seed": 7,
     }
     assert config() is None
+
+
+def test_newer_models_are_not_told_how_to_sample():
+    wishes = {"temperature": 0.5, "top_p": 0.9}
+    assert config("gemini-3.5-flash", **wishes) == {"temperature": 0.5, "topP": 0.9}
+    assert dropped("gemini-3.5-flash", **wishes) == {}
+    for model in ("gemini-3.6-flash", "gemini-3.5-flash-lite"):
+        assert config(model, **wishes) is None
+        assert set(dropped(model, **wishes)) == set(wishes)
 
 
 def test_options_are_laid_over_and_tools_of_the_api_stand_beside_ours():

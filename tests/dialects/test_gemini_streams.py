@@ -272,7 +272,6 @@ def test_a_break_after_the_finish_reason_loses_nothing_but_an_abort_stays_one():
         (b'{"candidates": []}', ProtocolError),
         (b'{"promptFeedback": {"blockReason": "OTHER"}}', ContentFilterError),
         (b'{"error": {"code": 404, "message": "no", "status": "NOT_FOUND"}}', NotFoundError),
-        (b'[{"error": {"code": 404, "message": "no"}}]', NotFoundError),
     ],
 )
 def test_whole_answers_that_are_none(body: bytes, expected: type[PolyvoxError]):

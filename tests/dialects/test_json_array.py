@@ -49,18 +49,14 @@ def test_an_empty_array_has_no_elements(body: bytes):
     assert read([body]) == []
 
 
-def test_one_object_without_an_array_is_one_element():
-    assert read([b'\n{"error": {"co', b'de": 500}}\n']) == [b'{"error": {"code": 500}}']
-
-
 def test_an_element_cut_short_is_given_out_as_what_no_decoder_takes():
     assert read([b'[{"a": 1}, {"b": "']) == [b'{"a": 1}', b'{"b": "']
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"12", b"[1]]", b"[1] x", b"[}", b"{} {}"])
+@pytest.mark.parametrize("body", [b"<html>", b"12", b"{}", b"[1]]", b"[1] x", b"[}"])
 def test_what_is_no_array_is_refused_and_stays_refused(body: bytes):
     reader = JsonArrayReader()
-    assert all(frame.data in (b"1", b"{}") for frame in _fed(reader, body))
+    assert all(frame.data == b"1" for frame in _fed(reader, body))
     with pytest.raises(ProtocolError):
         reader.feed(b"[")
     with pytest.raises(ProtocolError):

@@ -97,6 +97,12 @@ def test_what_a_status_and_a_code_mean(
     assert error.retryable is retryable
 
 
+def test_a_quota_is_known_by_its_type_too_and_not_asked_for_again():
+    said = {"message": "No.", "type": "insufficient_quota", "code": 429}
+    error = read(429, {"error": said})
+    assert (error.provider_code, error.retryable) == ("insufficient_quota", False)
+
+
 def test_the_request_id_and_the_time_to_wait_are_in_the_headers():
     headers = {"x-request-id": "req_1", "retry-after": "3"}
     error = DIALECT.decode_error(429, headers, b"{}")

@@ -114,21 +114,13 @@ def test_what_is_not_wished_is_not_sent():
         (ask(stream=False, seed=0), {"seed": False}, {}),
         (ask(stream=False, temperature=0.0, top_p=1.0), {}, {"temperature": 0.0, "top_p": 1.0}),
         (ask(stream=False, temperature=0.0, top_p=1.0), {"sampling": False}, {}),
-        (ask(stream=False, parallel_tool_calls=False), {}, {"parallel_tool_calls": False}),
-        (ask(stream=False, parallel_tool_calls=False), {"parallel_tool_calls": False}, {}),
+        (ask(stream=False, temperature=0.0), {"sampling": "unthinking"}, {"temperature": 0.0}),
+        (ask(stream=False, stop=["x"]), {}, {"stop": ["x"]}),
+        (ask(stream=False, stop=["x"]), {"stop": False}, {}),
+        (ask(stream=False, parallel_tool_calls=False), {}, {}),
         (ask(stream=False, metadata={"a": "b"}), {"metadata": True}, {"metadata": {"a": "b"}}),
         (ask(stream=False, metadata={"a": "b"}), {}, {}),
-        (ask(stream=False, tool_choice="required"), {}, {"tool_choice": "required"}),
-        (
-            ask(stream=False, tool_choice="required"),
-            {"tool_choice_required": "any"},
-            {"tool_choice": "any"},
-        ),
-        (
-            ask(stream=False, tool_choice=NamedTool("f")),
-            {},
-            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
-        ),
+        (ask(stream=False, tool_choice="required"), {}, {}),
     ],
 )
 def test_wishes_in_the_words_of_the_target(
@@ -246,16 +238,112 @@ def test_a_schema_for_the_answer():
 
 
 def test_tools_and_their_strictness():
-    request = ask(tools=[ToolDefinition("f", "Does f.", {"type": "object"}, strict=True)])
-    function = {"name": "f", "description": "Does f.", "parameters": {"type": "object"}}
+    nothing = {"type": "object", "properties": {}, "additionalProperties": False, "required": []}
+    request = ask(tools=[ToolDefinition("f", "Does f.", nothing, strict=True)])
+    function = {"name": "f", "description": "Does f.", "parameters": nothing}
     assert body(request)["tools"] == [{"type": "function", "function": function}]
     assert dropped(request) == ["tools[].strict"]
     assert body(request, strict_tools=True)["tools"][0]["function"] == {**function, "strict": True}
     assert dropped(request, strict_tools=True) == []
 
 
+@pytest.mark.parametrize(
+    ("wish", "quirks", "fields"),
+    [
+        ({"parallel_tool_calls": False}, {}, {"parallel_tool_calls": False}),
+        ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}, {}),
+        ({"tool_choice": "required"}, {}, {"tool_choice": "required"}),
+        ({"tool_choice": "required"}, {"tool_choice_required": "any"}, {"tool_choice": "any"}),
+        (
+            {"tool_choice": NamedTool("f")},
+            {},
+            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+        ),
+    ],
+)
+def test_how_tools_are_to_be_called(
+    wish: dict[str, Any], quirks: dict[str, Any], fields: dict[str, Any]
+):
+    wire = body(ask(tools=[ToolDefinition("f")], **wish), **quirks)
+    assert {name: wire[name] for name in wire if "tool_c" in name} == fields
+
+
+def test_a_choice_of_no_tools_is_not_sent_as_it_would_be_refused():
+    request = ask(tool_choice="auto", parallel_tool_calls=False)
+    assert sorted(dropped(request)) == ["parallel_tool_calls", "tool_choice"]
+    searching = ask(tool_choice="required", options={"acme": {"tools": [{"type": "search"}]}})
+    assert body(searching)["tool_choice"] == "required"
+
+
+@pytest.mark.parametrize("wanted", [Reasoning("low"), Reasoning(budget_tokens=5000)])
+def test_models_that_sample_only_while_they_dont_think_are_not_asked_for_both(wanted: Reasoning):
+    request = ask(temperature=0.5, top_p=0.5, reasoning=wanted)
+    assert "temperature" not in body(request, sampling="unthinking")
+    assert {"temperature", "top_p"} <= {*dropped(request, sampling="unthinking")}
+    unthinking = ask(temperature=0.5, reasoning=Reasoning("none"))
+    assert body(unthinking, sampling="unthinking")["temperature"] == 0.5
+
+
+TOOLS = [ToolDefinition("f", "", {"type": "object", "properties": {}})]
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted", "told", "noted"),
+    [
+        (True, Reasoning("high"), "high", False),
+        (False, Reasoning("high"), None, True),
+        (False, Reasoning(budget_tokens=4000), None, True),
+        (False, Reasoning("none"), "none", False),
+        (False, None, None, False),
+        ("none", Reasoning("high"), "none", True),
+        ("none", Reasoning("none"), "none", False),
+        ("none", Reasoning(budget_tokens=0), "none", False),
+        ("none", Reasoning(), "none", True),
+        ("none", None, "none", True),
+    ],
+)
+def test_an_effort_beside_tools_gives_way_where_both_are_refused(
+    rule: Any, wanted: Reasoning | None, told: str | None, noted: bool
+):
+    request = ask(reasoning=wanted, tools=TOOLS)
+    assert body(request, effort_with_tools=rule).get("reasoning_effort") == told
+    notes = dict(DIALECT.encode_request(request, target(effort_with_tools=rule)).dropped)
+    assert list(notes) == (["reasoning"] if noted else [])
+    assert not noted or "openai-responses" in notes["reasoning"]
+    alone = ask(reasoning=Reasoning("high"))
+    assert body(alone, effort_with_tools=rule)["reasoning_effort"] == "high"
+
+
+def test_tools_of_the_options_count_as_tools_beside_an_effort():
+    tool = {"type": "function", "function": {"name": "f"}}
+    request = ask(reasoning=Reasoning("high"), options={"acme": {"tools": [tool]}})
+    assert body(request, effort_with_tools="none")["reasoning_effort"] == "none"
+
+
+def test_the_responses_format_takes_an_effort_beside_tools():
+    request = ask(reasoning=Reasoning("high"), tools=TOOLS)
+    to = target(effort_with_tools="none")
+    http = get_dialect("openai-responses").encode_request(request, to)
+    assert json.loads(http.body)["reasoning"] == {"effort": "high"}
+    assert http.dropped == ()
+
+
+def test_more_stop_strings_than_the_provider_takes_are_refused_before_they_are_sent():
+    four, five = ask(stop=list("abcd")), ask(stop=list("abcde"))
+    assert body(four, most_stops=4)["stop"] == list("abcd")
+    with pytest.raises(
+        BadRequestError, match="stop holds 5 strings; acme/sage-1 takes 4"
+    ) as caught:
+        body(five, most_stops=4)
+    assert caught.value.hint
+    assert body(five)["stop"] == list("abcde")
+    assert dropped(five, stop=False, most_stops=4) == ["stop"]
+
+
 def test_every_wish_that_is_not_told_is_named():
     request = ask(
+        tools=[ToolDefinition("f")],
+        stop=["x"],
         parallel_tool_calls=True,
         seed=1,
         metadata={"a": "b"},
@@ -263,9 +351,9 @@ def test_every_wish_that_is_not_told_is_named():
         top_p=0.5,
         cache="short",
     )
-    lacking = {"parallel_tool_calls": False, "seed": False, "sampling": False}
+    lacking = {"parallel_tool_calls": False, "seed": False, "sampling": False, "stop": False}
     assert sorted(dropped(request, **lacking)) == [
-        *("cache", "metadata", "parallel_tool_calls", "seed", "temperature", "top_p")
+        *("cache", "metadata", "parallel_tool_calls", "seed", "stop", "temperature", "top_p")
     ]
     assert dropped(ask()) == []
 
@@ -334,8 +422,8 @@ def test_pictures_and_files():
 @pytest.mark.parametrize(
     ("message", "place"),
     [
-        (user("a", Image(url="file:///etc/passwd")), "messages[1].content[1]"),
-        (user(File(url="https://a.example/b.pdf")), "messages[1].content[0]"),
+        (user("a", Image(url="file:///etc/passwd")), "messages[1].content[1].url"),
+        (user(File(url="https://a.example/b.pdf")), "messages[1].content[0].url"),
         (UserMessage([]), "messages[1].content"),
     ],
 )
@@ -394,6 +482,15 @@ def test_reasoning_goes_back_to_its_producer_only():
     assert as_text["content"] == "<think>\nHm.\n</think>\nYes."
 
 
+def test_tool_calls_that_need_reasoning_beside_them_get_a_blank_where_there_is_none_to_tell():
+    field = {"reasoning_replay": "reasoning_content", "reasoning_with_calls": True}
+    call = ToolCall("a", "f")
+    own, other = (Thinking("Hm.", producer=name) for name in ("acme/sage-1", "else/one"))
+    assert sent(assistant(own, call), **field)[0]["reasoning_content"] == "Hm."
+    assert sent(assistant(other, call), **field)[0]["reasoning_content"] == " "
+    assert "reasoning_content" not in sent(assistant(other, "Yes."), **field)[0]
+
+
 def test_openrouters_details_go_back_in_the_place_of_the_text():
     details = [{"type": "reasoning.text", "text": "Hm.", "signature": "c2ln"}]
     thinking = Thinking("Hm.", meta={"reasoning_details": details}, producer="acme/sage-1")
@@ -416,6 +513,24 @@ def test_an_answer_of_which_nothing_can_be_told_is_left_out():
         {"role": "user", "content": "a"},
         {"role": "user", "content": "b"},
     ]
+
+
+def test_an_answer_at_the_end_says_that_it_is_to_be_gone_on_with_where_that_must_be_said():
+    last = sent(user("a"), assistant("So"), prefix=True)[-1]
+    assert last == {"role": "assistant", "content": "So", "prefix": True}
+    assert "prefix" not in sent(user("a"), assistant("So"))[-1]
+    earlier = sent(user("a"), assistant("So"), user("b"), prefix=True)
+    assert [message for message in earlier if "prefix" in message] == []
+
+
+def test_an_answer_stands_between_results_and_the_user_where_the_order_is_strict():
+    call = assistant(ToolCall("a", "f"))
+    picture = ToolMessage("a", [Image(PNG)])
+    for said in ([call, tool_result("a", "1"), user("stop")], [call, picture]):
+        strict, roles = sent(*said, answer_after_results=True), ["assistant", "tool"]
+        assert [message["role"] for message in strict] == [*roles, "assistant", "user"]
+        assert strict[2]["content"]
+        assert [message["role"] for message in sent(*said)] == [*roles, "user"]
 
 
 def test_content_is_null_only_beside_tool_calls():
@@ -478,24 +593,40 @@ def test_cache_hints_become_marks_only_where_they_are_understood():
     request = Request(
         messages=[
             user(Text("long", cache="long")),
-            assistant(Text("ok", cache="short"), ToolCall("a", "f")),
+            assistant(Text("ok"), ToolCall("a", "f")),
             ToolMessage("a", [Text("r")], cache="short"),
             user("last"),
         ],
-        system=[Text("s", cache="short")],
-        tools=[ToolDefinition("f", cache="short")],
+        tools=[ToolDefinition("f", cache="long")],
         cache="short",
     )
     short, long = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
     wire = body(request, cache_control=True)
-    marks = [message["content"][0]["cache_control"] for message in wire["messages"]]
-    assert marks == [short, long, short, short, short]
-    assert wire["tools"][0]["cache_control"] == short
+    assert wire["messages"][0]["content"][0]["cache_control"] == long
+    assert wire["messages"][2]["content"][0]["cache_control"] == short
+    assert wire["messages"][3]["content"][0]["cache_control"] == short
+    assert wire["tools"][0]["cache_control"] == long
     assert dropped(request, cache_control=True) == []
     shorter = body(request, cache_control=True, long_cache=False)
-    assert shorter["messages"][1]["content"][0]["cache_control"] == short
+    assert shorter["messages"][0]["content"][0]["cache_control"] == short
     assert "cache_control" not in json.dumps(body(request))
     assert dropped(request) == ["cache"]
+
+
+def test_of_more_than_four_cache_hints_the_last_four_are_sent():
+    texts = [Text(str(number), cache="short") for number in range(5)]
+    request = Request(messages=[user(*texts)], tools=[ToolDefinition("f", cache="short")])
+    wire = body(request, cache_control=True)
+    assert json.dumps(wire).count("cache_control") == 4
+    assert "cache_control" not in wire["messages"][0]["content"][0]
+    assert dropped(request, cache_control=True) == ["cache"]
+
+
+def test_a_long_cache_hint_behind_a_short_one_is_sent_as_a_short_one():
+    request = Request(messages=[user(Text("a", cache="short"), Text("b", cache="long"))])
+    wire = body(request, cache_control=True)["messages"][0]["content"]
+    assert [part["cache_control"] for part in wire] == [{"type": "ephemeral"}] * 2
+    assert dropped(request, cache_control=True) == ["cache"]
 
 
 # Other requests

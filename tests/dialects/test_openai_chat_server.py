@@ -153,7 +153,7 @@ def test_openrouters_way_to_ask_for_reasoning():
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png,abc"}}
 RAW = {"type": "image_url", "image_url": {"url": "data:;base64,aGk="}}
 EMPTY = {"type": "file", "file": {"filename": "a.pdf"}}
-AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+VIDEO = {"type": "input_video", "input_video": {"data": "", "format": "mp4"}}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
         ({"messages": [{"role": "user", "content": "hi"}, {"role": "robot"}]}, "messages[1].role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [AUDIO]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [VIDEO]}]}, "messages[0].content[0].type"),
         (
             {"messages": [{"role": "user", "content": [IMAGE]}]},
             "messages[0].content[0].image_url.url",

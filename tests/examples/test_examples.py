@@ -125,6 +125,21 @@ def test_facts_are_read_out_of_a_text():
     assert re.search(r"^email +ada@example\.com$", shown, re.MULTILINE)
 
 
+def test_a_budget_for_ten_calls_stops_the_eleventh_before_it_is_sent():
+    shown = output(run("budget.py"))
+    assert re.findall(r"^call +(\d+)  \$", shown, re.MULTILINE) == [str(n) for n in range(1, 11)]
+    assert (
+        "call 11  stopped: the budget 'example' allows $0.00062 in total: $0.000612 spent" in shown
+    )
+    assert shown.endswith("The provider was asked 10 times.\n")
+
+
+def test_a_budget_never_stops_a_free_model():
+    done = run("budget.py", "simulated/echo", "$0")
+    assert done.returncode == 1
+    assert "100 calls, and there is still money left" in done.stdout
+
+
 ORDER = '{"city": "Oslo", "tickets": 3, "day": "2026-05-17", "email": "ada@example.com"}'
 CUT = {"message": {"content": '{"ci', "stop_reason": "length"}}
 
@@ -166,3 +181,20 @@ def test_a_call_of_a_tool_that_is_not_there_is_answered_with_an_error(
         run("weather_tools.py", "openai/gpt-5-mini", "Tides?", **openai([wish, "Sorry."]))
     )
     assert shown == "Sorry.\n"
+
+
+def test_calls_fall_back_from_a_provider_that_fails():
+    shown = output(run("fallback.py"))
+    assert shown.count(": Air scatters blue light more than red.\n") == 3
+    assert shown.count("openai/gpt-5-mini network") == 1
+    assert shown.count("openai/gpt-5-mini overloaded") == 1
+    assert "openai/gpt-5-mini is cooling for 30 s after overloaded (503): 0 of 2 calls" in shown
+    assert shown.endswith("anthropic/claude-haiku-4-5 is ready: 3 of 3 calls answered\n")
+
+
+def test_the_chart_of_the_lowest_latency_has_every_call():
+    shown = output(run("lowest_latency.py", "12"))
+    bars = re.findall(r"^(oslo|lagos|lima) +#* (\d+)$", shown, re.MULTILINE)
+    assert [place for place, _ in bars] == ["oslo", "lagos", "lima"] * 2
+    assert sum(int(count) for _, count in bars) == 24
+    assert len(re.findall(r"^\w+ +\d+ ms to the first word$", shown, re.MULTILINE)) == 3

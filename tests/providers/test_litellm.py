@@ -4,6 +4,7 @@ LiteLLM does not go with the newest openai SDK; `make test` runs this file where
 """
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ from polyvox.http import Timeouts
 from polyvox.messages import Text, Thinking, ToolCall, assistant, tool_result, user
 from polyvox.model import Call, Interrupt
 from polyvox.providers.litellm import LiteLLMModel
+from polyvox.providers.simulated.embedding import vector_of
 from polyvox.request import Reasoning, Request, ToolDefinition
 from polyvox.testing import Knobs, MockProvider, check_grammar
 from polyvox.usage import FREE, Cost
@@ -551,3 +553,60 @@ async def test_tokens_are_estimated():
         count = await client.count_tokens("litellm/openai/gpt-4o-mini", "Hello there?")
     assert count.estimated
     assert count.tokens > 0
+
+
+# Embeddings
+
+
+async def test_embeddings_come_through_litellm_too():
+    async with MockProvider("openai-chat") as mock, AsyncClient() as client:
+        options = {"litellm": {"api_key": KEY, "api_base": mock.url}}
+        result = await client.embed(
+            "litellm/openai/text-embedding-3-small",
+            ["cats", "dogs and cats"],
+            dimensions=8,
+            task="query",
+            options=options,
+        )
+    assert result.vectors == [vector_of("cats", 8), vector_of("dogs and cats", 8)]
+    assert (result.provider, result.model) == ("litellm", "openai/text-embedding-3-small")
+    assert result.usage.input_tokens == 4
+    assert result.usage.cost == Cost("known", nanos=80, input_nanos=80, source="catalog")
+    assert [field for field, _ in result.dropped] == ["task"]
+    assert json.loads(mock.requests[0].body).keys() <= {
+        "model",
+        "input",
+        "dimensions",
+        "encoding_format",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AuthenticationError), (404, NotFoundError), (429, RateLimitError)]
+)
+async def test_failures_of_embeddings_are_our_errors(status: int, kind: type[PolyvoxError]):
+    async with (
+        MockProvider("openai-chat", knobs=Knobs(status=status)) as mock,
+        AsyncClient() as client,
+    ):
+        options = {"litellm": {"api_key": KEY, "api_base": mock.url}}
+        with pytest.raises(kind) as caught:
+            await client.embed("litellm/openai/m1", "a", options=options)
+    assert caught.value.message is not None
+    assert caught.value.message.usage.input_tokens == 0
+
+
+async def test_an_interrupt_ends_embeddings_through_litellm():
+    interrupt = Interrupt()
+    async with (
+        MockProvider("openai-chat", knobs=Knobs(delay_headers=3600)) as mock,
+        AsyncClient() as client,
+    ):
+        options = {"litellm": {"api_key": KEY, "api_base": mock.url}}
+        task = asyncio.create_task(
+            client.embed("litellm/openai/m1", "a", options=options, interrupt=interrupt)
+        )
+        await mock.wait_for_request()
+        interrupt.set("enough")
+        with pytest.raises(AbortedError, match="enough"):
+            await task

@@ -9,6 +9,7 @@ import pytest
 from polyvox.assembly import unfold
 from polyvox.dialects import Target, get_dialect
 from polyvox.errors import (
+    AbortedError,
     AuthenticationError,
     BadRequestError,
     NetworkError,
@@ -21,7 +22,7 @@ from polyvox.events import Done, Event, Failed, Start, TextDelta, Warned
 from polyvox.http import HttpRequest
 from polyvox.messages import File, ToolCall, assistant, user
 from polyvox.model import Call, Interrupt
-from polyvox.providers import ProviderModel
+from polyvox.providers import ProviderModel, provider_model
 from polyvox.request import Request
 from polyvox.secret import Secret
 from polyvox.testing import check_grammar
@@ -149,6 +150,21 @@ async def test_an_answer_given_whole_though_streaming_was_asked_for_is_an_answer
     assert heard[-1].message.usage.total_tokens == 17
 
 
+async def test_geminis_array_of_frames_is_read_frame_by_frame():
+    asked = Request(messages=[], options={"gemini": {"alt": "json"}})
+    encoder = get_dialect("gemini").stream_encoder(asked)
+    first, *rest = [
+        data for event in unfold(an_answer("Because")) if (data := encoder.encode(event))
+    ]
+    assert first.startswith(b"[")
+    *_, done = await listen(a_model("gemini", Answer(b"\n", first, *rest)))
+    assert isinstance(done, Done)
+    assert (done.message.text, done.message.usage.total_tokens) == ("Because", 17)
+    *_, failed = await listen(a_model("gemini", Answer(first, NetworkError("reset by peer"))))
+    assert isinstance(failed.error, NetworkError)
+    assert failed.message.text == "Because"
+
+
 @pytest.mark.parametrize(
     ("pieces", "said"),
     [
@@ -202,6 +218,18 @@ async def test_a_refusal_is_a_typed_error_that_cost_nothing(dialect, status, exp
     assert failed.message.usage.cost == Cost("known")
     if status == 429:
         assert failed.error.retry_after == 7
+
+
+async def test_a_refusal_whose_body_never_ends_is_told_with_what_came_of_it(dialect, monkeypatch):
+    monkeypatch.setattr(provider_model, "REFUSAL_SECONDS", 0.01)
+    answer = Answer(b"too many at once", status=429, then_wait=True)
+    async with asyncio.timeout(
+        30
+    ):  # far from the 300 s that a pause may take, and for a broken test
+        (failed,) = await listen(a_model(dialect, answer))
+    assert isinstance(failed.error, RateLimitError)
+    assert "too many at once" in str(failed.error)
+    assert answer.closed
 
 
 async def test_a_redirect_is_an_error_and_not_followed(dialect):
@@ -269,6 +297,9 @@ async def test_a_cancelled_call_leaves_its_partial_message_and_cost_on_the_call(
     assert call.partial.stop_reason == "aborted"
     assert call.partial.usage.basis == "partial"
     assert call.partial.usage.cost.nanos > 0
+    (attempt,) = call.attempts
+    assert attempt.error == "aborted"
+    assert attempt.usage == call.partial.usage
 
 
 async def test_an_interrupt_ends_the_stream_with_what_had_arrived(dialect):
@@ -309,3 +340,62 @@ async def test_the_list_of_models_is_asked_for(dialect):
 async def test_a_failed_list_of_models_is_an_error_with_the_providers_name(dialect):
     with pytest.raises(AuthenticationError, match="acme"):
         await a_model(dialect, Answer(b"{}", status=401)).models()
+
+
+async def test_a_whole_answer_is_one_attempt_on_the_books_of_the_call(dialect):
+    model, call = a_model(dialect, Answer(*streamed(dialect, unfold(an_answer("Hello"))))), Call()
+    *_, done = [event async for event in model.stream(REQUEST, call)]
+    (attempt,) = call.attempts
+    assert attempt.name == model.name
+    assert attempt.usage == done.message.usage
+    assert attempt.error is None
+    assert 0 <= attempt.first_byte <= attempt.seconds
+
+
+async def test_an_attempt_is_on_the_books_of_the_outer_call_too(dialect):
+    model, outer = a_model(dialect, Answer(*streamed(dialect, unfold(an_answer("Hello"))))), Call()
+    inner = outer.child()
+    async for _ in model.stream(REQUEST, inner):
+        pass
+    assert inner.attempts == outer.attempts
+    assert len(outer.attempts) == 1
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_stream_left_at_its_last_event_is_counted_once(dialect, whole):
+    message = an_answer("Hello")
+    pieces = (
+        [get_dialect(dialect).encode_response(message)]
+        if whole
+        else streamed(dialect, unfold(message))
+    )
+    call = Call()
+    async with aclosing(a_model(dialect, Answer(*pieces)).stream(REQUEST, call)) as events:
+        async for event in events:
+            if isinstance(event, Done):
+                break
+    (attempt,) = call.attempts
+    assert attempt.error is None
+    assert call.partial is None
+
+
+async def test_a_refusal_is_an_attempt_that_used_nothing(dialect):
+    refusal = get_dialect(dialect).encode_error(RateLimitError("too many at once"))
+    call = Call()
+    model = a_model(dialect, Answer(refusal[1], status=429))
+    async for _ in model.stream(REQUEST, call):
+        pass
+    (attempt,) = call.attempts
+    assert (attempt.error, attempt.status) == ("rate_limit", 429)
+    assert attempt.usage.total_tokens == 0
+    assert attempt.usage.cost == Cost("known")
+
+
+async def test_what_is_never_sent_is_no_attempt(dialect):
+    interrupt = Interrupt()
+    interrupt.set()
+    call = Call(interrupt=interrupt)
+    model = a_model(dialect, Answer(*streamed(dialect, unfold(an_answer("Hello")))))
+    (failed,) = [event async for event in model.stream(REQUEST, call)]
+    assert isinstance(failed.error, AbortedError)
+    assert call.attempts == []

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from clients import test_verified_rows
+from clients.verified import VERIFIED
 from polyvox.catalog import Catalog
 from polyvox.dialects import DIALECTS, Quirks
 from polyvox.errors import ConfigurationError, MissingKeyError
@@ -29,7 +31,7 @@ MAKERS = {
     *("openai", "openai-responses", "perplexity", "xai", "zai"),
 }
 HOSTS = {
-    *("azure-openai", "cerebras", "chutes", "fireworks", "groq"),
+    *("azure-openai", "bedrock", "cerebras", "chutes", "fireworks", "groq"),
     *("huggingface", "nvidia", "openrouter", "together"),
 }
 
@@ -90,7 +92,8 @@ def test_who_wants_a_key_says_in_which_variable_and_from_which_page(row: Provide
 def test_every_rule_fits_a_name_and_changes_something(row: Provider):
     for rule in row.models:
         assert rule.quirks
-        assert rule.fits(rule.match[0].replace("*", "x").replace("?", "1").replace("[1-9]", "3"))
+        name = rule.match[0].replace("*", "x").replace("?", "1")
+        assert rule.fits(re.sub(r"\[(.)[^]]*\]", r"\1", name))
 
 
 @every_row
@@ -124,6 +127,21 @@ def test_where_prices_are_known_they_are_known_for_the_example():
         provider = row.catalog or row.name
         if provider in priced and not row.local:
             assert catalog.find(provider, row.example), row.name
+
+
+def test_rows_are_verified_if_and_only_if_their_sdk_is_set_against_a_mock_of_them():
+    verified = {name for name, row in ROWS.items() if row.tier == "verified"}
+    assert verified == {name for names in VERIFIED.values() for name in names}
+    test = test_verified_rows.test_the_sdk_and_our_client_say_the_same_and_read_the_same
+    run = {
+        case for mark in test.pytestmark if mark.args[0] == ("sdk", "name") for case in mark.args[1]
+    }
+    assert run == {(sdk, name) for sdk, names in VERIFIED.items() for name in names}
+
+
+def test_a_row_is_of_the_community_unless_it_says_otherwise():
+    assert row_of().tier == "community"
+    assert {row.tier for row in ROWS.values()} == {"community", "verified"}
 
 
 def test_rows_are_read_anew_and_belong_to_the_caller():
@@ -268,13 +286,13 @@ def test_globs_do_not_care_about_case():
         ("o3", "effort", True, False, True),
         ("gpt-5-mini", "effort", True, False, True),
         ("gpt-5-chat-latest", "none", False, True, True),
-        ("gpt-5.1", "effort", True, True, True),
+        ("gpt-5.1", "effort", True, "unthinking", True),
         ("gpt-5.1-codex-max", "effort", True, False, True),
         ("gpt-6-sol", "effort", True, False, True),
     ],
 )
 def test_models_of_openai_are_asked_as_their_generation_wants(
-    model: str, style: str, developer: bool, sampling: bool, schema: bool
+    model: str, style: str, developer: bool, sampling: bool | str, schema: bool
 ):
     quirks = quirks_for(ROWS["openai"], model)
     assert quirks.reasoning_style == style
@@ -285,11 +303,29 @@ def test_models_of_openai_are_asked_as_their_generation_wants(
 
 
 @pytest.mark.parametrize(
+    ("model", "stop", "parallel"),
+    [
+        ("gpt-4o", True, True),
+        ("gpt-5-chat-latest", True, True),
+        ("gpt-5-mini", False, True),
+        ("o3-mini", True, False),
+        ("o4-mini", False, False),
+    ],
+)
+def test_what_openais_reasoning_models_refuse_is_not_sent(model: str, stop: bool, parallel: bool):
+    quirks = quirks_for(ROWS["openai"], model)
+    assert (quirks.stop, quirks.parallel_tool_calls) == (stop, parallel)
+
+
+@pytest.mark.parametrize(
     ("name", "efforts"),
     [
         ("openai/gpt-5-mini", ("minimal", "low", "medium", "high")),
         ("openai/gpt-5.1", ("none", "low", "medium", "high")),
         ("openai/o4-mini", ("low", "medium", "high")),
+        ("openai/gpt-5-codex", ("low", "medium", "high")),
+        ("openai/gpt-5.2-codex", ("low", "medium", "high", "xhigh")),
+        ("openai/gpt-5.2-pro-2025-12-11", ("medium", "high", "xhigh")),
         ("openai/gpt-4o", ()),
         ("deepseek/deepseek-flash", ("low", "high", "max")),
         ("mistral/mistral-small-latest", ("none", "high")),
@@ -300,11 +336,49 @@ def test_models_of_openai_are_asked_as_their_generation_wants(
         ("xai/grok-3-mini-fast", ("low", "high")),
         ("zai/glm-5.3", ("low", "high", "max")),
         ("zai/glm-4.7", ()),
+        ("azure-openai/any", ("none", "minimal", "low", "medium", "high", "xhigh")),
+        ("chutes/any", ("low", "medium", "high")),
+        ("lmstudio/any", ("none", "low", "medium", "high")),
+        ("llama-cpp/gpt-oss-20b", ("low", "medium", "high")),
+        ("vllm/openai/gpt-oss-20b", ("low", "medium", "high")),
+        ("vllm/deepseek-ai/DeepSeek-V4", ()),
     ],
 )
 def test_efforts_are_those_that_the_model_knows(name: str, efforts: tuple[str, ...]):
     provider, _, model = name.partition("/")
     assert quirks_for(ROWS[provider], model).efforts == efforts
+
+
+@pytest.mark.parametrize(
+    ("model", "rule"),
+    [
+        ("gpt-4o", True),
+        ("o4-mini", True),
+        ("gpt-5-mini", True),
+        ("gpt-5.2", True),
+        ("gpt-5.4-mini", False),
+        ("gpt-5.5-2026-04-23", False),
+        ("gpt-5.6", "none"),
+        ("gpt-5.6-sol", "none"),
+        ("gpt-6-astra", "none"),
+        ("gpt-5.6-chat-latest", True),
+    ],
+)
+def test_openais_newer_models_are_not_asked_to_think_beside_tools(model: str, rule: object):
+    assert quirks_for(ROWS["openai"], model).effort_with_tools == rule
+
+
+def test_deployments_called_like_their_model_follow_its_rule_about_tools():
+    rules = {
+        model: quirks_for(ROWS["azure-openai"], model).effort_with_tools
+        for model in ("gpt-6-astra", "gpt-5.5", "gpt-5-mini", "our-deployment")
+    }
+    assert list(rules.values()) == ["none", False, True, True]
+
+
+def test_who_counts_stop_strings_says_how_many_there_may_be():
+    assert quirks_for(ROWS["openai"], "gpt-4o").most_stops == 4
+    assert quirks_for(ROWS["vllm"], "any").most_stops is None
 
 
 def test_reasoning_goes_back_to_those_who_need_it_between_tool_calls():
@@ -324,6 +398,8 @@ def test_mistral_has_its_own_words_and_its_own_ids():
     quirks = ROWS["mistral"].quirks
     assert (quirks.seed_field, quirks.tool_choice_required) == ("random_seed", "any")
     assert quirks.call_ids == "nine"
+    assert quirks.prefix
+    assert quirks.answer_after_results
 
 
 # Keys

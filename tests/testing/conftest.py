@@ -21,12 +21,16 @@ def call_path(dialect: str, stream: bool) -> str:
     if dialect == "gemini":
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         return f"/v1beta/models/m:{method}"
+    if dialect == "bedrock-converse":
+        return f"/model/m/converse{'-stream' if stream else ''}"
     return CALL_PATHS[dialect]
 
 
 def call_fields(dialect: str, text: str, stream: bool) -> dict[str, Any]:
     if dialect == "gemini":
         return {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+    if dialect == "bedrock-converse":
+        return {"messages": [{"role": "user", "content": [{"text": text}]}]}
     message = {"role": "user", "content": text}
     if dialect == "openai-responses":
         return {"model": "m", "input": [message], "stream": stream}

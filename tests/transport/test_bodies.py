@@ -33,6 +33,12 @@ async def body_of(transport: Transport, request: HttpRequest) -> bytes:
         await response.aclose()
 
 
+async def test_what_a_url_may_not_hold_is_encoded(transport: Transport):
+    async with RawServer(answering(b"")) as server:
+        await body_of(transport, get(server.url("/a b/\u00e9?x=\r\nhost: evil")))
+        assert server.paths == ["/a%20b/%C3%A9?x=host:%20evil"]
+
+
 async def test_the_request_goes_out_as_it_is(transport: Transport):
     seen: list[bytes] = []
 
@@ -41,7 +47,7 @@ async def test_the_request_goes_out_as_it_is(transport: Transport):
         peer.answer()
 
     async with RawServer(script) as server:
-        path = "/v1/models/a%2Fb:generate?alt=sse&x=%20"
+        path = "/v1/models/a%2Fb:c%3Ad/%7Ee:generate?alt=sse&x=%20"
         request = post(server.url(path), b'{"a": 1}', authorization="Bearer k")
         assert await soon(body_of(transport, request)) == b"ok"
     head, body = seen[0].split(b"\r\n\r\n")

@@ -122,6 +122,15 @@ def test_announced_but_missing_tool_calls_are_said_and_not_left_as_the_stop_reas
     assert done.message.stop_reason == "stop"
 
 
+def test_what_is_warned_of_again_and_again_is_said_once():
+    answer = Assembly("p", "m")
+    for _ in range(3):
+        answer.warn("a picture was dropped", "images")
+    answer.warn("another thing")
+    warned = [event.text for event in answer.take() if isinstance(event, Warned)]
+    assert warned == ["a picture was dropped", "another thing"]
+
+
 def test_opaque_data_bears_its_producers_name():
     answer = an_answer()
     answer.open_thinking(0)

@@ -17,6 +17,7 @@ from polyvox.messages import (
     dump_messages,
     load_messages,
     replayable,
+    sniff_media_type,
     tool_result,
     user,
 )
@@ -181,3 +182,30 @@ def test_a_conversation_can_be_kept_and_loaded():
 def test_what_is_no_conversation_is_said(data):
     with pytest.raises(ValueError, match="this is no conversation"):
         load_messages(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (b"RIFF\0\0\0\0WAVEfmt ", "audio/wav"),
+        (b"ID3\x04", "audio/mpeg"),
+        (b"\xff\xfb\x90\x00", "audio/mpeg"),
+        (b"\xff\xf1\x50\x80", "audio/aac"),
+        (b"OggS\0", "audio/ogg"),
+        (b"fLaC\0", "audio/flac"),
+        (b"\0\0\0\x20ftypM4A \0", "audio/mp4"),
+        (b"\0\0\0\x20ftypisom\0", ""),  # may be a film
+        (b"\x1a\x45\xdf\xa3..webm..A_OPUS", "audio/webm"),
+        (b"\x1a\x45\xdf\xa3..webm..V_VP9..A_OPUS", ""),
+        (b"\xff\xfeh\0i\0", ""),  # text in UTF-16
+    ],
+)
+def test_sound_is_known_by_its_first_bytes(data: bytes, media_type: str):
+    assert sniff_media_type(data) == media_type
+    assert File(data).media_type == (media_type or "application/octet-stream")
+
+
+@pytest.mark.parametrize("data", [b"%PDF-1.7", b"OggS"])
+def test_what_is_known_to_be_no_picture_is_no_image(data: bytes):
+    with pytest.raises(ValueError, match="no PNG, JPEG, GIF or WebP"):
+        Image(data)

@@ -14,22 +14,20 @@ be called known:
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from polyvox.catalog.model_facts import PARTS, ModelFacts, Price, PriceSet
-from polyvox.usage import Cost, PriceStatus, Usage
+from polyvox.usage import Cost, PriceSource, PriceStatus, Usage
 
 _PER = 1_000_000  # prices are for a million
 
 _Bucket: TypeAlias = Literal["input", "cache_read", "cache_write", "output"]
 
 
-class _Line(NamedTuple):
-    bucket: _Bucket
-    tokens: int
-    price: Price | None
+_Line: TypeAlias = tuple[_Bucket, int, Price | None]
+"""Where it belongs, how many tokens, and what a million of them costs."""
 
 
 def cost_of(facts: ModelFacts, usage: Usage, when: datetime, terms: Mapping[str, str]) -> Cost:
@@ -39,13 +37,14 @@ def cost_of(facts: ModelFacts, usage: Usage, when: datetime, terms: Mapping[str,
     is part of ``input_nanos``.
     """
     prices = prices_at(facts, when, terms)
-    lines = list(_lines(prices, usage))
-    cost = _sum(lines, usage.input_tokens)
-    return msgspec.structs.replace(cost, status=_status(prices, lines, usage), source=facts.source)
+    lines = [line for line in _lines(prices, usage) if line[1]]
+    return _sum(lines, usage.input_tokens, _status(prices, lines, usage), facts.source)
 
 
 def prices_at(facts: ModelFacts, when: datetime, terms: Mapping[str, str]) -> PriceSet:
     """The prices that hold at the time ``when`` (naive means UTC) for a request on those terms."""
+    if len(facts.prices) == 1 and not facts.variants:
+        return facts.prices[0]
     when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     standing = [prices for prices in facts.prices if _holds(prices, when)] or facts.prices[:1]
     prices = standing[-1] if standing else PriceSet()
@@ -75,11 +74,11 @@ def _lines(prices: PriceSet, usage: Usage) -> Iterator[_Line]:
     yield from _input_lines(prices, usage)
     audio = usage.output_audio_tokens if prices.output_audio is not None else 0
     reasoning = usage.reasoning_tokens if prices.reasoning is not None else 0
-    yield _Line("output", max(0, usage.output_tokens - audio - reasoning), prices.output)
-    yield _Line("output", audio, prices.output_audio)
-    yield _Line("output", reasoning, prices.reasoning)
+    yield ("output", max(0, usage.output_tokens - audio - reasoning), prices.output)
+    yield ("output", audio, prices.output_audio)
+    yield ("output", reasoning, prices.reasoning)
     if prices.request is not None:
-        yield _Line("input", 1, prices.request)
+        yield ("input", 1, prices.request)
 
 
 def _input_lines(prices: PriceSet, usage: Usage) -> Iterator[_Line]:
@@ -87,16 +86,16 @@ def _input_lines(prices: PriceSet, usage: Usage) -> Iterator[_Line]:
     audio = usage.input_audio_tokens if prices.input_audio is not None else 0
     rest = usage.input_tokens - reads - writes - audio
     cached_audio = min(max(0, -rest), reads, audio)
-    yield _Line("input", max(0, rest), prices.input)
+    yield ("input", max(0, rest), prices.input)
     if prices.cache_read_audio is not None:
-        yield _Line("cache_read", cached_audio, prices.cache_read_audio)
+        yield ("cache_read", cached_audio, prices.cache_read_audio)
         audio -= cached_audio
-    yield _Line("input", audio, prices.input_audio)
-    yield _Line("cache_read", reads - cached_audio, _first(prices.cache_read, prices.input))
+    yield ("input", audio, prices.input_audio)
+    yield ("cache_read", reads - cached_audio, _first(prices.cache_read, prices.input))
     long = min(usage.cache_write_1h_tokens, writes)
     write_price = _first(prices.cache_write, prices.input)
-    yield _Line("cache_write", writes - long, write_price)
-    yield _Line("cache_write", long, _first(prices.cache_write_1h, write_price))
+    yield ("cache_write", writes - long, write_price)
+    yield ("cache_write", long, _first(prices.cache_write_1h, write_price))
 
 
 def _first(*prices: Price | None) -> Price | None:
@@ -110,7 +109,7 @@ def _rate(price: Price, input_tokens: int) -> int:
     return reached[-1] if reached else price.base
 
 
-def _sum(lines: list[_Line], input_tokens: int) -> Cost:
+def _sum(lines: list[_Line], input_tokens: int, status: PriceStatus, source: PriceSource) -> Cost:
     exact: dict[_Bucket, int] = {"input": 0, "cache_read": 0, "cache_write": 0, "output": 0}
     for bucket, tokens, price in lines:
         if price is not None:
@@ -122,12 +121,13 @@ def _sum(lines: list[_Line], input_tokens: int) -> Cost:
         nanos[bucket] = _round(so_far + amount) - _round(so_far)
         so_far += amount
     return Cost(
-        "known",
+        status,
         nanos=_round(so_far),
         input_nanos=nanos["input"],
         cache_read_nanos=nanos["cache_read"],
         cache_write_nanos=nanos["cache_write"],
         output_nanos=nanos["output"],
+        source=source,
     )
 
 
@@ -136,12 +136,13 @@ def _round(exact: int) -> int:
 
 
 def _status(prices: PriceSet, lines: list[_Line], usage: Usage) -> PriceStatus:
-    stated = [price for part in PARTS if (price := getattr(prices, part)) is not None]
-    stated += prices.other.values()
-    if not stated or any(tokens and price is None for _, tokens, price in lines):
+    if any(price is None for _, _, price in lines):
         return "unknown"
-    if not any(_highest(price) for price in stated):
-        return "free"
+    if not any(price for _, _, price in lines):  # what was used is free; is it all?
+        stated = [price for part in PARTS if (price := getattr(prices, part)) is not None]
+        stated += prices.other.values()
+        if not any(map(_highest, stated)):
+            return "free" if stated else "unknown"
     if usage.basis == "missing" or _has_unpriced_1h(prices, usage) or _may_hide(prices, usage):
         return "unknown"
     return "known"
@@ -159,6 +160,8 @@ def _has_unpriced_1h(prices: PriceSet, usage: Usage) -> bool:
 
 def _may_hide(prices: PriceSet, usage: Usage) -> bool:
     """Whether some of the tokens may have been of a dearer kind that the usage does not tell apart."""
+    if not prices.other:
+        return False
     parts = {
         "input_": (usage.input_tokens, prices.input),
         "output_": (usage.output_tokens, prices.output),

@@ -77,6 +77,7 @@ async def answer(
     *,
     timeout: float | None = None,
     check: Check | None = None,
+    session: str | None = None,
 ) -> Outcome:
     """Ask, show, and say how it ended: a failure, or a Ctrl-C, is part of the outcome.
 
@@ -85,6 +86,7 @@ async def answer(
     began = time.monotonic()
     with interrupt_on_ctrl_c() as interrupt:
         call = Call.timeout(timeout, interrupt)
+        call.session = session
         async with AsyncStream(model, request, call) as stream:
             try:
                 async with Spinner(model.name) as spinner:
@@ -135,7 +137,7 @@ def interrupt_on_ctrl_c() -> Generator[Interrupt]:
 
 def has_usage(outcome: Outcome) -> bool:
     """Whether there is something to say of what was used: nothing of a request that was never sent."""
-    return outcome.error is None or outcome.message.usage.basis != "missing"
+    return outcome.error is None or outcome.message.usage.total_tokens > 0
 
 
 def usage_line(outcome: Outcome) -> str:

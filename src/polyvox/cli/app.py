@@ -22,6 +22,8 @@ COMMANDS = {
     "chat": "Talk with a model.",
     "completion": "Print the script that completes commands in your shell.",
     "doctor": "See what is set up, what is reachable and what is missing.",
+    "embed": "Turn texts into vectors.",
+    "log": "Look back at calls: find, read, add up, ask again.",
     "mock": "Serve a provider's API from a script, for tests.",
     "models": "Find models: prices, limits, keys.",
 }

@@ -6,7 +6,7 @@ import click
 
 from polyvox.cli import exit_codes
 from polyvox.cli.attachments import gather_prompt
-from polyvox.cli.options import debug_option, gathered, model_option, quiet_option
+from polyvox.cli.options import debug_option, gathered, log_option, model_option, quiet_option
 from polyvox.cli.request_options import RequestOptions, request_options
 
 __all__ = ["AskOptions", "command"]
@@ -21,6 +21,7 @@ class AskOptions(RequestOptions, kw_only=True):
     events: bool
     stream: bool
     usage: bool | None
+    log: bool
     quiet: bool
 
 
@@ -48,6 +49,7 @@ class AskOptions(RequestOptions, kw_only=True):
     default=None,
     help="Say on stderr what was used and what it cost. Default: on a terminal.",
 )
+@log_option
 @quiet_option
 @debug_option
 @gathered(AskOptions)

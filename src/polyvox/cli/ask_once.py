@@ -7,12 +7,14 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.cli.answering import Check, Outcome, View, answer, has_usage, remarks, usage_line
+from polyvox.cli.call_log import call_log
 from polyvox.cli.choose_model import choose_model
 from polyvox.cli.request_options import CUSTOM, RequestOptions, custom_provider, settings_of
 from polyvox.cli.terminal import is_terminal, note, warn
 from polyvox.cli.views import EventsView, JsonView, TextView
 from polyvox.client import AsyncClient, make_request, parse
 from polyvox.errors import MissingKeyError, NotFoundError, PolyvoxError
+from polyvox.ledger import Logged
 from polyvox.messages import AssistantMessage, Text, UserBlock
 from polyvox.model import Model
 
@@ -89,7 +91,9 @@ async def _ask(options: "AskOptions", prompt: list[UserBlock], view: View) -> Ou
         request.stream = options.stream
         wanted = request.response_format
         check = _conforming(wanted.schema) if wanted and wanted.schema else None
-        return await answer(model, request, view, timeout=options.timeout, check=check)
+        with call_log(options.log) as log:
+            logged = Logged(model, log)
+            return await answer(logged, request, view, timeout=options.timeout, check=check)
 
 
 def _conforming(schema: dict[str, Any]) -> Check:

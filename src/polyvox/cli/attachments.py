@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from mimetypes import guess_type
 from pathlib import Path
 
 from polyvox.cli.options import InputError
-from polyvox.messages import File, Image, Text, UserBlock, sniff_media_type
+from polyvox.media_types import sniff_media_type
+from polyvox.messages import File, Image, Text, UserBlock
 
-__all__ = ["gather_prompt", "read_block"]
+__all__ = ["gather_prompt", "piped_text", "read_block"]
 
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -24,7 +26,7 @@ def gather_prompt(words: Sequence[str], files: Sequence[Path]) -> list[UserBlock
     Raises ``InputError`` if there is nothing at all.
     """
     argument = " ".join(words) if tuple(words) != ("-",) else ""  # "-" is stdin, as elsewhere
-    piped = "" if Path("-") in files else _piped_text()
+    piped = "" if Path("-") in files else piped_text()
     attached = [read_block(path) for path in files]
     alone = not argument.strip() and not piped.strip() and len(files) == 1
     blocks: list[UserBlock] = []
@@ -43,7 +45,7 @@ def gather_prompt(words: Sequence[str], files: Sequence[Path]) -> list[UserBlock
 
 
 def read_block(path: Path) -> UserBlock:
-    """A file as a block: text, a picture or a PDF; "-" is stdin.
+    """A file as a block: text, a picture, a PDF or sound; "-" is stdin.
 
     Raises ``InputError`` if it can't be read or is none of these.
     """
@@ -51,7 +53,7 @@ def read_block(path: Path) -> UserBlock:
         data = sys.stdin.buffer.read() if path == Path("-") else path.read_bytes()
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
-    media_type = sniff_media_type(data)
+    media_type = sniff_media_type(data) or _sound_by_name(path)
     if media_type.startswith("image/"):
         return Image(data, media_type=media_type)
     if media_type:
@@ -64,8 +66,14 @@ def read_block(path: Path) -> UserBlock:
                 f"{path} is not UTF-8 text", "'iconv -f LATIN1 -t UTF-8' converts Latin-1 text."
             ) from None
         raise InputError(
-            f"{path} is neither text nor a picture (PNG, JPEG, GIF, WebP) or PDF"
+            f"{path} is neither text nor a picture (PNG, JPEG, GIF, WebP), PDF or sound"
         ) from None
+
+
+def _sound_by_name(path: Path) -> str:
+    """The media type of sound whose bytes don't tell it, such as "audio/mp4" of some .m4a files."""
+    told = guess_type(path.name)[0] or ""
+    return "audio/mp4" if told == "audio/mp4a-latm" else told if told.startswith("audio/") else ""
 
 
 def _decoded(data: bytes) -> str:
@@ -76,7 +84,8 @@ def _decoded(data: bytes) -> str:
     return text
 
 
-def _piped_text() -> str:
+def piped_text() -> str:
+    """What comes on stdin, unless that is a terminal. Raises ``InputError`` if it is no text."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         return ""
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from polyvox.cli.options import debug_option, gathered, model_option, quiet_option
+from polyvox.cli.options import debug_option, gathered, log_option, model_option, quiet_option
 from polyvox.cli.request_options import RequestOptions, request_options
 
 __all__ = ["ChatOptions", "command"]
@@ -14,6 +14,7 @@ class ChatOptions(RequestOptions, kw_only=True):
     """Everything ``polyvox chat`` was told on its command line."""
 
     continued: Path | None
+    log: bool
     quiet: bool
 
 
@@ -30,6 +31,7 @@ class ChatOptions(RequestOptions, kw_only=True):
     type=click.Path(path_type=Path),
     help="Go on with a chat that '/save FILE.json' wrote.",
 )
+@log_option
 @quiet_option
 @debug_option
 @gathered(ChatOptions)

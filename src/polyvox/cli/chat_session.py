@@ -4,9 +4,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from polyvox.cli.answering import View, answer, has_usage, remarks, usage_line
 from polyvox.cli.ask_once import client_for, model_name, model_named
+from polyvox.cli.call_log import call_log
 from polyvox.cli.chat_commands import completions, run_command
 from polyvox.cli.chat_input import Lines, open_lines, read_message
 from polyvox.cli.conversation import Conversation
@@ -17,6 +19,7 @@ from polyvox.cli.terminal import note, report_error, unechoed, warn
 from polyvox.cli.views import TextView
 from polyvox.client import AsyncClient, make_request
 from polyvox.errors import PolyvoxError
+from polyvox.ledger import CallLog, Logged
 from polyvox.messages import UserMessage, user
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ class ChatSession:
     """One chat.
 
     ``unanswered`` is the last message if nothing came back for it; ``vendor`` holds the fields of the
-    provider's own that go with every message.
+    provider's own that go with every message. ``id`` is the session of its calls in the log.
     """
 
     def __init__(
@@ -38,11 +41,14 @@ class ChatSession:
         options: "ChatOptions",
         conversation: Conversation,
         lines: Lines,
+        log: CallLog,
     ) -> None:
         self.client = client
         self.options = options
         self.conversation = conversation
         self.lines = lines
+        self.log = log
+        self.id = uuid4().hex
         self.saved: set[Path] = set()
         self.unanswered: UserMessage | None = None
         provider = conversation.model.partition("/")[0]
@@ -89,7 +95,7 @@ class ChatSession:
     async def _ask(self, asked: UserMessage) -> None:
         self.unanswered = asked
         talk = self.conversation
-        model = model_named(self.client, talk.model)
+        model = Logged(model_named(self.client, talk.model), self.log)
         settings = self._settings.copy()
         settings.pop("system", None)
         if talk.system:
@@ -98,7 +104,9 @@ class ChatSession:
             settings["options"] = {talk.model.partition("/")[0]: self.vendor}
         request = make_request([*talk.messages, asked], settings)
         with self._screen() as view:
-            outcome = await answer(model, request, view, timeout=self.options.timeout)
+            outcome = await answer(
+                model, request, view, timeout=self.options.timeout, session=self.id
+            )
         if talk.keep(asked, outcome):
             self.unanswered = None
         for remark in remarks(outcome.message):
@@ -141,7 +149,8 @@ async def run_chat(options: "ChatOptions") -> int:
         if lines.interactive and not options.quiet:
             note(f"Talking with {conversation.model}. /help lists the commands, Ctrl-D leaves.")
             _recall(conversation)
-        return await ChatSession(client, options, conversation, lines).run()
+        with call_log(options.log) as log:
+            return await ChatSession(client, options, conversation, lines, log).run()
 
 
 def _recall(conversation: Conversation) -> None:

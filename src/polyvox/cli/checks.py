@@ -26,6 +26,7 @@ _PACKAGES = {
     "prompt_toolkit": "cli",
     "pytest": "testing",
     "litellm": "litellm",
+    "botocore": "bedrock",
 }
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -62,6 +63,8 @@ def check_keys(registry: Registry) -> Iterator[Check]:
             variable = next(name for name in row.key_env if registry.environ.get(name, "").strip())
             length = len(key.reveal())
             yield Check("keys", row.name, "ok", f"{variable} is set: *** ({length} characters)")
+        elif where := registry.credentials(row):
+            yield Check("keys", row.name, "ok", f"no key, but AWS credentials: {where}")
         elif row.key_env and not row.local:
             missing.append(row.key_env[0])
     if missing:

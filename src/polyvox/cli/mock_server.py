@@ -70,7 +70,7 @@ def _announce(mock: MockProvider, options: "MockOptions") -> None:
 
 def _export_line(dialect: str, url: str, key: str) -> str:
     for row in load_providers().values():
-        if row.dialect == dialect and row.base_url_env and row.key_env and not row.local:
+        if row.dialect == dialect and row.base_url_env and row.key_env:
             return f"export {row.base_url_env[0]}={url} {row.key_env[0]}={key}"
     return f"polyvox ask --base-url {url} --dialect {dialect} -m mock-model"
 

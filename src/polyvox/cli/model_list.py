@@ -15,6 +15,7 @@ from polyvox.cli.terminal import note
 from polyvox.client import AsyncClient
 from polyvox.errors import PolyvoxError
 from polyvox.providers import Provider, Registry
+from polyvox.providers.rows import Tier
 from polyvox.providers.simulated import SIMULATED
 from polyvox.providers.simulated.stage import PROVIDER, nearest
 from polyvox.usage import NANOS_PER_DOLLAR
@@ -32,6 +33,18 @@ _MODEL_COLUMNS = (
     Column("output $", right=True),
     Column("cached $", right=True),
     Column("key"),
+)
+_KEY_STYLES = {"set": "green", "credentials": "green", "missing": "yellow", "optional": "dim"}
+_PROVIDER_COLUMNS = (
+    Column("provider", whole=True, style="bold"),
+    Column("title"),
+    Column("dialect", whole=True),
+    Column("tier", whole=True, styles={"verified": "green", "community": "dim"}),
+    Column("key", whole=True, styles=_KEY_STYLES),
+    Column("key variable"),
+)
+_OTHERS = (
+    "Besides: simulated/ models, which need no key, and litellm/ with a name that LiteLLM knows."
 )
 
 
@@ -59,15 +72,21 @@ class ListedModel(msgspec.Struct):
 
 
 class ListedProvider(msgspec.Struct):
-    """A provider as ``--json`` prints it. ``key`` is "set", "missing" or "optional"."""
+    """A provider as ``--json`` prints it. ``key`` is "set", "missing", "optional" or "credentials"."""
 
     provider: str
     title: str
     dialect: str
+    tier: Tier
     key_env: list[str]
     key: str
     base_url: str | None
     notes: str = ""
+
+    def cells(self) -> list[str]:
+        """The row of the table."""
+        variables = " or ".join(self.key_env) or "-"
+        return [self.provider, self.title, self.dialect, self.tier, self.key, variables]
 
 
 def show_models(options: "ModelsOptions") -> bool:
@@ -115,7 +134,9 @@ def show_providers(options: "ModelsOptions") -> bool:
     if options.as_json:
         click.echo(msgspec.json.encode(found).decode())
     elif found:
-        _print_providers(found)
+        print_table(_PROVIDER_COLUMNS, [provider.cells() for provider in found])
+        if not words:
+            note(_OTHERS)
     if not found:
         note(f"No provider has these words. {nearest(' '.join(words), registry.rows)}".rstrip())
     return bool(found)
@@ -131,17 +152,6 @@ def _without_key(registry: Registry, matching: Sequence[ListedModel]) -> str:
     variables = dict.fromkeys(" or ".join(row.key_env) for row in rows)
     verb = "matches" if len(matching) == 1 else "match"
     return f"{len(matching)} {verb}, but no key is set: {', '.join(variables)}"
-
-
-def _print_providers(found: Sequence[ListedProvider]) -> None:
-    columns = ("provider", "title", "dialect", "key variable", "key", "address")
-    print_table(
-        [Column(title, style="bold" if title == "provider" else "") for title in columns],
-        [
-            [p.provider, p.title, p.dialect, " or ".join(p.key_env), p.key, p.base_url or "not set"]
-            for p in found
-        ],
-    )
 
 
 def _known_models(registry: Registry) -> Iterator[ListedModel]:
@@ -179,13 +189,17 @@ def _listed_provider(registry: Registry, row: Provider) -> ListedProvider:
     key = "set" if registry.key(row) else "optional" if row.local else "missing"
     if row.auth == "none":
         key = "optional"
+    elif key == "missing" and registry.credentials(row):
+        key = "credentials"
     return ListedProvider(
-        row.name, row.title, row.dialect, list(row.key_env), key, address, row.notes
+        row.name, row.title, row.dialect, row.tier, list(row.key_env), key, address, row.notes
     )
 
 
 def _usable(registry: Registry, row: Provider) -> bool:
-    return row.local or row.auth == "none" or registry.key(row) is not None
+    if row.local or row.auth == "none":
+        return True
+    return registry.key(row) is not None or registry.credentials(row) is not None
 
 
 def _print_models(models: Sequence[ListedModel], *, as_json: bool) -> None:

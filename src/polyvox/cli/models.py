@@ -28,7 +28,7 @@ def _complete_provider(ctx: click.Context, param: click.Parameter, incomplete: s
 
 @click.command("models", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("query", nargs=-1)
-@click.option("--providers", is_flag=True, help="List the providers instead, with their keys.")
+@click.option("--providers", is_flag=True, help="List the providers instead: tiers, keys.")
 @click.option(
     "--live",
     metavar="PROVIDER",

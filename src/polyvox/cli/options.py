@@ -8,7 +8,16 @@ import click
 
 from polyvox.cli.exit_codes import USAGE
 
-__all__ = ["InputError", "debug_option", "debugging", "gathered", "model_option", "quiet_option"]
+__all__ = [
+    "InputError",
+    "complete_model",
+    "debug_option",
+    "debugging",
+    "gathered",
+    "log_option",
+    "model_option",
+    "quiet_option",
+]
 
 _T = TypeVar("_T")
 _DEBUG = "polyvox.debug"
@@ -61,7 +70,7 @@ def model_option(command: Callable[..., object]) -> Callable[..., object]:
         "--model",
         metavar="PROVIDER/MODEL",
         envvar="POLYVOX_MODEL",
-        shell_complete=_complete_model,
+        shell_complete=complete_model,
         callback=_not_empty,
         help="Which model; else POLYVOX_MODEL, else what is there: a key, a local server.",
     )(command)
@@ -71,6 +80,15 @@ def quiet_option(command: Callable[..., object]) -> Callable[..., object]:
     """Adds ``-q/--quiet``."""
     return click.option(
         "-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors."
+    )(command)
+
+
+def log_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds ``--log/--no-log``."""
+    return click.option(
+        "--log/--no-log",
+        default=True,
+        help="Write the call down for 'polyvox log', or not. POLYVOX_LOG=off: never.",
     )(command)
 
 
@@ -85,7 +103,8 @@ def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return value
 
 
-def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """The names of models that begin so."""
     from polyvox.cli.names import model_names
 
     return [name for name in model_names() if name.startswith(incomplete)]

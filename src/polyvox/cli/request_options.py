@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CUSTOM",
     "RequestOptions",
+    "call_options",
     "custom_provider",
     "fields_text",
     "request_options",
@@ -52,6 +53,13 @@ class RequestOptions(msgspec.Struct, kw_only=True):
 def request_options(command: Callable[..., object]) -> Callable[..., object]:
     """Adds the options of ``RequestOptions`` but the model's name."""
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def call_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds only those that say nothing of a prompt: vendor fields, the timeout, another address."""
+    for option in reversed(_CALL_OPTIONS):
         command = option(command)
     return command
 
@@ -180,23 +188,7 @@ def _complete_dialect(ctx: click.Context, param: click.Parameter, incomplete: st
     return [name for name in DIALECTS if name.startswith(incomplete)]
 
 
-_OPTIONS = (
-    click.option("-s", "--system", metavar="TEXT", help="Instructions for the model."),
-    click.option("--max-tokens", type=click.IntRange(min=1), help="The most tokens to be written."),
-    click.option("--temperature", type=float, help="0 is the most predictable."),
-    click.option(
-        "--reasoning", metavar="EFFORT|TOKENS", help=f"How much to think: {', '.join(_EFFORTS)}."
-    ),
-    click.option("--thinking", is_flag=True, help="Show the model's reasoning, dim."),
-    click.option(
-        "--schema", metavar="FILE|JSON", help="Ask for JSON of this JSON schema, and check it."
-    ),
-    click.option(
-        "--tools",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="Offer the tools of this JSON file; calls are printed, not run.",
-    ),
+_CALL_OPTIONS = (
     click.option(
         "-o",
         "--option",
@@ -214,4 +206,24 @@ _OPTIONS = (
         help="The wire format it speaks. Default: openai-chat.",
     ),
     click.option("--key-env", metavar="VARIABLE", help="Where its key is, if it wants one."),
+)
+
+_OPTIONS = (
+    click.option("-s", "--system", metavar="TEXT", help="Instructions for the model."),
+    click.option("--max-tokens", type=click.IntRange(min=1), help="The most tokens to be written."),
+    click.option("--temperature", type=float, help="0 is the most predictable."),
+    click.option(
+        "--reasoning", metavar="EFFORT|TOKENS", help=f"How much to think: {', '.join(_EFFORTS)}."
+    ),
+    click.option("--thinking", is_flag=True, help="Show the model's reasoning, dim."),
+    click.option(
+        "--schema", metavar="FILE|JSON", help="Ask for JSON of this JSON schema, and check it."
+    ),
+    click.option(
+        "--tools",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Offer the tools of this JSON file; calls are printed, not run.",
+    ),
+    *_CALL_OPTIONS,
 )

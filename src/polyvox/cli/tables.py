@@ -12,11 +12,16 @@ __all__ = ["Column", "print_table"]
 
 
 class Column(msgspec.Struct, frozen=True):
-    """The head of a column; numbers stand to the right."""
+    """The head of a column. Numbers stand to the right; cells that are ``whole`` are never folded.
+
+    ``styles`` are those of single words that may stand in it.
+    """
 
     title: str
     right: bool = False
+    whole: bool = False
     style: str = ""
+    styles: dict[str, str] = {}
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -47,8 +52,11 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
             justify="right" if column.right else "left",
             style=column.style or None,
             overflow="fold",
-            no_wrap=column.right,
+            no_wrap=column.right or column.whole,
         )
     for row in rows:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
+        cells = zip(columns, row, strict=True)
+        table.add_row(
+            *(Text(harmless(cell), column.styles.get(cell, "")) for column, cell in cells)
+        )
     Console(no_color=not coloured(sys.stdout), highlight=False).print(table)

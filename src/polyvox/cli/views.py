@@ -20,9 +20,9 @@ from polyvox.events import (
     encode_event,
 )
 from polyvox.messages import AssistantMessage, ToolCall
-from polyvox.usage import Cost
+from polyvox.usage import Cost, Usage
 
-__all__ = ["EventsView", "JsonView", "TextView", "as_json", "tool_call_line"]
+__all__ = ["EventsView", "JsonView", "TextView", "as_json", "tool_call_line", "usage_as_json"]
 
 
 class TextView:
@@ -137,8 +137,6 @@ def as_json(message: AssistantMessage, error: PolyvoxError | None = None) -> dic
     string, null when the price is unknown. ``usage.cost.nanos`` counts nano-dollars, and is a lower
     bound when ``usage.cost.status`` is "unknown".
     """
-    usage = msgspec.structs.asdict(message.usage)
-    usage["cost"] = _cost_as_json(message.usage.cost)
     fields: dict[str, Any] = {"text": message.text}
     if message.thinking:
         fields["thinking"] = message.thinking
@@ -149,7 +147,7 @@ def as_json(message: AssistantMessage, error: PolyvoxError | None = None) -> dic
         "response_model": message.response_model or None,
         "id": message.id or None,
         "request_id": message.request_id,
-        "usage": usage,
+        "usage": usage_as_json(message.usage),
     }
     if error is not None:
         fields["error"] = error.to_dict()
@@ -173,6 +171,11 @@ def tool_call_line(call: ToolCall) -> str:
 def _call_as_json(call: ToolCall) -> dict[str, Any]:
     fields: dict[str, Any] = {"id": call.id, "name": call.name, "arguments": call.arguments}
     return fields if call.executable else fields | {"unparsed": call.unparsed}
+
+
+def usage_as_json(usage: Usage) -> dict[str, Any]:
+    """A usage with every field, and its cost in dollars besides."""
+    return msgspec.structs.asdict(usage) | {"cost": _cost_as_json(usage.cost)}
 
 
 def _cost_as_json(cost: Cost) -> dict[str, Any]:

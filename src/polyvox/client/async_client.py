@@ -1,6 +1,6 @@
 """The client for asynchronous code; ``Client`` is the same for everyone else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar, Unpack, overload
 
@@ -10,12 +10,15 @@ from polyvox import estimate
 from polyvox.catalog import Catalog, ModelFacts
 from polyvox.client import structured
 from polyvox.client.async_stream import AsyncStream
-from polyvox.client.settings import CommonSettings, Settings, make_request
+from polyvox.client.embedding import EmbedSettings, make_embedding_request
+from polyvox.client.settings import CommonSettings, Settings, make_call, make_request
 from polyvox.client.structured import Parsed
+from polyvox.embedding import Embedder, Embeddings
 from polyvox.http import Timeouts, Transport
 from polyvox.messages import AssistantMessage, Prompt
-from polyvox.model import Call, Interrupt, Model
-from polyvox.providers import Provider, ProviderModel, Registry
+from polyvox.model import Model
+from polyvox.providers import Provider, ProviderModel, Registry, UrlFetch
+from polyvox.providers.fetching import BY_DEFAULT
 from polyvox.transport import AiohttpTransport
 
 _T = TypeVar("_T")
@@ -38,6 +41,8 @@ class AsyncClient:
         transport: your own HTTP client; see "Bring your own HTTP client" in the documentation.
         timeouts: how long to wait for a connection, the first byte, and between bytes, in seconds.
         catalog: facts and prices of models, to override the packaged ones.
+        fetch: how images and files are fetched whose provider does not fetch them from a URL itself;
+            None to refuse them.
 
     One client may be used from several event loops and threads. Close it, or use it in
     ``async with``, to close its connections.
@@ -56,6 +61,7 @@ class AsyncClient:
         transport: Transport | None = None,
         timeouts: Timeouts | None = None,
         catalog: Catalog | None = None,
+        fetch: UrlFetch | None = BY_DEFAULT,
     ) -> None:
         self._own_transport = AiohttpTransport() if transport is None else None
         self.registry = Registry(
@@ -65,6 +71,7 @@ class AsyncClient:
             providers=providers,
             timeouts=timeouts,
             catalog=catalog,
+            fetch=fetch,
         )
 
     def model(self, name: str) -> Model:
@@ -78,9 +85,6 @@ class AsyncClient:
         self,
         model: str | Model,
         prompt: Prompt,
-        *,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> AsyncStream:
         """Ask, and get the answer as it is made.
@@ -88,15 +92,13 @@ class AsyncClient:
         Args:
             model: "provider/model", or a ``Model``.
             prompt: a string, a message, or a list of messages.
-            interrupt: a switch that ends the call from anywhere.
-            timeout: seconds for the whole call.
             **settings: see ``Settings``.
 
         Nothing is sent before the stream is read. Raises ``BadRequestError`` for a wrong setting
         here, and every other error while the stream is read.
         """
         chosen = self.model(model) if isinstance(model, str) else model
-        return AsyncStream(chosen, make_request(prompt, settings), Call.timeout(timeout, interrupt))
+        return AsyncStream(chosen, make_request(prompt, settings), make_call(settings))
 
     @overload
     async def complete(
@@ -106,8 +108,6 @@ class AsyncClient:
         *,
         response_format: type[_T],
         repair: int = 0,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[CommonSettings],
     ) -> Parsed[_T]: ...
 
@@ -116,9 +116,6 @@ class AsyncClient:
         self,
         model: str | Model,
         prompt: Prompt,
-        *,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> AssistantMessage: ...
 
@@ -128,8 +125,6 @@ class AsyncClient:
         prompt: Prompt,
         *,
         repair: int = 0,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> AssistantMessage:
         """Ask, and wait for the whole answer; the arguments are those of ``stream``.
@@ -142,9 +137,26 @@ class AsyncClient:
         why an answer is no value of the type.
         """
         chosen = self.model(model) if isinstance(model, str) else model
-        return await structured.complete(
-            chosen, prompt, settings, Call.timeout(timeout, interrupt), repair
-        )
+        return await structured.complete(chosen, prompt, settings, repair)
+
+    async def embed(
+        self,
+        model: str | Embedder,
+        inputs: str | Sequence[str],
+        **settings: Unpack[EmbedSettings],
+    ) -> Embeddings:
+        """The vectors of texts, in their order, from an embedding model.
+
+        Args:
+            model: "provider/model", or an ``Embedder``.
+            inputs: one text or a list; as many as you like, sent in as many requests as it takes.
+            **settings: see ``EmbedSettings``.
+
+        Raises ``PolyvoxError``; the usage of its ``message`` is what was charged until then.
+        """
+        request = make_embedding_request(inputs, settings)
+        chosen = self.registry.embedder(model) if isinstance(model, str) else model
+        return await chosen.embed(request, make_call(settings))
 
     async def models(self, provider: str) -> list[str]:
         """The names of the models a provider serves now, as it tells itself: "provider/model", sorted.
@@ -175,6 +187,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections, unless the transport was brought from outside."""
+        await self.registry.aclose()
         if self._own_transport is not None:
             await self._own_transport.aclose()
 

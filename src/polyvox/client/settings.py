@@ -8,6 +8,7 @@ import msgspec
 
 from polyvox.client.openai_shapes import is_openai_message, openai_message, openai_tool
 from polyvox.client.shapes import is_type, shape_of
+from polyvox.embedding import Task
 from polyvox.errors import BadRequestError
 from polyvox.messages import (
     CacheHint,
@@ -18,6 +19,7 @@ from polyvox.messages import (
     ToolMessage,
     as_messages,
 )
+from polyvox.model import Caching, Call, Interrupt
 from polyvox.request import (
     Effort,
     NamedTool,
@@ -41,7 +43,30 @@ class HasDefinition(Protocol):
 ToolLike: TypeAlias = ToolDefinition | HasDefinition | Mapping[str, Any]
 
 
-class CommonSettings(TypedDict, total=False):
+class CallSettings(TypedDict, total=False):
+    """What may be said about a call, whatever it asks for.
+
+    interrupt: a switch that ends the call from anywhere.
+    timeout: seconds for the whole call.
+    tenant: for whom it is; nothing cached for one tenant is given to another.
+    session: a word by which the calls of one conversation or run are found again.
+    tags: words by which costs and logs are sorted: ``{"feature": "search"}``.
+    fallbacks: whether a router may ask another model in place of the one that was meant.
+    caching: what a cache of answers may do: "use" (the default), "skip" or "refresh".
+    caching_ttl: how many seconds a cache may keep the answer.
+    """
+
+    interrupt: Interrupt | None
+    timeout: float | None
+    tenant: str
+    session: str | None
+    tags: dict[str, str]
+    fallbacks: bool
+    caching: Caching
+    caching_ttl: float
+
+
+class CommonSettings(CallSettings, total=False):
     """``Settings`` without ``response_format``. Whatever is left out is the provider's default.
 
     system: instructions, as a string or as text blocks.
@@ -76,7 +101,7 @@ class CommonSettings(TypedDict, total=False):
 
 
 class Settings(CommonSettings, total=False):
-    """What may be said about a request besides its prompt: ``CommonSettings`` and this.
+    """What may be said about a request besides its prompt: ``CommonSettings``, ``CallSettings`` and this.
 
     response_format: a type (msgspec Struct, dataclass, TypedDict, pydantic model, ...), a JSON schema
         as a dict, or a ``ResponseFormat``.
@@ -103,17 +128,49 @@ def make_request(prompt: Prompt, settings: Settings) -> Request:
     if not any(_says_something(message) for message in messages):
         raise BadRequestError("the prompt is empty: there is nothing to ask")
     fields: dict[str, Any] = {**settings, "messages": [], "system": system}
+    for name in CallSettings.__annotations__:
+        fields.pop(name, None)
     for name, shape in _SHAPES.items():
         if name in fields:
             fields[name] = shape(fields[name])
     try:
         request = msgspec.convert(fields, Request)
     except msgspec.ValidationError as error:
-        raise _wrong_setting(error) from None
+        raise wrong_setting(error) from None
     if request.max_tokens is not None and request.max_tokens < 1:
         raise BadRequestError(f"max_tokens is {request.max_tokens}; it must be 1 or more")
+    budget = request.reasoning.budget_tokens if request.reasoning else None
+    if budget is not None and budget < 0:
+        raise BadRequestError(
+            f"reasoning.budget_tokens is {budget}; it must be 0 or more",
+            hint="Leave reasoning out to let the model decide.",
+        )
     request.messages = messages
     return request
+
+
+class _About(msgspec.Struct):
+    """What a call is about, in the types it should have."""
+
+    tenant: str = ""
+    session: str | None = None
+    tags: dict[str, str] = {}
+    fallbacks: bool = True
+    caching: Caching = "use"
+    caching_ttl: float | None = None
+
+
+def make_call(settings: CallSettings) -> Call:
+    """The call that these settings are about. Raises ``BadRequestError`` for one of the wrong kind."""
+    call = Call.timeout(settings.get("timeout"), settings.get("interrupt"))
+    given = {name: said for name, said in settings.items() if name in _About.__struct_fields__}
+    try:
+        about = msgspec.convert(given, _About)
+    except msgspec.ValidationError as error:
+        raise wrong_setting(error) from None
+    for name in given:
+        setattr(call, name, getattr(about, name))
+    return call
 
 
 def _ours(prompt: Prompt) -> list[Any]:
@@ -125,7 +182,8 @@ def _ours(prompt: Prompt) -> list[Any]:
     ]
 
 
-def _wrong_setting(error: msgspec.ValidationError) -> BadRequestError:
+def wrong_setting(error: msgspec.ValidationError) -> BadRequestError:
+    """The error that a setting is of the wrong kind, with the words that it may be."""
     text = str(error).replace("`$.", "`")
     choices = next((words for field, words in _WORDS.items() if f"`{field}`" in text), ())
     hint = f"It may be {', '.join(repr(word) for word in choices)}." if choices else None
@@ -191,7 +249,9 @@ def _reasoning(wanted: Effort | int | Reasoning) -> Any:
 
 _WORDS: dict[str, tuple[str, ...]] = {
     "reasoning.effort": get_args(Effort),
+    "task": get_args(Task),
     "cache": (*get_args(CacheHint), "auto"),
+    "caching": get_args(Caching),
 }
 
 _SHAPES = {

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 import msgspec
 
 from polyvox.client.async_stream import AsyncStream
-from polyvox.client.settings import Settings, make_request
+from polyvox.client.settings import Settings, make_call, make_request
 from polyvox.client.shapes import Misfit, Shape, is_type, shape_of, shape_of_schema, texts_in
 from polyvox.errors import BadRequestError, ContentFilterError, InvalidAnswerError, PolyvoxError
 from polyvox.messages import AssistantMessage, Prompt, Text, user
@@ -91,9 +91,10 @@ def parse(message: AssistantMessage, wanted: object) -> object:
 
 
 async def complete(
-    model: Model, prompt: Prompt, settings: Settings, call: Call, repair: int = 0
+    model: Model, prompt: Prompt, settings: Settings, repair: int = 0
 ) -> AssistantMessage:
     """The whole answer; ``Parsed`` when the settings' ``response_format`` is a type."""
+    call = make_call(settings)
     wanted: object = settings.get("response_format")
     if not is_type(wanted):
         if repair:
@@ -121,14 +122,8 @@ async def _repaired(
     model: Model, request: Request, call: Call, before: AssistantMessage
 ) -> AssistantMessage:
     """The answer to a further call, which counts what the calls before it used as well."""
-    again = Call(
-        interrupt=call.interrupt,
-        deadline=call.deadline,
-        session=call.session,
-        metadata=call.metadata,
-    )
     try:
-        return _adding(before.usage, await _answer(model, request, again))
+        return _adding(before.usage, await _answer(model, request, call.child()))
     except PolyvoxError as error:
         error.message = _adding(before.usage, error.message) if error.message else before
         raise

@@ -1,21 +1,24 @@
 """The client for synchronous code: the asynchronous one, driven from here."""
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar, Unpack, overload
 
 from polyvox.catalog import Catalog, ModelFacts
 from polyvox.client import structured
 from polyvox.client.async_client import AsyncClient, TokenCount
+from polyvox.client.embedding import EmbedSettings
 from polyvox.client.loops import LoopDriver, LoopPool
 from polyvox.client.settings import CommonSettings, Settings
 from polyvox.client.structured import Parsed
 from polyvox.client.sync_stream import Stream
+from polyvox.embedding import Embedder, Embeddings
 from polyvox.http import Timeouts, Transport
 from polyvox.messages import AssistantMessage, Prompt
-from polyvox.model import Call, Interrupt, Model
-from polyvox.providers import Provider
+from polyvox.model import Model
+from polyvox.providers import Provider, Registry, UrlFetch
+from polyvox.providers.fetching import BY_DEFAULT
 
 _T = TypeVar("_T")
 
@@ -39,6 +42,7 @@ class Client:
         transport: Transport | None = None,
         timeouts: Timeouts | None = None,
         catalog: Catalog | None = None,
+        fetch: UrlFetch | None = BY_DEFAULT,
     ) -> None:
         self._client = AsyncClient(
             keys=keys,
@@ -47,10 +51,16 @@ class Client:
             transport=transport,
             timeouts=timeouts,
             catalog=catalog,
+            fetch=fetch,
         )
         self._loops = LoopPool()
         # Also for a client that nobody closed: when it is forgotten, or the program ends.
         self._close = weakref.finalize(self, self._loops.close, self._client.aclose)
+
+    @property
+    def registry(self) -> Registry:
+        """Where names become models."""
+        return self._client.registry
 
     def model(self, name: str) -> Model:
         """The model of that name; see ``AsyncClient.model``."""
@@ -60,21 +70,17 @@ class Client:
         self,
         model: str | Model,
         prompt: Prompt,
-        *,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> Stream:
         """Ask, and get the answer as it is made.
 
         The settings are ``system``, ``tools``, ``tool_choice``, ``parallel_tool_calls``,
         ``max_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed``, ``reasoning``, ``cache``,
-        ``metadata``, ``options`` and ``response_format``: see ``polyvox.Settings``. Nothing is sent
-        before the stream is read. Raises as ``AsyncClient.stream`` does.
+        ``metadata``, ``options`` and ``response_format``; ``interrupt``, ``timeout``, ``tenant``,
+        ``session``, ``tags``, ``caching`` and ``caching_ttl``: see ``polyvox.Settings``. Nothing is
+        sent before the stream is read. Raises as ``AsyncClient.stream`` does.
         """
-        stream = self._client.stream(
-            model, prompt, interrupt=interrupt, timeout=timeout, **settings
-        )
+        stream = self._client.stream(model, prompt, **settings)
         return Stream(stream, self._loops.take(), self._give_back)
 
     @overload
@@ -85,8 +91,6 @@ class Client:
         *,
         response_format: type[_T],
         repair: int = 0,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[CommonSettings],
     ) -> Parsed[_T]: ...
 
@@ -95,9 +99,6 @@ class Client:
         self,
         model: str | Model,
         prompt: Prompt,
-        *,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> AssistantMessage: ...
 
@@ -107,8 +108,6 @@ class Client:
         prompt: Prompt,
         *,
         repair: int = 0,
-        interrupt: Interrupt | None = None,
-        timeout: float | None = None,
         **settings: Unpack[Settings],
     ) -> AssistantMessage:
         """Ask, and wait for the whole answer.
@@ -118,8 +117,19 @@ class Client:
         ``PolyvoxError``; its ``message`` holds what had arrived.
         """
         chosen = self.model(model) if isinstance(model, str) else model
-        call = Call.timeout(timeout, interrupt)
-        return self._loops.run(lambda: structured.complete(chosen, prompt, settings, call, repair))
+        return self._loops.run(lambda: structured.complete(chosen, prompt, settings, repair))
+
+    def embed(
+        self,
+        model: str | Embedder,
+        inputs: str | Sequence[str],
+        **settings: Unpack[EmbedSettings],
+    ) -> Embeddings:
+        """The vectors of texts, in their order; see ``AsyncClient.embed``.
+
+        The settings are ``dimensions``, ``task`` and ``options``: see ``polyvox.EmbedSettings``.
+        """
+        return self._loops.run(lambda: self._client.embed(model, inputs, **settings))
 
     def models(self, provider: str) -> list[str]:
         """The models a provider serves now; see ``AsyncClient.models``."""
@@ -160,8 +170,6 @@ def ask(
     *,
     response_format: type[_T],
     repair: int = 0,
-    interrupt: Interrupt | None = None,
-    timeout: float | None = None,
     **settings: Unpack[CommonSettings],
 ) -> Parsed[_T]: ...
 
@@ -170,9 +178,6 @@ def ask(
 def ask(
     model: str,
     prompt: Prompt,
-    *,
-    interrupt: Interrupt | None = None,
-    timeout: float | None = None,
     **settings: Unpack[Settings],
 ) -> AssistantMessage: ...
 
@@ -182,8 +187,6 @@ def ask(
     prompt: Prompt,
     *,
     repair: int = 0,
-    interrupt: Interrupt | None = None,
-    timeout: float | None = None,
     **settings: Unpack[Settings],
 ) -> AssistantMessage:
     """Ask a model once: for scripts. A program that asks more often keeps a ``Client``.
@@ -193,8 +196,6 @@ def ask(
         prompt: a string, a message, or a list of messages.
         repair: how often an answer that does not fit a type given as ``response_format`` is sent
             back to be corrected; see ``AsyncClient.complete``.
-        interrupt: a switch that ends the call from another thread.
-        timeout: seconds for the whole call.
         **settings: see ``Settings``.
 
     Raises ``PolyvoxError``; its ``message`` holds what had arrived.
@@ -203,7 +204,23 @@ def ask(
     'hello'
     """
     with Client() as client:
-        chosen, call = client.model(model), Call.timeout(timeout, interrupt)
+        chosen = client.model(model)
         return client._loops.run(  # pyright: ignore[reportPrivateUsage]
-            lambda: structured.complete(chosen, prompt, settings, call, repair)
+            lambda: structured.complete(chosen, prompt, settings, repair)
         )
+
+
+def embed(
+    model: str,
+    inputs: str | Sequence[str],
+    **settings: Unpack[EmbedSettings],
+) -> Embeddings:
+    """Turn texts into vectors once: for scripts. A program that does so more often keeps a ``Client``.
+
+    The arguments are those of ``AsyncClient.embed``. Raises ``PolyvoxError``.
+
+    >>> len(embed("simulated/embedding", ["cats", "dogs"], dimensions=64).vectors)
+    2
+    """
+    with Client() as client:
+        return client.embed(model, inputs, **settings)

@@ -8,6 +8,7 @@ from polyvox.client.async_stream import AsyncStream
 from polyvox.client.loops import LoopDriver, Pump
 from polyvox.events import Event, TextDelta
 from polyvox.messages import AssistantMessage
+from polyvox.model import Call
 
 
 class Stream:
@@ -34,6 +35,11 @@ class Stream:
     def message(self) -> AssistantMessage:
         """The message as it stands; the final one after the end. See ``AsyncStream.message``."""
         return self._stream.message
+
+    @property
+    def call(self) -> Call:
+        """The call, whose ``attempts`` tell who was asked, and what that cost."""
+        return self._stream.call
 
     def __iter__(self) -> Iterator[Event]:
         return self

@@ -41,6 +41,7 @@ DIALECTS = {
     "openai-responses": "polyvox.dialects.openai_responses",
     "gemini": "polyvox.dialects.gemini",
     "ollama": "polyvox.dialects.ollama",
+    "bedrock-converse": "polyvox.dialects.bedrock_converse",
 }
 """Every dialect by name, with the module that holds it as ``DIALECT``."""
 

@@ -8,8 +8,8 @@ exceeded" ("API Error Codes").
 import re
 import time
 import tomllib
-from collections.abc import Mapping
-from datetime import UTC
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from html import unescape
 from pathlib import Path
@@ -30,7 +30,7 @@ from polyvox.errors import (
     ServerError,
 )
 
-__all__ = ["request_id", "retry_after", "snippet", "status_error", "with_hint"]
+__all__ = ["request_id", "retry_after", "snippet", "status_error", "telling", "with_hint"]
 
 _STATUS: dict[int, type[PolyvoxError]] = {
     401: AuthenticationError,
@@ -68,7 +68,13 @@ _HINTS: dict[type[PolyvoxError], str] = {
 }
 _QUOTA_HINT = "Waiting does not help: check the plan and the balance with the provider."
 
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id")
+_REQUEST_ID_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-ms-request-id",
+    "x-amzn-requestid",
+)
 
 
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,6 +124,17 @@ def status_error(
     return error
 
 
+def telling(codes: Sequence[str]) -> str | None:
+    """Of the codes of one error the one that says more than its status does, else the first.
+
+    >>> telling(["429", "insufficient_quota"])
+    'insufficient_quota'
+    """
+    special = [words.codes for words in _patterns().special.values()]
+    said = (code for code in codes if any(code.lower() in known for known in special))
+    return next(said, codes[0] if codes else None)
+
+
 def _special_kind(status: int, text: str, code: str) -> str | None:
     special = _patterns().special
     for kind, words in special.items():
@@ -148,12 +165,16 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
     """The seconds that the provider asks to wait, or None; header names are lower-case.
 
-    Reads ``retry-after-ms`` (OpenAI, Azure) and ``retry-after`` in seconds or as an HTTP date. A
-    date is held against the answer's own ``date``, so that a wrong clock here does no harm; else
-    against ``now`` (seconds since the epoch).
+    Reads ``retry-after-ms`` (OpenAI, Azure) and ``retry-after`` in seconds or as an HTTP date; without
+    them, when the limits that are used up ("remaining" is 0) are full again, as OpenAI and those after
+    it tell it ("Rate limits in headers") and Anthropic ("Rate limits", "Response headers"). A date is
+    held against the answer's own ``date``, so that a wrong clock here does no harm; else against
+    ``now`` (seconds since the epoch).
 
     >>> retry_after({"retry-after-ms": "1500"})
     1.5
+    >>> retry_after({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m0.5s"})
+    60.5
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -162,11 +183,27 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     seconds = _number(value)
     if seconds is not None:
         return seconds
-    moment = _http_date(value)
-    if moment is None:
-        return None
     sent = _http_date(headers.get("date")) or (time.time() if now is None else now)
-    return max(0.0, moment - sent)
+    moment = _http_date(value)
+    if moment is not None:
+        return max(0.0, moment - sent)
+    return max(_waits_for_limits(headers, sent), default=None)
+
+
+def _waits_for_limits(headers: Mapping[str, str], sent: float) -> Iterator[float]:
+    """The seconds until each limit that is used up is full again."""
+    for name, value in headers.items():
+        if value.strip() != "0":
+            continue
+        if name.startswith("x-ratelimit-remaining-"):
+            wait = _duration(headers.get(name.replace("remaining", "reset", 1), ""))
+        elif name.startswith("anthropic-ratelimit-") and name.endswith("-remaining"):
+            moment = _timestamp(headers.get(name.removesuffix("remaining") + "reset", ""))
+            wait = None if moment is None else max(0.0, moment - sent)
+        else:
+            continue
+        if wait is not None:
+            yield wait
 
 
 def with_hint(error: PolyvoxError) -> str:
@@ -186,6 +223,26 @@ def _number(text: str | None) -> float | None:
     if text and re.fullmatch(r"\s*\d{1,12}(\.\d{1,9})?\s*", text, re.ASCII):
         return float(text)
     return None
+
+
+_UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
+_PIECE = r"(\d{1,6}(?:\.\d{1,9})?)(ms|[smhd]|$)"
+
+
+def _duration(text: str) -> float | None:
+    """Seconds, written as such or as Go writes them: "6m0s", "20ms"."""
+    if not re.fullmatch(f"(?:{_PIECE})+", text, re.ASCII):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PIECE, text))
+
+
+def _timestamp(text: str) -> float | None:
+    """A moment as RFC 3339 writes it, in seconds since the epoch."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _http_date(text: str | None) -> float | None:

@@ -6,7 +6,7 @@ Whether an element is good JSON is for its decoder to say.
 
 import re
 
-from polyvox.dialects.sse import ServerSentEvent
+from polyvox.dialects.framing import FrameCutter, ServerSentEvent
 from polyvox.errors import ProtocolError
 
 __all__ = ["JsonArrayReader"]
@@ -17,12 +17,11 @@ _QUOTE, _COMMA, _CLOSE_ARRAY, _CLOSE_OBJECT = b'",]}'
 _OPENING = b"[{"
 
 
-class JsonArrayReader:
+class JsonArrayReader(FrameCutter):
     r"""Turn the bytes of a JSON array, cut anywhere, into its elements.
 
     An object or array is given out with its last bracket, anything else with the comma or bracket
-    after it. A body that is one object instead of an array (an error) is one element. Time is linear
-    in the bytes fed; `max_element_bytes` bounds what is held back.
+    after it. Time is linear in the bytes fed; `max_element_bytes` bounds what is held back.
 
     >>> reader = JsonArrayReader()
     >>> reader.feed(b'[{"a": "}"}\n,{"b"')
@@ -33,45 +32,17 @@ class JsonArrayReader:
 
     media_type = "application/json"
 
+    _frame = "an element of the JSON array"
+    _bound = "max_element_bytes"
+
     def __init__(self, max_element_bytes: int = 64 * 2**20) -> None:
-        self._limit = max_element_bytes
+        super().__init__(max_element_bytes)
         self._element = bytearray()  # what came of the element that is not complete
         self._depth = 0  # brackets open within it
         self._in_string = False
         self._escaped = False  # the last byte was a backslash inside a string
         self._begun = False
-        self._lone = False  # one object, and no array around it
         self._over = False
-        self._error: ProtocolError | None = None
-
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes and return the elements they complete.
-
-        Raises `ProtocolError` for what is no array, or has too long an element. Elements completed
-        before it in the same chunk are returned first; the error then comes with the next call.
-        """
-        if self._error is not None:
-            raise self._error
-        frames: list[ServerSentEvent] = []
-        try:
-            self._cut(chunk, frames)
-        except ProtocolError as error:
-            self._error = error
-            self._element.clear()
-            if not frames:
-                raise
-        return frames
-
-    def close(self) -> list[ServerSentEvent]:
-        """Say that the body has ended, and return what was left of an element cut short.
-
-        That is no JSON, so its decoder will refuse it. Raises `ProtocolError` as `feed` does.
-        """
-        if self._error is not None:
-            raise self._error
-        rest = bytes(self._element).strip()
-        self._element.clear()
-        return [ServerSentEvent(rest)] if rest else []
 
     def _cut(self, chunk: bytes, frames: list[ServerSentEvent]) -> None:
         place = 0 if self._begun else self._begin(chunk)
@@ -97,20 +68,28 @@ class JsonArrayReader:
                 self._depth -= 1
                 if self._depth == 0:
                     self._give(chunk[start:place], frames)
-                    self._over = self._lone
                     start = place
         if self._over and chunk[start:].strip():
             raise ProtocolError("bytes follow the end of the JSON array")
+
+    def _finish(self, frames: list[ServerSentEvent]) -> None:
+        rest = bytes(self._element).strip()
+        self._element.clear()
+        if rest:
+            frames.append(ServerSentEvent(rest))
+
+    def _let_go(self) -> None:
+        self._element.clear()
 
     def _begin(self, chunk: bytes) -> int:
         """Where the first element may begin: after the array's bracket."""
         head = chunk.lstrip()
         if not head:
             return len(chunk)
-        if head[0] not in _OPENING:
+        if not head.startswith(b"["):
             raise ProtocolError(f"this is no JSON array: {head[:40]!r}")
-        self._begun, self._lone = True, head[:1] == b"{"
-        return len(chunk) - len(head) + (not self._lone)
+        self._begun = True
+        return len(chunk) - len(head) + 1
 
     def _end_of_string(self, chunk: bytes, place: int) -> int:
         """The place after the string that is open, or the chunk's end if it goes on after that."""
@@ -127,12 +106,12 @@ class JsonArrayReader:
 
     def _keep(self, chunk: bytes, start: int) -> None:
         rest = chunk[start:]
-        self._check(len(rest))
+        self._check(len(self._element) + len(rest))
         self._element += rest if self._element else rest.lstrip()
 
     def _give(self, end: bytes, frames: list[ServerSentEvent]) -> None:
         """An element is complete; after a bracket only white space is left of it, and is none."""
-        self._check(len(end))
+        self._check(len(self._element) + len(end))
         if self._element:
             end = bytes(self._element) + end
             self._element.clear()
@@ -145,11 +124,3 @@ class JsonArrayReader:
         if byte == _CLOSE_OBJECT:
             raise ProtocolError("a bracket closes in the JSON array that was never opened")
         self._over = byte == _CLOSE_ARRAY
-
-    def _check(self, more: int) -> None:
-        if len(self._element) + more > self._limit:
-            raise ProtocolError(
-                f"an element of the JSON array is longer than {self._limit} bytes"
-                " (max_element_bytes)",
-                hint="Raise max_element_bytes if elements of this size are expected here.",
-            )

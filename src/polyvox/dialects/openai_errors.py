@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from polyvox import jsontext
-from polyvox.dialects.errors import snippet, status_error, with_hint
+from polyvox.dialects.errors import snippet, status_error, telling, with_hint
 from polyvox.errors import (
     AbortedError,
     AuthenticationError,
@@ -79,8 +79,8 @@ def read_error(value: Any) -> tuple[str, str | None]:
             text = f"{text}: {snippet(raw.encode(errors='replace'), 1000)}"
         case _:
             pass
-    words = (fields.get(key) for key in ("code", "type", "status"))
-    return text, next((str(word) for word in words if isinstance(word, str | int) and word), None)
+    words = [fields.get(key) for key in ("code", "type", "status")]
+    return text, telling([str(word) for word in words if isinstance(word, str | int) and word])
 
 
 def encode_error(error: PolyvoxError) -> tuple[int, bytes]:

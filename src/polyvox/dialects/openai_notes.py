@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterator
 
-from polyvox.dialects.base import Target
-from polyvox.dialects.schema import as_openai_takes_it
+from polyvox.dialects.base import Quirks, Target
+from polyvox.dialects.schema import OPENAI_STRICT, as_openai_takes_it
+from polyvox.dialects.strict_tools import strict_tool
 from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage
-from polyvox.request import Request
+from polyvox.request import Reasoning, Request
 
 
 def dropped_wishes(
@@ -17,9 +18,11 @@ def dropped_wishes(
     whether blocks may be marked for the cache.
     """
     quirks, name = target.quirks, target.producer
+    sampling = takes_sampling(request, quirks)
     understood = {
-        "temperature": quirks.sampling,
-        "top_p": quirks.sampling,
+        "temperature": sampling,
+        "top_p": sampling,
+        "stop": quirks.stop,
         "seed": quirks.seed,
         "parallel_tool_calls": quirks.parallel_tool_calls,
         "metadata": quirks.metadata,
@@ -27,17 +30,41 @@ def dropped_wishes(
     for field, taken in understood.items():
         if not taken and getattr(request, field) not in (None, {}, []):
             yield field, f"not sent: {name} does not take it"
+    if not takes_choice(request):
+        for field in ("tool_choice", "parallel_tool_calls"):
+            if understood.get(field, True) and getattr(request, field) is not None:
+                yield field, "not sent: there are no tools"
     if request.response_format and request.response_format.schema:
         if quirks.json_schema:
             yield from as_openai_takes_it(request.response_format)[1]
         else:
             about = f"not sent: {name} takes no schema; any JSON is asked for"
             yield "response_format.schema", about
-    if not quirks.strict_tools and any(tool.strict for tool in request.tools):
-        yield "tools[].strict", f"not sent: {name} does not take it"
+    yield from _loose_tools(request, target)
     if not cache_marks and _has_cache_marks(request):
         yield "cache", f"not sent: {name} caches by itself, or not at all"
     yield from _dropped_blocks(request)
+
+
+def takes_sampling(request: Request, quirks: Quirks) -> bool:
+    """Whether temperature and top_p may be sent; some models take them only while they don't think."""
+    wanted = request.reasoning or Reasoning()
+    thinks = wanted.effort != "none" and bool(wanted.effort or wanted.budget_tokens)
+    return quirks.sampling is True or (quirks.sampling == "unthinking" and not thinks)
+
+
+def takes_choice(request: Request) -> bool:
+    """Whether there are tools to choose from; without any, OpenAI refuses every choice."""
+    return bool(request.tools) or any(fields.get("tools") for fields in request.options.values())
+
+
+def _loose_tools(request: Request, target: Target) -> Iterator[tuple[str, str]]:
+    if target.quirks.strict_tools:
+        for place, tool in enumerate(request.tools):
+            if about := strict_tool(tool, OPENAI_STRICT)[1]:
+                yield f"tools[{place}].strict", about
+    elif any(tool.strict for tool in request.tools):
+        yield "tools[].strict", f"not sent: {target.producer} does not take it"
 
 
 def _has_cache_marks(request: Request) -> bool:
@@ -53,8 +80,9 @@ def _dropped_blocks(request: Request) -> Iterator[tuple[str, str]]:
         if not isinstance(message, AssistantMessage):
             continue
         for index, block in enumerate(message.content):
-            field = f"messages[{place}].content[{index}]"
             if isinstance(block, ToolCall) and not block.executable:
-                yield f"{field}.arguments", "broke off and are no JSON: sent as {}"
+                field = f"messages[{place}].content[{index}].arguments"
+                yield field, "broke off and are no JSON: sent as {}"
             elif isinstance(block, Image):
+                field = f"messages[{place}].content[{index}]"
                 yield field, "not sent: this format has no place for pictures of the assistant"

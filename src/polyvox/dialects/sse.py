@@ -7,9 +7,7 @@ decoder to refuse. `id` and `retry` steer a browser's reconnecting, which no mod
 they are ignored like unknown fields.
 """
 
-import msgspec
-
-from polyvox.errors import ProtocolError
+from polyvox.dialects.framing import FrameCutter, ServerSentEvent
 
 __all__ = ["SSEReader", "ServerSentEvent", "encode_comment", "encode_event"]
 
@@ -17,14 +15,7 @@ _BOM = b"\xef\xbb\xbf"
 _LF, _CR = b"\n\r"  # numbers: looking for one in bytes is several times as fast as for b"\n"
 
 
-class ServerSentEvent(msgspec.Struct, gc=False):
-    """One event: its data lines joined by LF, as UTF-8 bytes, and its name, "" when not given."""
-
-    data: bytes
-    event: str = ""
-
-
-class SSEReader:
+class SSEReader(FrameCutter):
     r"""Turn the bytes of an event stream, cut anywhere, into events.
 
     `max_event_bytes` bounds what one event may hold back: its data lines as sent, plus any line
@@ -38,52 +29,49 @@ class SSEReader:
     """
 
     media_type = "text/event-stream"
+    whole = (b"{", b"[")
+
+    _frame = "a server-sent event"
+    _bound = "max_event_bytes"
 
     def __init__(self, max_event_bytes: int = 64 * 2**20) -> None:
-        self._limit = max_event_bytes
+        super().__init__(max_event_bytes)
         self._head: bytes | None = b""  # the first bytes, while they may be part of a BOM
         self._after_cr = False  # the last chunk ended in CR: an LF coming first belongs to it
         self._tail = bytearray()  # the line not finished yet
         self._data: bytes | bytearray | None = None  # a bytearray from the second line on
         self._size = 0  # bytes of the data lines so far, as sent
         self._event = ""
-        self._overflowed = False
 
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes of the stream and return the events they complete.
-
-        Raises `ProtocolError` when an event exceeds `max_event_bytes`. Events completed before it
-        in the same chunk are returned first; the error then comes with the next call. A reader
-        that has raised stays broken.
-        """
-        if self._overflowed:
-            raise self._too_long()
+    def _cut(self, chunk: bytes, frames: list[ServerSentEvent]) -> None:
         if self._head is not None:
             chunk = self._without_bom(chunk)
         if self._after_cr or _CR in chunk:
             chunk = self._with_line_feeds(chunk)
-        if _LF not in chunk:
-            return self._read([], chunk)
-        if self._tail:
+        if _LF in chunk:
+            if self._tail:
+                self._tail += chunk
+                chunk = bytes(self._tail)
+                self._tail.clear()
+            lines = chunk.split(b"\n")
+            chunk = lines.pop()
+            self._read(lines, frames)
+        if chunk:
             self._tail += chunk
-            chunk = bytes(self._tail)
-            self._tail.clear()
-        lines = chunk.split(b"\n")
-        return self._read(lines, lines.pop())
+            self._check(self._size + len(self._tail))
 
-    def close(self) -> list[ServerSentEvent]:
-        """Say that the stream has ended, and return its last event if that was left unfinished.
+    def _finish(self, frames: list[ServerSentEvent]) -> None:
+        """The standard drops an event that no blank line ends. We deliver it when it has data.
 
-        The standard drops an event that no blank line ends. We deliver it when it has data, even
-        in a line without an end, because providers do forget the last blank line. If the stream
-        was cut instead, the data is a JSON object cut short, which no JSON decoder accepts.
-        Raises `ProtocolError` as `feed` does.
+        Even in a line without an end, because providers do forget the last blank line.
         """
-        if self._overflowed:
-            raise self._too_long()
         last = bytes(self._tail)
         self._tail.clear()
-        return self._read([last, b""], b"")
+        self._read([last, b""], frames)
+
+    def _let_go(self) -> None:
+        self._tail.clear()
+        self._data = None
 
     def _without_bom(self, chunk: bytes) -> bytes:
         start = (self._head or b"") + chunk
@@ -102,35 +90,22 @@ class SSEReader:
         self._after_cr = chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _read(self, lines: list[bytes], rest: bytes) -> list[ServerSentEvent]:
-        events: list[ServerSentEvent] = []
-        try:
-            for line in lines:
-                if not line:
-                    if self._data is not None:
-                        events.append(ServerSentEvent(bytes(self._data), self._event))
-                        self._data = None
-                        self._size = 0
-                    self._event = ""
-                elif line[:6] == b"data: ":
-                    self._add_data(line, line[6:])
-                else:
-                    self._read_field(line)
-            if rest:
-                self._tail += rest
-                self._check(len(self._tail))
-        except ProtocolError:
-            self._overflowed = True
-            self._tail.clear()  # a broken reader holds nothing
-            self._data = None
-            if not events:
-                raise
-        return events
+    def _read(self, lines: list[bytes], frames: list[ServerSentEvent]) -> None:
+        for line in lines:
+            if not line:
+                if self._data is not None:
+                    frames.append(ServerSentEvent(bytes(self._data), self._event))
+                    self._data = None
+                    self._size = 0
+                self._event = ""
+            elif line[:6] == b"data: ":
+                self._add_data(line, line[6:])
+            else:
+                self._read_field(line)
 
     def _add_data(self, line: bytes, value: bytes) -> None:
         self._size += len(line)
-        if self._size > self._limit:
-            raise self._too_long()
+        self._check(self._size)
         if self._data is None:
             self._data = value
             return
@@ -140,23 +115,13 @@ class SSEReader:
         self._data += value
 
     def _read_field(self, line: bytes) -> None:
-        self._check(len(line))
+        self._check(self._size + len(line))
         name, _, value = line.partition(b":")  # a comment is a line whose name is empty
         value = value.removeprefix(b" ")
         if name == b"data":
             self._add_data(line, value)
         elif name == b"event":
             self._event = value.decode(errors="replace")
-
-    def _check(self, more: int) -> None:
-        if self._size + more > self._limit:
-            raise self._too_long()
-
-    def _too_long(self) -> ProtocolError:
-        return ProtocolError(
-            f"a server-sent event is longer than {self._limit} bytes (max_event_bytes)",
-            hint="Raise max_event_bytes if events of this size are expected here.",
-        )
 
 
 def encode_event(data: bytes | str, event: str = "") -> bytes:

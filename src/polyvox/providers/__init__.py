@@ -5,8 +5,9 @@ that are simulated.
 Does not belong here: wire formats, sockets, and any policy over several calls or models.
 """
 
+from polyvox.providers.fetching import UrlFetch
 from polyvox.providers.provider_model import ProviderModel
 from polyvox.providers.registry import Registry
 from polyvox.providers.rows import Provider, load_providers
 
-__all__ = ["Provider", "ProviderModel", "Registry", "load_providers"]
+__all__ = ["Provider", "ProviderModel", "Registry", "UrlFetch", "load_providers"]

@@ -1,7 +1,7 @@
 """A provider's model: its dialect's client half over a transport."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
 from polyvox.assembly import unfold
@@ -14,17 +14,21 @@ from polyvox.errors import (
     RequestTimeoutError,
 )
 from polyvox.events import Done, Event, Failed, Start, Warned
-from polyvox.http import HttpRequest, HttpResponse, Timeouts, Transport
+from polyvox.http import HttpRequest, HttpResponse, Signer, Timeouts, Transport
 from polyvox.model import Call
+from polyvox.providers.fetching import UrlFetcher
 from polyvox.providers.schema_detour import Detour, way_for
 from polyvox.providers.settlement import Pricing, Settlement, unknown_price
+from polyvox.quote import priced, worst_usage
 from polyvox.request import Request
 from polyvox.transport import exchange, read_all
+from polyvox.transport.deadlines import Watch
+from polyvox.usage import Usage
 
 MAX_ERROR_BODY = 1 << 20
 MAX_WHOLE_BODY = 256 << 20
+REFUSAL_SECONDS = 5.0
 DRAIN_SECONDS = 0.1
-EVENT_STREAM = "text/event-stream"
 
 _ENDINGS = (Done, Failed)
 
@@ -38,6 +42,8 @@ class ProviderModel:
         transport: who moves the bytes.
         timeouts: how long to wait for what, in seconds.
         pricing: what a usage costs.
+        fetcher: who fetches the URLs that the provider does not; without one they are refused.
+        signer: who signs each request, where the provider wants that instead of a key.
     """
 
     def __init__(
@@ -48,12 +54,16 @@ class ProviderModel:
         *,
         timeouts: Timeouts | None = None,
         pricing: Pricing = unknown_price,
+        fetcher: UrlFetcher | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self.dialect = dialect
         self.target = target
         self.transport = transport
         self.timeouts = timeouts or Timeouts()
         self.pricing = pricing
+        self.fetcher = fetcher
+        self.signer = signer
 
     @property
     def name(self) -> str:
@@ -68,17 +78,22 @@ class ProviderModel:
         detour = Detour(request, way, self.dialect.name)
         return detour.read(self._stream(detour.request, call), call)
 
+    def quote(self, request: Request) -> Usage:
+        """The most that answering may use, with its cost."""
+        return priced(worst_usage(request, self.target.max_output_tokens), self.pricing)
+
     async def _stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         decoder = self.dialect.stream_decoder(self.target)
-        settlement = Settlement(request, self.pricing)
+        settlement = Settlement(request, self.pricing, self.target, call)
         try:
-            http = self.dialect.encode_request(request, self.target)
-            settlement.asking(call)
+            request = await self._inlined(request, call)
+            http = await self._signed(self.dialect.encode_request(request, self.target), call)
+            settlement.asking()
             async with exchange(
                 self.transport, http, timeouts=self.timeouts, call=call
             ) as response:
                 settlement.heard(response)
-                async with aclosing(self._read(response, decoder)) as events:
+                async with aclosing(self._read(response, decoder, settlement)) as events:
                     async for event in events:
                         if type(event) in _ENDINGS:
                             self._end(event, settlement)
@@ -91,20 +106,38 @@ class ProviderModel:
                 self._end(event, settlement)
                 yield event
         except (asyncio.CancelledError, GeneratorExit):
-            if not decoder.ended:
-                call.partial = settlement.cut_short(decoder.message())
+            settlement.cut_short(decoder.message())
             raise
 
-    async def _read(self, response: HttpResponse, decoder: StreamDecoder) -> AsyncGenerator[Event]:
+    async def _inlined(self, request: Request, call: Call) -> Request:
+        """The request with bytes for the URLs that the provider does not fetch itself."""
+        if self.fetcher is None:
+            return request
+        return await self.fetcher.inlined(request, self.dialect, self.target, call)
+
+    async def _signed(self, http: HttpRequest, call: Call) -> HttpRequest:
+        """The request as it is sent. Looking for credentials is watched, but is no part of asking."""
+        if self.signer is None:
+            return http
+        watch = Watch(self.timeouts, call)
+        try:
+            with watch:
+                return await self.signer.sign(http)
+        finally:
+            watch.close()
+
+    async def _read(
+        self, response: HttpResponse, decoder: StreamDecoder, settlement: Settlement
+    ) -> AsyncGenerator[Event]:
         if response.status >= 300:
             raise await self._refusal(response)
         async with aclosing(response.body) as body:
             head = await _first_bytes(body)
+            settlement.first_byte()
             if head[:1] == b"<":
                 raise _web_page(head)
             frames = self.dialect.frame_reader()
-            if head[:1] in (b"{", b"[") and frames.media_type == EVENT_STREAM:
-                # Asked to stream, the provider answered whole. In a stream of lines that is one line.
+            if head.startswith(frames.whole):  # also when streaming was asked for
                 answer = head + await read_all(body, MAX_WHOLE_BODY)
                 for event in unfold(self.dialect.decode_response(answer, self.target)):
                     yield event
@@ -131,11 +164,12 @@ class ProviderModel:
     async def _refusal(self, response: HttpResponse) -> PolyvoxError:
         """The error of an answer with a bad status, which says enough when its body never ends."""
         body = bytearray()
-        with suppress(NetworkError, RequestTimeoutError):
-            async for piece in response.body:
-                body += piece
-                if len(body) >= MAX_ERROR_BODY:
-                    break
+        with suppress(NetworkError, RequestTimeoutError, TimeoutError):
+            async with asyncio.timeout(REFUSAL_SECONDS):
+                async for piece in response.body:
+                    body += piece
+                    if len(body) >= MAX_ERROR_BODY:
+                        break
         return self.dialect.decode_error(response.status, response.headers, bytes(body))
 
     def _keep_secret(self, error: PolyvoxError) -> None:
@@ -149,21 +183,31 @@ class ProviderModel:
         request = self.dialect.models_request(self.target)
         if request is None:
             raise NotFoundError(f"{self.target.provider} has no list of its models")
-        return self.dialect.decode_models(await self._fetch(request))
+        return self.dialect.decode_models(await self.fetch(request))
 
     async def count_tokens(self, request: Request) -> int | None:
         """The prompt's tokens as the provider counts them; None if it has no such endpoint.
 
         Raises ``PolyvoxError``.
         """
+        request = await self._inlined(request, Call())
         http = self.dialect.count_request(request, self.target)
-        return None if http is None else self.dialect.decode_count(await self._fetch(http))
+        return None if http is None else self.dialect.decode_count(await self.fetch(http))
 
-    async def _fetch(self, http: HttpRequest) -> bytes:
+    async def fetch(
+        self,
+        http: HttpRequest,
+        call: Call | None = None,
+        heard: Callable[[HttpResponse], None] = lambda response: None,
+    ) -> bytes:
+        """The whole body of the answer, whose head is given to ``heard``. Raises ``PolyvoxError``."""
+        call = call or Call()
         try:
+            http = await self._signed(http, call)
             async with exchange(
-                self.transport, http, timeouts=self.timeouts, call=Call()
+                self.transport, http, timeouts=self.timeouts, call=call
             ) as response:
+                heard(response)
                 if response.status >= 300:
                     raise await self._refusal(response)
                 return await read_all(response.body, MAX_WHOLE_BODY)

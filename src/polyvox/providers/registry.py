@@ -8,9 +8,12 @@ import msgspec
 
 from polyvox.catalog import Catalog, ModelFacts
 from polyvox.dialects import Target, get_dialect
+from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError
-from polyvox.http import Timeouts, Transport
+from polyvox.http import Signer, Timeouts, Transport
 from polyvox.model import Model
+from polyvox.providers.aws import AwsSigner
+from polyvox.providers.fetching import BY_DEFAULT, UrlFetch, UrlFetcher
 from polyvox.providers.provider_model import ProviderModel
 from polyvox.providers.rows import (
     Provider,
@@ -23,7 +26,7 @@ from polyvox.providers.rows import (
     quirks_for,
     read_row,
 )
-from polyvox.providers.simulated import simulated_model
+from polyvox.providers.simulated import simulated_embedder, simulated_model
 from polyvox.secret import Secret
 from polyvox.usage import FREE, Cost, Usage
 
@@ -41,6 +44,7 @@ class Registry:
         providers: further rows, or others of the same name; a dict has a row's fields.
         timeouts: how long the models wait, in seconds.
         catalog: facts and prices; the packaged one by default, read on first use.
+        fetch: how URLs are fetched that a provider does not fetch itself; None to refuse them.
         environ: where keys and addresses are looked up; ``os.environ`` by default.
     """
 
@@ -53,6 +57,7 @@ class Registry:
         providers: Mapping[str, Provider | dict[str, object]] | None = None,
         timeouts: Timeouts | None = None,
         catalog: Catalog | None = None,
+        fetch: UrlFetch | None = BY_DEFAULT,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.transport = transport
@@ -62,11 +67,18 @@ class Registry:
                 hint="Give polyvox.Timeouts(connect=..., first_byte=..., idle=..., total=...), in seconds.",
             )
         self.timeouts = timeouts or Timeouts()
+        if not isinstance(fetch, (UrlFetch, type(None))):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"fetch is of type {type(fetch).__name__}",
+                hint="Give polyvox.UrlFetch(max_bytes=..., seconds=...), or None to fetch nothing.",
+            )
+        self.fetcher = None if fetch is None else UrlFetcher(fetch)
         self.environ = os.environ if environ is None else environ
         self._keys = {name: Secret(key) for name, key in (keys or {}).items() if key}
         self._extra = {name: _as_row(name, row) for name, row in (providers or {}).items()}
         self._rows: dict[str, Provider] | None = None
         self._catalog = catalog
+        self._aws = AwsSigner(self.environ)
         for name in self._keys:
             provider_named(self.rows, name)
         self._base_urls = {
@@ -88,15 +100,18 @@ class Registry:
             self._catalog = Catalog.load()
         return self._catalog
 
+    async def aclose(self) -> None:
+        """Close the connections to what was fetched; those of the transport are its owner's."""
+        if self.fetcher is not None:
+            await self.fetcher.aclose()
+
     def model(self, name: str) -> Model:
         """The model of that name, such as "openai/gpt-5-mini" or "simulated/echo".
 
         Raises ``ConfigurationError`` for a name that means nothing, ``MissingKeyError`` when the
         provider needs a key and there is none.
         """
-        provider, slash, model = name.partition("/")
-        if not slash or not model:
-            raise ConfigurationError(f"{name!r} is no model name", hint=self._suggestion(name))
+        provider, model = self._split(name)
         if provider == SIMULATED:
             return simulated_model(name)
         if provider == LITELLM:
@@ -105,11 +120,34 @@ class Registry:
             return LiteLLMModel(model, timeouts=self.timeouts, price=self._litellm_cost)
         return self.provider_model(provider, model)
 
-    def provider_model(self, provider: str, model: str) -> ProviderModel:
-        """The model of that name at that provider. Raises as ``model`` does."""
+    def embedder(self, name: str) -> Embedder:
+        """The embedding model of that name, such as "openai/text-embedding-3-small".
+
+        Raises as ``model`` does, and ``NotFoundError`` when the provider has no embeddings.
+        """
+        provider, model = self._split(name)
+        if provider == SIMULATED:
+            return simulated_embedder(name)
+        if provider == LITELLM:
+            from polyvox.providers.litellm import LiteLLMEmbedder
+
+            return LiteLLMEmbedder(model, timeouts=self.timeouts, price=self._litellm_cost)
+        from polyvox.providers.embedder import ProviderEmbedder, no_embeddings
+
+        if get_dialect(provider_named(self.rows, provider).dialect).embeddings is None:
+            raise no_embeddings(provider)  # rather than that its key is missing
+        return ProviderEmbedder(self.provider_model(provider, model))
+
+    def provider_model(
+        self, provider: str, model: str, *, key: Secret | None = None
+    ) -> ProviderModel:
+        """The model of that name at that provider, asked with this key or else the provider's.
+
+        Raises as ``model`` does.
+        """
         row = provider_named(self.rows, provider)
-        key = self.key(row)
-        if key is None and not row.local and row.auth != "none":
+        key = key or self.key(row)
+        if key is None and not row.local and row.auth not in ("none", "aws"):
             raise missing_key(row)
         facts = self.facts(f"{provider}/{model}")
         target = Target(
@@ -128,15 +166,32 @@ class Registry:
             self.transport,
             timeouts=self.timeouts,
             pricing=partial(self._cost, row, model),
+            fetcher=self.fetcher,
+            signer=self._signer() if row.auth == "aws" and key is None else None,
         )
 
     def key(self, row: Provider) -> Secret | None:
         """The key for a provider: the one passed in, else the environment's."""
         return self._keys.get(row.name) or key_of(row, self.environ)
 
+    def credentials(self, row: Provider) -> str | None:
+        """Where credentials are seen for a provider that takes them in place of a key; a guess."""
+        if row.auth != "aws":
+            return None
+        from polyvox.providers.aws_credentials import seen_credentials  # reads files; seldom asked
+
+        return seen_credentials(self.environ)
+
     def base_url(self, row: Provider) -> str:
         """Where a provider is asked: the address passed in, else the environment's or the row's."""
-        return self._base_urls.get(row.name) or base_url_of(row, self.environ)
+        if row.name in self._base_urls:
+            return self._base_urls[row.name]
+        return base_url_of(row, self._aws.environ() if row.auth == "aws" else self.environ)
+
+    def _signer(self) -> Signer:
+        """Who signs for those that want requests signed by Amazon's rules."""
+        self._aws.check_installed()
+        return self._aws
 
     def facts(self, name: str) -> ModelFacts | None:
         """What the catalog knows of the model "provider/model"."""
@@ -155,6 +210,12 @@ class Registry:
         name = OUR_NAMES.get(provider, provider)
         row = self.rows.get(name)
         return self._cost(row, model, usage) if row else self.catalog.cost(name, model, usage)
+
+    def _split(self, name: str) -> tuple[str, str]:
+        provider, slash, model = name.partition("/")
+        if not slash or not model:
+            raise ConfigurationError(f"{name!r} is no model name", hint=self._suggestion(name))
+        return provider, model
 
     def _suggestion(self, name: str) -> str:
         if name in self.rows:

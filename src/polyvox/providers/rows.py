@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +21,7 @@ from polyvox.secret import Secret
 __all__ = [
     "ModelRule",
     "Provider",
+    "Tier",
     "address_of",
     "base_url_of",
     "key_of",
@@ -31,9 +32,11 @@ __all__ = [
     "read_row",
 ]
 
+Tier: TypeAlias = Literal["verified", "community"]
+
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\w+(?: or \w+)*)\}")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(\w+)`")
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where a server that listens on all addresses is reached from its own machine."""
@@ -70,7 +73,8 @@ class Provider(
     ``name``            the row's key: what stands before the slash in "openai/gpt-5-mini"
     ``title``           its name for people
     ``dialect``         the wire format, a key of ``polyvox.dialects.DIALECTS``
-    ``base_url``        where it is asked; ``{VARIABLE}`` stands for an environment variable
+    ``base_url``        where it is asked; ``{VARIABLE}`` stands for an environment variable,
+                        ``{ONE or OTHER}`` for the first of them that is set
     ``base_url_env``    environment variables with another address; the first that is set counts
     ``base_url_suffix`` the path that an address from the environment ends with, or else is given
     ``base_url_port``   the port of an address without one; without it a scheme must be there too
@@ -84,6 +88,8 @@ class Provider(
     ``models``          where some of its models differ again; all rules that fit apply, in order
     ``example``         one of its models, for documentation and suggestions
     ``notes``           what a user should know, in a sentence
+    ``tier``            "verified": the SDK that its own documentation sets at this address reads what
+                        our server half says, and says what it reads (tests/clients/verified.py)
     """
 
     name: str
@@ -103,10 +109,11 @@ class Provider(
     models: tuple[ModelRule, ...] = ()
     example: str = ""
     notes: str = ""
+    tier: Tier = "community"
 
     def __post_init__(self) -> None:
         scheme = self.base_url.startswith(("https://", "http://", "{"))
-        variables = (*self.key_env, *self.base_url_env, *_PLACEHOLDER.findall(self.base_url))
+        variables = (*self.key_env, *self.base_url_env, *_variables(self.base_url))
         checks = {
             "name must be of lower-case letters, digits and hyphens": _NAME.fullmatch(self.name),
             f"dialect {self.dialect!r} is none of {', '.join(DIALECTS)}": self.dialect in DIALECTS,
@@ -118,6 +125,11 @@ class Provider(
         for problem, fine in checks.items():
             if not fine:
                 raise ValueError(problem)
+
+
+def _variables(url: str) -> list[str]:
+    """The environment variables that an address has places for."""
+    return [name for names in _PLACEHOLDER.findall(url) for name in names.split(" or ")]
 
 
 def load_providers() -> dict[str, Provider]:
@@ -214,11 +226,11 @@ def base_url_of(provider: Provider, environ: Mapping[str, str]) -> str:
     if not needed:
         return provider.base_url
     url = provider.base_url
-    for variable in needed:
-        found = _first([variable], environ)
+    for variables in needed:
+        found = _first(variables.split(" or "), environ)
         if found is None:
-            raise _missing_address(provider, variable)
-        url = url.replace(f"{{{variable}}}", found[1].rstrip("/"))
+            raise _missing_address(provider, variables.partition(" or ")[0])
+        url = url.replace(f"{{{variables}}}", found[1].rstrip("/"))
     return address_of(provider, needed[0], url)
 
 

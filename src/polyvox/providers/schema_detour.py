@@ -34,7 +34,7 @@ from polyvox.request import NamedTool, Reasoning, Request, ResponseFormat, ToolD
 Way: TypeAlias = Literal["native", "tool", "prompt"]
 
 # Dialects that have no "any JSON object" to ask for, and what their schemas may hold at most.
-_SCHEMAS_ONLY = {"anthropic-messages": ANTHROPIC}
+_SCHEMAS_ONLY = {"anthropic-messages": ANTHROPIC, "bedrock-converse": ANTHROPIC}
 _PROMPT = (
     "Answer with a single JSON value and nothing else: no other words, no code fence.{}".format
 )

@@ -1,4 +1,4 @@
-"""What one call used and cost, however it ended."""
+"""What one attempt used and cost, however it ended."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
@@ -6,7 +6,8 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from polyvox import estimate
-from polyvox.errors import AbortedError, RequestTimeoutError
+from polyvox.attempt import Stopwatch
+from polyvox.errors import AbortedError, PolyvoxError, RequestTimeoutError
 from polyvox.events import Done, Event, Failed
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call
@@ -16,7 +17,21 @@ from polyvox.usage import UNKNOWN_COST, Basis, Cost, Usage
 Pricing: TypeAlias = Callable[[Usage], Cost]
 
 NOTHING_USED = Usage(basis="estimated", cost=Cost("known"))
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+
+
+class Asked(Protocol):
+    """Who is asked."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The provider's name for the model."""
+        ...
 
 
 class Head(Protocol):
@@ -39,25 +54,30 @@ def unknown_price(usage: Usage) -> Cost:
 
 
 class Settlement:
-    """Completes the usage of one call's message and prices it.
+    """Completes the usage of one attempt's message, prices it, and enters it into the call's books.
 
     A provider's own numbers always win. Where they are missing, or stop short because the answer
     did, the text is counted by rule of thumb and ``Usage.basis`` says so. A call that was refused,
     or never reached the provider, used nothing.
     """
 
-    def __init__(self, request: Request, pricing: Pricing) -> None:
+    def __init__(self, request: Request, pricing: Pricing, asked: Asked, call: Call) -> None:
         self._request = request
         self._pricing = pricing
+        self._asked = asked
+        self._call = call
+        self._stopwatch = Stopwatch()
         self._request_id: str | None = None
-        self._asked = False
+        self._sent = False
         self._accepted = False
+        self._ended = False
 
-    def asking(self, call: Call) -> None:
+    def asking(self) -> None:
         """From now on the request may reach the provider. Raises ``AbortedError`` if it must not."""
-        if call.interrupt is not None and call.interrupt.is_set:
-            raise AbortedError(call.interrupt.reason or "interrupted")
-        self._asked = True
+        interrupt = self._call.interrupt
+        if interrupt is not None and interrupt.is_set:
+            raise AbortedError(interrupt.reason or "interrupted")
+        self._sent = True
 
     def heard(self, response: Head) -> None:
         """The head of the answer is there."""
@@ -65,23 +85,41 @@ class Settlement:
         found = (response.headers.get(name) for name in _REQUEST_ID_HEADERS)
         self._request_id = next((request_id for request_id in found if request_id), None)
 
+    def first_byte(self) -> None:
+        """The first byte of the answer is there."""
+        self._stopwatch.first_byte()
+
     def settle(self, event: Event) -> None:
         """Complete the message of the stream's last event; other events are left alone."""
         if isinstance(event, Done):
             self._settle(event.message, cut=False)
+            self._record(event.message)
         elif isinstance(event, Failed):
-            waited = self._asked and isinstance(event.error, (AbortedError, RequestTimeoutError))
+            waited = self._sent and isinstance(event.error, (AbortedError, RequestTimeoutError))
             if self._accepted or (waited and getattr(event.error, "phase", "") != "connect"):
                 self._settle(event.message, cut=True)
             else:
                 event.message.usage = NOTHING_USED
             event.message.request_id = event.message.request_id or self._request_id
             event.error.request_id = event.error.request_id or self._request_id
+            if self._sent:
+                self._record(event.message, event.error)
 
-    def cut_short(self, message: AssistantMessage) -> AssistantMessage:
-        """The message of a call that was closed or cancelled before its end."""
-        self._settle(message, cut=True)
-        return message
+    def cut_short(self, message: AssistantMessage) -> None:
+        """The stream was closed, or its task cancelled: this had arrived, if it was before the end."""
+        if self._ended:
+            return
+        if self._sent:
+            self._settle(message, cut=True)
+            self._record(message, AbortedError("the reader left"))
+        else:
+            message.usage = NOTHING_USED
+        self._call.leave(message)
+
+    def _record(self, message: AssistantMessage, error: PolyvoxError | None = None) -> None:
+        self._ended = True
+        who = self._asked
+        self._call.record(self._stopwatch.attempt(who.provider, who.model, message, error))
 
     def _settle(self, message: AssistantMessage, *, cut: bool) -> None:
         message.request_id = message.request_id or self._request_id

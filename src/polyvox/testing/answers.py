@@ -5,6 +5,7 @@ from email.utils import formatdate
 
 import msgspec
 
+from polyvox.dialects import Dialect, Place
 from polyvox.errors import (
     AuthenticationError,
     BadRequestError,
@@ -16,8 +17,11 @@ from polyvox.errors import (
     ServerError,
 )
 from polyvox.events import Done, Event, Start
+from polyvox.model import Call
+from polyvox.providers.simulated.embedding import HashedWords
 from polyvox.request import Request
 from polyvox.testing.knobs import Knobs
+from polyvox.testing.record import ReceivedRequest
 from polyvox.usage import FREE, UNKNOWN_COST
 
 _JSON = {"content-type": "application/json"}
@@ -63,6 +67,21 @@ def status_error(status: int) -> PolyvoxError:
     fallback = ServerError if status >= 500 else BadRequestError
     kind = _ERRORS.get(status, fallback)
     return kind(f"the mock provider was told to answer with status {status}", status=status)
+
+
+async def embeddings_body(
+    dialect: Dialect, received: ReceivedRequest, place: Place, knobs: Knobs
+) -> bytes:
+    """The vectors that ``simulated/embedding`` has for a request, as this dialect writes them."""
+    codec = dialect.embeddings
+    if codec is None:
+        raise NotFoundError(f"{dialect.name} has no embeddings")
+    request = received.embedding = codec.decode_request(received.body, place)
+    if knobs.status is not None:
+        raise status_error(knobs.status)
+    result = await HashedWords().embed(request, Call())
+    result.response_model = request.model
+    return codec.encode_response(result, request, place)
 
 
 def retry_after(seconds: float, knobs: Knobs) -> str:

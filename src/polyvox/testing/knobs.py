@@ -44,6 +44,8 @@ class Knobs(
     ``ping_every``          a comment after every so many chunks (s)
     ``usage``               where a stream's usage stands (openai-chat): in a chunk at the end, beside the
                             finish reason, in every chunk, or nowhere; None: where the dialect puts it
+    ``manner``              who is imitated (openai-chat): "openai"; or "mistral", who streams each tool call
+                            whole, and puts reasoning among the content
     ``content_encoding``    "gzip" compresses the body, chunk by chunk
 
     Instead of the answer:
@@ -67,6 +69,7 @@ class Knobs(
     huge_line: _Size | None = None
     ping_every: _Size | None = None
     usage: UsagePlace | None = None
+    manner: Literal["openai", "mistral"] = "openai"
     content_encoding: Literal["identity", "gzip"] = "identity"
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
     retry_after: _Seconds | None = None

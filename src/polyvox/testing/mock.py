@@ -29,12 +29,14 @@ from polyvox.providers.simulated.tokens import request_tokens
 from polyvox.request import Request
 from polyvox.testing.answers import (
     addressed,
+    embeddings_body,
     retry_after,
     status_error,
     stream_headers,
     whole_body,
 )
 from polyvox.testing.knobs import Knobs
+from polyvox.testing.mistral import mistral_body
 from polyvox.testing.record import ReceivedRequest, Record, SentAnswer
 from polyvox.testing.shaping import USAGE_DIALECT, Shaper, has_comments, without_usage
 from polyvox.testing.wire import CutError, Wire
@@ -199,6 +201,9 @@ class MockProvider:
             route, place = found
             if route.kind == "models":
                 return await self._send_json(exchange, self.dialect.encode_models(self._models))
+            if route.kind == "embed":
+                body = await embeddings_body(self.dialect, received, place, exchange.knobs)
+                return await self._send_json(exchange, body)
             received.request = self.dialect.decode_request(received.body, place)
             if route.kind == "count":
                 counted = self.dialect.encode_count(request_tokens(received.request))
@@ -278,6 +283,8 @@ class MockProvider:
                 body = self.dialect.encode_response(event.message, request)
                 if exchange.knobs.usage == "none":
                     body = without_usage(body)
+                if exchange.knobs.manner == "mistral":
+                    body = mistral_body(body)
                 return await self._send_json(exchange, body)
         raise ServerError("the model ended its stream without an ending")
 
@@ -313,9 +320,9 @@ class MockProvider:
         return Wire(exchange.http, exchange.knobs, self.record, exchange.answer)
 
     def _ids(self) -> dict[str, str]:
-        """The request's id, in the headers of both OpenAI and Anthropic."""
+        """The request's id, in the headers of OpenAI, Anthropic and Amazon."""
         name = f"req_mock_{self.record.total}"
-        return {"x-request-id": name, "request-id": name}
+        return {"x-request-id": name, "request-id": name, "x-amzn-requestid": name}
 
     def _check_key(self, received: ReceivedRequest) -> None:
         if self._key is None:
@@ -331,10 +338,12 @@ class MockProvider:
             self.knobs.but(turn.knobs, f"script[{number}].knobs")
             for number, turn in enumerate(turns)
         ]
-        if any(each.usage for each in knobs) and self.dialect.name != USAGE_DIALECT:
-            raise ConfigurationError(
-                f"the knob usage is for {USAGE_DIALECT}, not for {self.dialect.name}"
-            )
+        for name in ("usage", "manner"):
+            turned = any(getattr(each, name) != getattr(Knobs(), name) for each in knobs)
+            if turned and self.dialect.name != USAGE_DIALECT:
+                raise ConfigurationError(
+                    f"the knob {name} is for {USAGE_DIALECT}, not for {self.dialect.name}"
+                )
         if any(each.ping_every for each in knobs) and not has_comments(self.dialect):
             raise ConfigurationError(
                 f"the knob ping_every is for server-sent events, not for {self.dialect.name}"

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from polyvox.embedding import EmbeddingRequest
 from polyvox.events import Event
 from polyvox.request import Request
 
@@ -23,8 +24,8 @@ _T = TypeVar("_T")
 class ReceivedRequest(msgspec.Struct):
     """One HTTP request as it came. Header names are lower-case.
 
-    ``request`` is what the dialect read out of it; None when it is no request to a model. Keys are
-    masked in the ``repr``, which test runners print.
+    ``request`` is what the dialect read out of it, ``embedding`` the same of a request for embeddings;
+    None when it is no such request. Keys are masked in the ``repr``, which test runners print.
     """
 
     method: str
@@ -32,6 +33,7 @@ class ReceivedRequest(msgspec.Struct):
     headers: dict[str, str]
     body: bytes = b""
     request: Request | None = None
+    embedding: EmbeddingRequest | None = None
 
     def __repr__(self) -> str:
         path = _KEY_IN_PATH.sub("***", self.path)
@@ -40,7 +42,7 @@ class ReceivedRequest(msgspec.Struct):
         }
         return (
             f"ReceivedRequest(method={self.method!r}, path={path!r}, headers={headers!r},"
-            f" body={self.body!r}, request={self.request!r})"
+            f" body={self.body!r}, request={self.request!r}, embedding={self.embedding!r})"
         )
 
 

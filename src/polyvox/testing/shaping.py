@@ -1,6 +1,7 @@
 """From events to the chunks of a streamed answer, bent as the knobs say. No I/O, no waiting."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects import Dialect
+from polyvox.dialects.event_stream import EventStreamReader, rewritten, split_messages
 from polyvox.dialects.sse import encode_comment
 from polyvox.errors import ConfigurationError, ServerError
 from polyvox.events import (
@@ -25,9 +27,10 @@ from polyvox.messages import AssistantMessage
 from polyvox.providers.simulated.tokens import request_tokens
 from polyvox.request import Request
 from polyvox.testing.knobs import Knobs, UsagePlace
+from polyvox.testing.mistral import MistralStream
 
 USAGE_DIALECT = "openai-chat"
-"""The dialect that puts usage in several places."""
+"""The dialect that puts usage in several places, and is spoken in several manners."""
 
 _DELTA_OF = {TextEnd: TextDelta, ThinkingEnd: ThinkingDelta, ToolCallEnd: ToolCallDelta}
 
@@ -44,7 +47,9 @@ class Shaper:
         # Gemini's answers come in one of two forms, as the request's address says.
         usual = dialect.frame_reader().media_type
         self.media_type: str = getattr(self._encoder, "media_type", usual)
+        self._binary = usual == EventStreamReader.media_type
         self._count = 0
+        self._manner = MistralStream() if knobs.manner == "mistral" else None
         self._place_usage: Callable[[Event, list[bytes]], list[bytes]] = lambda _, chunks: chunks
         if knobs.usage is not None:
             self._place_usage = UsagePlacer(dialect, request, knobs.usage).place
@@ -53,6 +58,8 @@ class Shaper:
         """The chunks to send for this event, comments among them; none once ``ended``."""
         for piece in self._cutter.cut(event):
             made = self._place_usage(piece, self._split(self._encoder.encode(piece)))
+            if self._manner is not None:
+                made = self._manner.put(piece, made)
             for chunk in made:
                 if self._count == self._knobs.error_after_chunks:
                     yield from self._error()
@@ -71,14 +78,19 @@ class Shaper:
 
     def _split(self, body: bytes) -> list[bytes]:
         """The frames in these bytes, each with what ends it: a blank line, or the end of its line."""
+        if self._binary:
+            return split_messages(body)
         return [chunk + self._end for chunk in body.split(self._end) if chunk]
 
     def _bent(self, chunk: bytes) -> bytes:
+        change: Callable[[bytes], bytes] | None = None
         if self._count == self._knobs.malformed_chunk:
-            return break_json(chunk)
-        if self._count == 0 and self._knobs.huge_line:
-            return pad_line(chunk, self._knobs.huge_line)
-        return chunk
+            change = break_json
+        elif self._count == 0 and self._knobs.huge_line:
+            change = partial(pad_line, size=self._knobs.huge_line)
+        if change is None:
+            return chunk
+        return rewritten(chunk, change) if self._binary else change(chunk)
 
 
 class Cutter:

@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from polyvox.transport.aiohttp_transport import AiohttpTransport
     from polyvox.transport.deadlines import exchange, read_all
+    from polyvox.transport.public_addresses import is_public
 
-__all__ = ["AiohttpTransport", "exchange", "read_all"]
+__all__ = ["AiohttpTransport", "exchange", "is_public", "read_all"]
 
-_HOMES = {"AiohttpTransport": "aiohttp_transport", "exchange": "deadlines", "read_all": "deadlines"}
+_HOMES = {
+    "AiohttpTransport": "aiohttp_transport",
+    "exchange": "deadlines",
+    "is_public": "public_addresses",
+    "read_all": "deadlines",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -2,19 +2,26 @@
 
 import asyncio
 import io
+import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from yarl import URL
 
 from polyvox.errors import NetworkError
 from polyvox.http import HttpRequest
 from polyvox.transport.aiohttp_errors import BODY_ERRORS, SEND_ERRORS, broken_body, not_answered
+from polyvox.transport.aiohttp_guard import GuardedResolver, guarded_sockets
 
 _LINE_BYTES = 64 * 1024
 """Longest status line or header accepted; some gateways put whole policies into headers."""
+
+_AS_IT_IS = re.compile(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
+"""URLs with nothing left to encode (RFC 3986, section 2), and so no line ends either. They are sent
+untouched: yarl would decode what it finds needless, such as %3A, and a signature not fit any more."""
 
 _LARGE_BODY = 2**20
 """From here on aiohttp wants a body as a file, to send it in pieces."""
@@ -24,14 +31,19 @@ class Pool:
     """The connections of one event loop: a ``ClientSession`` with aiohttp's conveniences off."""
 
     def __init__(
-        self, max_connections: int, keep_alive: float, ssl_context: ssl.SSLContext | None
+        self,
+        max_connections: int,
+        keep_alive: float,
+        ssl_context: ssl.SSLContext | None,
+        may_reach: Callable[[str], bool] | None = None,
     ) -> None:
         connector = aiohttp.TCPConnector(
             limit=max_connections,
             keepalive_timeout=keep_alive,
             ssl=ssl_context or True,
             # The system's own resolver: the same answers as every other program on the machine.
-            resolver=aiohttp.ThreadedResolver(),
+            resolver=GuardedResolver(may_reach) if may_reach else aiohttp.ThreadedResolver(),
+            socket_factory=guarded_sockets(may_reach) if may_reach else None,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -53,7 +65,7 @@ class Pool:
         try:
             response = await self._session.request(
                 request.method,
-                request.url,
+                URL(request.url, encoded=_AS_IT_IS.fullmatch(request.url) is not None),
                 headers=request.headers,
                 data=(io.BytesIO(request.body) if large else request.body) or None,
                 proxy=proxy,

@@ -10,6 +10,7 @@ from polyvox.transport.environment import Proxies, tls_context
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
     from types import TracebackType
 
     from polyvox.transport.aiohttp_pool import Pool
@@ -27,6 +28,12 @@ class AiohttpTransport:
     ``connect_timeout`` allows. Proxies and trusted certificates come from the environment, read at
     the first request; an ``ssl_context`` given here stands above it. Redirects are not followed,
     cookies are not kept, compressed bodies arrive decompressed.
+
+    With ``may_reach`` only addresses of which it says so are connected to, such as ``is_public``:
+    for URLs from outside, which must not lead to what only this machine can reach. It is asked about
+    the very addresses that are connected to, so that no answer of a name server comes in between,
+    and a name is refused if one of its addresses is. Proxies would look names up by themselves and
+    are not used then. What is refused is a ``BadRequestError``.
 
     A pool is closed with its loop where the loop is run by ``asyncio.run`` or ``asyncio.Runner``,
     otherwise by ``aclose`` or ``async with``.
@@ -56,10 +63,12 @@ class AiohttpTransport:
         max_connections: int = 1000,
         keep_alive: float = 30.0,
         ssl_context: "ssl.SSLContext | None" = None,
+        may_reach: "Callable[[str], bool] | None" = None,
     ) -> None:
         self._max_connections = max_connections
         self._keep_alive = keep_alive
         self._ssl_context = ssl_context
+        self._may_reach = may_reach
         self._proxies: Proxies | None = None
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
         self._lock = threading.Lock()
@@ -113,8 +122,8 @@ class AiohttpTransport:
                 raise RuntimeError("this transport is closed")
             if self._proxies is None:
                 self._ssl_context = self._ssl_context or tls_context()
-                self._proxies = Proxies(os.environ)
-            pool = Pool(self._max_connections, self._keep_alive, self._ssl_context)
+                self._proxies = Proxies(os.environ if self._may_reach is None else {})
+            pool = Pool(self._max_connections, self._keep_alive, self._ssl_context, self._may_reach)
             self._pools[loop] = pool
         await pool.close_with_loop(lambda: self._pools.pop(loop, None))
         return pool

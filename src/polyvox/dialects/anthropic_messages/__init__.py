@@ -3,10 +3,10 @@
 From the pages "Create a Message", "Streaming Messages", "Count tokens in a Message", "List Models"
 and "Errors" of Anthropic's API documentation, version 2023-06-01.
 
-One module each for the words and shapes of an answer (``wire``), what sets models apart (``traits``,
-``thinking``), cache breakpoints (``cache``), blocks and requests both ways (``blocks_out``,
-``blocks_in``, ``request_out``, ``request_in``), answers both ways (``answer_in``,
-``answer_out``) and ``errors``.
+One module each for the words and shapes of an answer (``wire``), blocks and requests both ways
+(``blocks_out``, ``blocks_in``, ``request_out``, ``request_in``), answers both ways (``answer_in``,
+``answer_out``) and ``errors``. What sets the models apart stands with all dialects in which Claude
+is asked: ``claude_traits``, ``claude_thinking``, ``cache_marks``.
 """
 
 from typing import TypeVar
@@ -16,6 +16,7 @@ import msgspec
 from polyvox import jsontext
 from polyvox.dialects.anthropic_messages.answer_in import MessagesDecoder, read_response
 from polyvox.dialects.anthropic_messages.answer_out import MessagesEncoder, write_response
+from polyvox.dialects.anthropic_messages.blocks_out import takes_url
 from polyvox.dialects.anthropic_messages.errors import error_body, read_error
 from polyvox.dialects.anthropic_messages.request_in import read_request
 from polyvox.dialects.anthropic_messages.request_out import COUNTED, RequestWriter
@@ -50,14 +51,14 @@ class _Count(msgspec.Struct):
 class AnthropicMessages:
     """The codec; see ``polyvox.dialects.base.Dialect`` for what each method promises.
 
-    Without a limit in the request, ``max_tokens`` is the target's ``max_output_tokens``, or 8,192
-    where that is unknown. Blocks that only Anthropic knows (its server's tools, search results) are
-    empty ``Text`` blocks with the original in ``meta``, so that they can be sent back.
+    Without a limit in the request, ``max_tokens`` is the most that the model can write, or 8,192 and
+    room to think where that is unknown. Blocks that only Anthropic knows (its server's tools, search
+    results) are empty ``Text`` blocks with the original in ``meta``, so that they can be sent back.
 
     >>> from polyvox.messages import user
     >>> target = Target(provider="anthropic", model="claude-opus-5", base_url="https://a.example")
     >>> DIALECT.encode_request(Request(messages=[user("Hi")]), target)
-    HttpRequest(POST https://a.example/v1/messages, 101 bytes)
+    HttpRequest(POST https://a.example/v1/messages, 103 bytes)
     """
 
     name = NAME
@@ -67,9 +68,11 @@ class AnthropicMessages:
         Route("models", "GET", "/v1/models"),
         Route("count", "POST", "/v1/messages/count_tokens"),
     )
+    embeddings = None
 
     # Client half
 
+    takes_url = staticmethod(takes_url)
     decode_response = staticmethod(read_response)
     frame_reader = SSEReader
     stream_decoder = MessagesDecoder

@@ -15,6 +15,7 @@ from polyvox.dialects.anthropic_messages import wire
 from polyvox.dialects.anthropic_messages.errors import frame_error
 from polyvox.dialects.anthropic_messages.wire import NAME, STOP_REASONS, Json
 from polyvox.dialects.base import Target
+from polyvox.dialects.decoding import AssemblyDecoder
 from polyvox.dialects.errors import snippet
 from polyvox.dialects.sse import ServerSentEvent
 from polyvox.errors import PolyvoxError, ProtocolError
@@ -49,16 +50,15 @@ class _Open:
         self.parts: list[str] = []  # pieces of the input of a block that is not ours to read
 
 
-class MessagesDecoder:
+class MessagesDecoder(AssemblyDecoder):
     """Reads one streamed answer. It never raises: what the provider does wrong becomes an event."""
 
     def __init__(self, target: Target) -> None:
-        self._assembly = Assembly(target.provider, target.model)
+        super().__init__(Assembly(target.provider, target.model))
         self._done_marker = target.quirks.done_marker
         self._blocks: dict[int, _Open] = {}
         self._usage = wire.UsageFields()
         self._stopped: wire.Stop | None = None
-        self._warned: set[str] = set()
         self._fed = False
         self._begun = False
         self._counted = False  # the usage of the whole answer was told
@@ -97,22 +97,6 @@ class MessagesDecoder:
         else:
             self._break("the stream stopped before message_stop")
         return self._assembly.take()
-
-    def fail(self, error: PolyvoxError) -> list[Event]:
-        """The body can't be read further, for this reason."""
-        if self._assembly.ended:
-            return []
-        self._assembly.fail(error)
-        return self._assembly.take()
-
-    @property
-    def ended(self) -> bool:
-        """Whether ``done`` or ``error`` was given out."""
-        return self._assembly.ended
-
-    def message(self) -> AssistantMessage:
-        """The message as it stands."""
-        return self._assembly.message()
 
     def read(self, answer: wire.Message) -> AssistantMessage:
         """A whole answer, by the same steps as a streamed one."""
@@ -274,7 +258,7 @@ class MessagesDecoder:
                 self._break(f"not JSON: {snippet(data)}")
             return None
         try:
-            return msgspec.convert(values, wire.Event)
+            return msgspec.convert(wire.spoken(values), wire.Event)
         except msgspec.ValidationError as error:
             self._judge(values, str(error), data)
             return None
@@ -315,14 +299,6 @@ class MessagesDecoder:
     def _append(self, index: int, text: Any) -> None:
         if text and isinstance(text, str):
             self._assembly.append(index, text)
-
-    def _warn(self, text: str, field: str = "content") -> None:
-        if text not in self._warned:
-            self._warned.add(text)
-            self._assembly.warn(text, field)
-
-    def _break(self, text: str) -> None:
-        self._assembly.fail(ProtocolError(text))
 
 
 def read_response(body: bytes, target: Target) -> AssistantMessage:

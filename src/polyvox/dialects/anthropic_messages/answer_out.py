@@ -12,6 +12,7 @@ from polyvox.dialects import sse
 from polyvox.dialects.anthropic_messages.blocks_out import content_block, extras
 from polyvox.dialects.anthropic_messages.errors import error_body
 from polyvox.dialects.anthropic_messages.wire import STOP_WORDS, Json, usage_object
+from polyvox.dialects.in_turn import BlockEvent, InTurn
 from polyvox.events import (
     Done,
     Event,
@@ -33,17 +34,6 @@ from polyvox.usage import NO_USAGE
 
 __all__ = ["MessagesEncoder", "write_response"]
 
-_BlockEvent = (
-    TextStart
-    | TextDelta
-    | TextEnd
-    | ThinkingStart
-    | ThinkingDelta
-    | ThinkingEnd
-    | ToolCallStart
-    | ToolCallDelta
-    | ToolCallEnd
-)
 _TEXT: Json = {"type": "text", "text": ""}
 _THINKING: Json = {"type": "thinking", "thinking": "", "signature": ""}
 
@@ -92,12 +82,10 @@ class MessagesEncoder:
 
     def __init__(self, request: Request) -> None:
         self._model = request.model
-        self._busy = False  # a block is going out ...
-        self._current = 0  # ... this one of the message
-        self._index = -1  # its index in the stream
+        self._turns = InTurn()
+        self._index = -1  # the index in the stream of the block that is going out
         self._announced = False  # its start was written
         self._grown = False  # a piece of it was written
-        self._held: dict[int, list[_BlockEvent]] = {}
 
     def encode(self, event: Event) -> bytes:
         """The bytes of the body for this event; may be empty."""
@@ -109,24 +97,12 @@ class MessagesEncoder:
                 return self._last(message)
             case Failed(error=error):
                 return _frame(error_body(error)[1])
-            case _ if isinstance(event, _BlockEvent):
-                return self._in_turn(event)
+            case _ if isinstance(event, BlockEvent):
+                return b"".join(map(self._block_event, self._turns.put(event)))
             case _:
                 return b""
 
-    def _in_turn(self, event: _BlockEvent) -> bytes:
-        if not self._busy:
-            self._current = event.index
-        elif event.index != self._current:
-            self._held.setdefault(event.index, []).append(event)
-            return b""
-        written = [self._block_event(event)]
-        while self._held and not self._busy:
-            self._current = min(self._held)
-            written += map(self._block_event, self._held.pop(self._current))
-        return b"".join(written)
-
-    def _block_event(self, event: _BlockEvent) -> bytes:
+    def _block_event(self, event: BlockEvent) -> bytes:
         match event:
             case TextStart() | ThinkingStart():
                 self._begin()
@@ -141,12 +117,10 @@ class MessagesEncoder:
             case ToolCallDelta(text=text):
                 return self._grow({}, "input_json_delta", "partial_json", text)
             case TextEnd(block=block) | ThinkingEnd(block=block) | ToolCallEnd(block=block):
-                self._busy = False
                 stop = _frame({"type": "content_block_stop", "index": self._index})
                 return self._rest(block) + stop
 
     def _begin(self) -> None:
-        self._busy = True
         self._index += 1
         self._announced = self._grown = False
 

@@ -3,11 +3,14 @@
 from typing import Any
 
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
+from polyvox.dialects.base import Target
+from polyvox.dialects.media import is_audio, url_type, with_bytes
 from polyvox.errors import BadRequestError
 from polyvox.messages import Block, File, Image, Text, Thinking, ToolCall
 
-__all__ = ["content_block", "extras"]
+__all__ = ["content_block", "extras", "takes_url"]
 
+_PERHAPS_PDF = ("application/pdf", "")
 _TEXT_TYPES = frozenset(
     {"application/json", "application/xml", "application/yaml", "application/javascript"}
 )
@@ -40,21 +43,27 @@ def _plain(block: Block, place: str) -> Json:
             return {"type": "thinking", "thinking": text, "signature": signature or ""}
         case ToolCall(id=id, name=name, arguments=arguments):
             return {"type": "tool_use", "id": id, "name": name, "input": arguments}
-        case Image(data=data, url=url, media_type=media_type):
-            return {"type": "image", "source": _image_source(data, url, media_type)}
+        case Image():
+            return {"type": "image", "source": _image_source(with_bytes(block, place))}
         case File():
-            return _document(block, place)
+            return _document(with_bytes(block, place), place)
         case _:
             raise TypeError(f"{place}: {type(block).__name__} is no content block")
 
 
-def _image_source(data: bytes | None, url: str | None, media_type: str) -> Json:
-    if data is not None:
-        return {"type": "base64", "media_type": media_type, "data": data}
-    head, comma, encoded = (url or "").partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):  # a URL the API can't fetch
-        return {"type": "base64", "media_type": head[5:-7], "data": encoded}
-    return {"type": "url", "url": url}
+def takes_url(block: Image | File, target: Target) -> bool:
+    """Whether the API fetches it: pictures and PDF, by https."""
+    if not (block.url or "").startswith("https://") or is_audio(block):
+        return False
+    if isinstance(block, Image):
+        return target.quirks.image_urls
+    return (block.media_type or url_type(block.url or "")) in _PERHAPS_PDF
+
+
+def _image_source(image: Image) -> Json:
+    if image.data is not None:
+        return {"type": "base64", "media_type": image.media_type, "data": image.data}
+    return {"type": "url", "url": image.url}
 
 
 def _document(file: File, place: str) -> Json:
@@ -78,5 +87,6 @@ def _file_source(file: File, place: str) -> Json:
         return {"type": "text", "media_type": "text/plain", "data": text}
     raise BadRequestError(
         f"{place}: a file of type {file.media_type} can't be sent",
-        hint="This API takes PDF and text; anything else must be uploaded first and sent by its id.",
+        hint="This API takes PDF and text (is it text? then say media_type='text/plain'); anything "
+        "else must be uploaded first and sent by its id.",
     )

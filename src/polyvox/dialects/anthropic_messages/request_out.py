@@ -7,20 +7,24 @@ of Anthropic's API documentation.
 from collections.abc import Iterator
 from typing import Any
 
-from polyvox.dialects.anthropic_messages.blocks_out import content_block
-from polyvox.dialects.anthropic_messages.cache import CacheMarks
-from polyvox.dialects.anthropic_messages.thinking import ask_for, default_max_tokens
-from polyvox.dialects.anthropic_messages.traits import traits_of
-from polyvox.dialects.anthropic_messages.wire import NAME, Json, blank
+from polyvox.dialects.anthropic_messages.blocks_out import content_block, takes_url
+from polyvox.dialects.anthropic_messages.wire import NAME, Json, blank, cache_control
 from polyvox.dialects.base import Target, merge_options
 from polyvox.dialects.cache import turn_ends
+from polyvox.dialects.cache_marks import CacheMarks
+from polyvox.dialects.claude_thinking import ask_for, default_max_tokens, samplers
+from polyvox.dialects.claude_traits import traits_of
 from polyvox.dialects.ids import WORD, CallIds
+from polyvox.dialects.media import checked
 from polyvox.dialects.schema import ANTHROPIC, adapt, schema_notes
+from polyvox.dialects.strict_tools import strict_tool
+from polyvox.dialects.turns import end_turn
 from polyvox.errors import BadRequestError
-from polyvox.handover import mend_request
+from polyvox.handover import GO_ON, mend_request
 from polyvox.messages import (
     AssistantMessage,
     Block,
+    File,
     Image,
     Message,
     SystemMessage,
@@ -60,7 +64,7 @@ class RequestWriter:
         self.notes = list(mended)
         self._target = target
         self._traits = traits_of(target.model)
-        self._marks = CacheMarks(long=target.quirks.long_cache)
+        self._marks = CacheMarks("cache_control", cache_control, long=target.quirks.long_cache)
         self._ids = CallIds(WORD)
 
     def body(self) -> Json:
@@ -78,11 +82,14 @@ class RequestWriter:
         self._mark_caches(tools, system, messages)
         if system:
             body["system"] = _shortened(system)
-        body["messages"] = [_short(message) for message in messages]
+        body["messages"] = messages
         if tools:
             body["tools"] = tools
         self._choose(body)
-        self._sample(body, thinking=self._think(body, max_tokens))
+        thinking = self._think(body, max_tokens)
+        self._sample(body, thinking=thinking)
+        self._end(messages, thinking=thinking)
+        body["messages"] = [_short(message) for message in messages]
         self._format(body)
         self._say_the_rest(body)
         merge_options(body, request, NAME, self._target.provider)
@@ -108,6 +115,10 @@ class RequestWriter:
         return tools
 
     def _tool(self, place: int, tool: ToolDefinition) -> Json:
+        if self._target.quirks.strict_tools:
+            tool, about = strict_tool(tool, ANTHROPIC)
+            if about:
+                self._note(f"tools[{place}].strict", about)
         fields: Json = {"name": tool.name}
         if tool.description:
             fields["description"] = tool.description
@@ -197,6 +208,8 @@ class RequestWriter:
         return written
 
     def _block(self, where: str, block: Block) -> Json:
+        if isinstance(block, (Image, File)):
+            checked(block, where, self._target, takes_url, never=("audio",))
         fields = content_block(block, where)
         if isinstance(block, ToolCall):
             fields["id"] = self._ids.of(block.id)
@@ -210,11 +223,8 @@ class RequestWriter:
 
     def _mark_caches(self, tools: list[Json], system: list[Json], messages: list[Json]) -> None:
         cache = self._request.cache
-        markable = [
-            [block for block in message["content"] if not block["type"].endswith("thinking")]
-            for message in messages
-        ]
         if cache == "auto":
+            markable = [_markable(message) for message in messages]
             ends = turn_ends([message["role"] for message in messages], list(map(bool, markable)))
             lasts = [markable[place][-1] for place in ends]
             loaded = [tool for tool in tools if not tool.get("defer_loading")]
@@ -223,10 +233,20 @@ class RequestWriter:
                 [*tools, *system, *_nested(blocks)], [*lasts, *system[-1:], *loaded[-1:]]
             )
         else:
-            for blocks in [blocks for blocks in markable if blocks][-1:]:
-                self._marks.add(blocks[-1], cache)
+            for message in reversed(messages):
+                if blocks := _markable(message):
+                    self._marks.add(blocks[-1], cache)
+                    break
         for note in self._marks.write():
             self._note("cache", note)
+
+    def _end(self, messages: list[Json], *, thinking: bool) -> None:
+        last = self._request.messages[-1:]
+        if last and isinstance(last[0], AssistantMessage) and last[0].stop_reason != "pause":
+            go_on = {"type": "text", "text": GO_ON}
+            note = end_turn(messages, go_on, prefill=self._traits.prefill and not thinking)
+            if note:
+                self._note(f"messages[{len(self._request.messages) - 1}]", note)
 
     # What to do with it
 
@@ -241,6 +261,9 @@ class RequestWriter:
             if choice not in (None, "auto", "none"):
                 self._note("tool_choice", "dropped: there are no tools")
             return
+        if not self._traits.forced_calls and choice not in (None, "auto", "none"):
+            self._note("tool_choice", "sent as 'auto': this model can't be made to call a tool")
+            choice = "auto"
         match choice:
             case NamedTool(name=name):
                 fields: Json = {"type": "tool", "name": name}
@@ -270,24 +293,12 @@ class RequestWriter:
         return asked.on
 
     def _sample(self, body: Json, *, thinking: bool) -> None:
-        temperature, top_p = self._request.temperature, self._request.top_p
-        if temperature is not None and temperature > 1:
-            self._note("temperature", "lowered to 1, the highest here")
-            temperature = 1.0
-        if temperature is not None and temperature != 1 and (thinking or not self._traits.samplers):
-            reason = "it can't be combined with thinking" if thinking else "this model takes none"
-            self._note("temperature", f"dropped: {reason}")
-            temperature = None
-        if not self._traits.samplers:
-            temperature = None  # 1 is what such a model does anyway
-        room = self._traits.samplers - (temperature is not None)
-        if top_p is not None and (room < 1 or (thinking and top_p < 0.95)):
-            self._note("top_p", "dropped: this model does not take it in this request")
-            top_p = None
-        if temperature is not None:
-            body["temperature"] = temperature
-        if top_p is not None:
-            body["top_p"] = top_p
+        chosen = samplers(self._request, self._traits, thinking=thinking)
+        self.notes += chosen.notes
+        if chosen.temperature is not None:
+            body["temperature"] = chosen.temperature
+        if chosen.top_p is not None:
+            body["top_p"] = chosen.top_p
         if self._request.stop:
             body["stop_sequences"] = self._request.stop
 
@@ -330,6 +341,11 @@ def _shortened(content: list[Json]) -> list[Json] | str:
     if len(content) == 1 and content[0].keys() == {"type", "text"}:
         return content[0]["text"]
     return content
+
+
+def _markable(message: Json) -> list[Json]:
+    """The blocks of a message that can bear a cache mark."""
+    return [block for block in message["content"] if not block["type"].endswith("thinking")]
 
 
 def _nested(blocks: list[Json]) -> Iterator[Json]:

@@ -5,7 +5,7 @@ Structs hold what we read of a whole answer and of the events of a streamed one;
 skipped. What a content block says beyond our vocabulary is kept under ``NAME`` in its ``meta``.
 """
 
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 
 import msgspec
 
@@ -234,7 +234,7 @@ class BlockStop(msgspec.Struct, tag="content_block_stop"):
 class MessageDelta(msgspec.Struct, tag="message_delta"):
     """How the answer ends, and what it used so far."""
 
-    delta: Stop
+    delta: Stop = msgspec.field(default_factory=Stop)
     usage: UsageFields | None = None
 
 
@@ -256,3 +256,20 @@ Event: TypeAlias = (
     | Ping
     | ErrorFrame
 )
+
+
+_ABOUT_ALL = ("message_start", "message_delta")
+
+
+def spoken(event: Any) -> Any:
+    """The event; one about the whole message without its nulls, of which some servers send many."""
+    fields = cast(Json, event if isinstance(event, dict) else {})
+    return _without_nulls(fields) if fields.get("type") in _ABOUT_ALL else cast(Any, event)
+
+
+def _without_nulls(fields: Json) -> Json:
+    return {
+        name: _without_nulls(cast(Json, value)) if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if value is not None
+    }

@@ -7,12 +7,11 @@ API documentation. We speak version v1beta, and to clients v1 as well, which is 
 One module each for the words and shapes of an answer (``wire``), what sets models apart (``traits``,
 ``thinking``), schemas (``schema``), parts and requests both ways (``parts_out``, ``parts_in``,
 ``request_out``, ``request_in``, with ``fields``), answers both ways (``answer_in``, ``answer_out``,
-``frames``) and ``errors``.
+``frames``), embeddings (``embeddings``), addresses (``endpoint``) and ``errors``.
 """
 
 from collections.abc import Mapping
 from typing import TypeVar
-from urllib.parse import quote
 
 import msgspec
 
@@ -21,11 +20,14 @@ from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
 from polyvox.dialects.errors import snippet
 from polyvox.dialects.gemini.answer_in import GeminiDecoder, read_response
 from polyvox.dialects.gemini.answer_out import GeminiEncoder, write_response
+from polyvox.dialects.gemini.embeddings import BATCH, SINGLE, GeminiEmbeddings
+from polyvox.dialects.gemini.endpoint import base, post, resource
 from polyvox.dialects.gemini.errors import error_body, read_error
 from polyvox.dialects.gemini.frames import GeminiFrames
+from polyvox.dialects.gemini.parts_out import takes_url
 from polyvox.dialects.gemini.request_in import read_request
 from polyvox.dialects.gemini.request_out import RequestWriter
-from polyvox.dialects.gemini.wire import NAME, Json
+from polyvox.dialects.gemini.wire import NAME
 from polyvox.errors import PolyvoxError, ProtocolError
 from polyvox.http import HttpRequest
 from polyvox.messages import AssistantMessage
@@ -33,7 +35,6 @@ from polyvox.request import Request
 
 __all__ = ["DIALECT", "Gemini"]
 
-_VERSIONS = ("/v1beta", "/v1", "/v1alpha")
 _METHODS = ["generateContent", "countTokens"]
 
 _T = TypeVar("_T")
@@ -58,6 +59,8 @@ def _routes(version: str) -> list[Route]:
         Route("answer", "POST", f"{model}:generateContent", stream=False),
         Route("answer", "POST", f"{model}:streamGenerateContent", stream=True),
         Route("count", "POST", f"{model}:countTokens"),
+        Route("embed", "POST", f"{model}:{BATCH}"),
+        Route("embed", "POST", f"{model}:{SINGLE}"),
         Route("models", "GET", f"{version}/models"),
     ]
 
@@ -77,9 +80,11 @@ class Gemini:
     name = NAME
     base_path = ""
     routes = tuple(route for version in ("/v1beta", "/v1") for route in _routes(version))
+    embeddings = GeminiEmbeddings()
 
     # Client half
 
+    takes_url = staticmethod(takes_url)
     decode_response = staticmethod(read_response)
     frame_reader = GeminiFrames
     stream_decoder = GeminiDecoder
@@ -88,7 +93,7 @@ class Gemini:
         """The request for ``generateContent``, or for its streaming sister, in server-sent events."""
         writer = RequestWriter(request, target)
         method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
-        http = _post(target, method, writer.body())
+        http = post(target, method, writer.body())
         http.dropped = tuple(writer.notes)
         return http
 
@@ -101,7 +106,7 @@ class Gemini:
         path = target.quirks.models_path
         if not path:
             return None
-        return HttpRequest("GET", f"{_base(target)}{path}?pageSize=1000", auth_headers(target))
+        return HttpRequest("GET", f"{base(target)}{path}?pageSize=1000", auth_headers(target))
 
     def decode_models(self, body: bytes) -> list[str]:
         """The names of those in such a list that answer. Raises ``ProtocolError`` when it is none."""
@@ -115,8 +120,8 @@ class Gemini:
         """A request that counts the prompt's tokens, or None if the provider can't."""
         if not target.quirks.count_tokens:
             return None
-        asked = {"model": _resource(target.model), **RequestWriter(request, target).body()}
-        return _post(target, "countTokens", {"generateContentRequest": asked})
+        asked = {"model": resource(target.model), **RequestWriter(request, target).body()}
+        return post(target, "countTokens", {"generateContentRequest": asked})
 
     def decode_count(self, body: bytes) -> int:
         """The number in its answer. Raises ``ProtocolError`` when there is none."""
@@ -143,7 +148,7 @@ class Gemini:
         """The list of models that a server offers."""
         models = [
             {
-                "name": _resource(name),
+                "name": resource(name),
                 "displayName": name,
                 "supportedGenerationMethods": _METHODS,
             }
@@ -154,22 +159,6 @@ class Gemini:
     def encode_count(self, tokens: int) -> bytes | None:
         """The answer to a token count."""
         return jsontext.encode({"totalTokens": tokens})
-
-
-def _resource(model: str) -> str:
-    """The model's full name, such as "models/gemini-2.5-flash"."""
-    return model if "/" in model else f"models/{model}"
-
-
-def _base(target: Target) -> str:
-    base = target.base_url.rstrip("/")
-    return base if base.endswith(_VERSIONS) else f"{base}/v1beta"
-
-
-def _post(target: Target, method: str, body: Json) -> HttpRequest:
-    url = f"{_base(target)}/{quote(_resource(target.model), safe='/')}:{method}"
-    headers = {"content-type": "application/json", **auth_headers(target)}
-    return HttpRequest("POST", url, headers, jsontext.encode(body))
 
 
 def _read(body: bytes, kind: type[_T]) -> _T:

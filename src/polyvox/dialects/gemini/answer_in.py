@@ -12,6 +12,7 @@ import msgspec
 from polyvox import jsontext
 from polyvox.assembly import Assembly
 from polyvox.dialects.base import Target
+from polyvox.dialects.decoding import AssemblyDecoder
 from polyvox.dialects.errors import snippet
 from polyvox.dialects.gemini.errors import told_error
 from polyvox.dialects.gemini.wire import (
@@ -37,25 +38,21 @@ from polyvox.messages import AssistantMessage, Image
 __all__ = ["GeminiDecoder", "read_response"]
 
 _RESPONSE: msgspec.json.Decoder[Response] = msgspec.json.Decoder(Response)
-_WHOLE: msgspec.json.Decoder[Response | list[Response]] = msgspec.json.Decoder(
-    Response | list[Response]
-)
 _USAGE: msgspec.json.Decoder[UsageFields] = msgspec.json.Decoder(UsageFields)
 
 _TEXT, _THOUGHT, _CALL, _OPAQUE = "text", "thought", "call", "opaque"  # keys of open blocks
 
 
-class GeminiDecoder:
+class GeminiDecoder(AssemblyDecoder):
     """Reads one streamed answer. It never raises: what the provider does wrong becomes an event."""
 
     def __init__(self, target: Target) -> None:
-        self._assembly = Assembly(target.provider, target.model)
+        super().__init__(Assembly(target.provider, target.model))
         self._usage = UsageFields()
         self._latest = ABSENT  # the usage of the frames that are not counted yet
         self._finish: Candidate | None = None
         self._fed = False
         self._whole = False  # every part is a block: nothing cut them up for sending
-        self._warned: set[str] = set()
 
     def feed(self, frame: ServerSentEvent) -> list[Event]:
         """The events that this frame completes. After the stream's end: none."""
@@ -91,34 +88,23 @@ class GeminiDecoder:
 
     def fail(self, error: PolyvoxError) -> list[Event]:
         """The body can't be read further. After the finish reason nothing of the answer is lost."""
-        if self._assembly.ended:
-            return []
+        if self.ended or self._finish is None or isinstance(error, AbortedError):
+            return super().fail(error)
         self._count()
-        if self._finish is not None and not isinstance(error, AbortedError):
-            self._warn(f"broke off after its end: {error.text}; its usage may be missing", "usage")
-            self._end(self._finish)
-        else:
-            self._assembly.fail(error)
+        self._warn(f"broke off after its end: {error.text}; its usage may be missing", "usage")
+        self._end(self._finish)
         return self._assembly.take()
-
-    @property
-    def ended(self) -> bool:
-        """Whether ``done`` or ``error`` was given out."""
-        return self._assembly.ended
 
     def message(self) -> AssistantMessage:
         """The message as it stands."""
         self._count()
         return self._assembly.message()
 
-    def read(self, responses: list[Response]) -> list[Event]:
-        """The events of a whole answer; one that came as an array was cut up like a stream."""
-        self._whole = len(responses) == 1
-        for response in responses:
-            self._fed = True
-            if not self._assembly.ended:
-                self._read(response)
-        if responses and self._finish is None and not self._assembly.ended and self._whole:
+    def read(self, response: Response) -> list[Event]:
+        """The events of a whole answer."""
+        self._whole = True
+        self._read(response)
+        if self._finish is None and not self._assembly.ended:
             self._break("the answer has no candidates with a finishReason")
         return self._assembly.take() + self.close()
 
@@ -265,17 +251,9 @@ class GeminiDecoder:
             self._break(f"the provider sent {what} ({error}): {snippet(data)}")
         return self._assembly.take()
 
-    def _break(self, text: str) -> None:
-        self._fail(ProtocolError(text))
-
     def _fail(self, error: PolyvoxError) -> None:
         self._count()
         self._assembly.fail(error)
-
-    def _warn(self, text: str, field: str = "content") -> None:
-        if text not in self._warned:
-            self._warned.add(text)
-            self._assembly.warn(text, field)
 
 
 def _only_text(response: Response) -> str | None:
@@ -302,18 +280,15 @@ def _blocked(feedback: PromptFeedback) -> PolyvoxError:
 
 
 def read_response(body: bytes, target: Target) -> AssistantMessage:
-    """A whole answer. Raises the error that the body tells, or ``ProtocolError``.
-
-    An array of frames, which is what a stream without ``alt=sse`` is, counts as one answer.
-    """
+    """A whole answer. Raises the error that the body tells, or ``ProtocolError``."""
     decoder = GeminiDecoder(target)
     try:
-        answer = jsontext.decode_with(_WHOLE, body)
+        answer = jsontext.decode_with(_RESPONSE, body)
     except (msgspec.DecodeError, RecursionError) as error:
         what = f"no answer ({error}): {snippet(body)}" if body.strip() else "the answer is empty"
         ending = decoder.fail(ProtocolError(what))
     else:
-        ending = decoder.read([answer] if isinstance(answer, Response) else answer)
+        ending = decoder.read(answer)
     match ending[-1]:
         case Done(message=message):
             return message

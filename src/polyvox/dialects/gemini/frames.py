@@ -20,6 +20,7 @@ class GeminiFrames:
     """
 
     media_type = "text/event-stream"
+    whole = (b"{",)
 
     def __init__(self) -> None:
         self._reader: SSEReader | JsonArrayReader | None = None
@@ -30,7 +31,7 @@ class GeminiFrames:
             head = chunk.lstrip()
             if not head:
                 return []
-            self._reader = JsonArrayReader() if head[:1] in (b"[", b"{") else SSEReader()
+            self._reader = JsonArrayReader() if head.startswith(b"[") else SSEReader()
         return self._reader.feed(chunk)
 
     def close(self) -> list[ServerSentEvent]:

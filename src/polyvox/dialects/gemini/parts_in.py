@@ -6,8 +6,9 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.gemini.fields import Fields
-from polyvox.dialects.gemini.parts_out import FILES, url_type
+from polyvox.dialects.gemini.parts_out import FILES
 from polyvox.dialects.gemini.wire import FOREIGN_SIGNATURES, NAME, OPAQUE, SIGNATURE, Json
+from polyvox.dialects.media import url_type
 from polyvox.messages import (
     AssistantMessage,
     File,

@@ -4,22 +4,48 @@ From "Generating content" (``Part``, ``Blob``, ``FileData``), "Files" and "Funct
 Gemini API documentation. Bytes stay bytes: the JSON encoder writes them in base64.
 """
 
-from mimetypes import guess_type
 from typing import Any
 
+from polyvox.dialects.base import Target
 from polyvox.dialects.data_urls import read_data_url
+from polyvox.dialects.gemini.traits import traits_of
 from polyvox.dialects.gemini.wire import OPAQUE, SIGNATURE, Json, extras
+from polyvox.dialects.media import on_the_web, url_type
 from polyvox.messages import Block, File, Image, Text, Thinking, ToolCall, ToolMessage
 
-__all__ = ["FILES", "answer_part", "media_part", "result_part", "url_type"]
+__all__ = ["FILES", "answer_part", "media_part", "result_part", "takes_url"]
 
 FILES = "https://generativelanguage.googleapis.com/v1beta/files/"
 """What the URIs of uploaded files begin with; the rest is the file's id."""
 
+_OWN = (
+    *("https://generativelanguage.googleapis.com/", "gs://"),
+    *("https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"),
+)
+_FETCHED = frozenset(
+    {
+        *("text/html", "text/css", "text/plain", "text/xml", "text/csv", "text/rtf"),
+        *("text/javascript", "application/json", "application/pdf"),
+        *("image/bmp", "image/jpeg", "image/png", "image/webp"),
+    }
+)
+"""What the API fetches from anywhere, beside films."""
 
-def url_type(url: str) -> str:
-    """The media type that a URL's ending tells, or ""."""
-    return guess_type(url.partition("?")[0])[0] or ""
+
+def takes_url(block: Image | File, target: Target) -> bool:
+    """Whether the API fetches it: an upload of its own, a film of YouTube's, and for newer models most.
+
+    Of what stands elsewhere it must be told a media type that it fetches ("File input methods").
+    """
+    url = block.url or ""
+    if url.startswith(_OWN):
+        return True
+    if not on_the_web(block):
+        return False
+    media_type = block.media_type or url_type(url)
+    return traits_of(target.model).fetches and (
+        media_type in _FETCHED or media_type.startswith("video/")
+    )
 
 
 def media_part(block: Image | File, place: str = "") -> Json:

@@ -8,12 +8,14 @@ caching", implicit), so marks for it need not be told.
 from typing import Any
 
 from polyvox.dialects.base import Target
-from polyvox.dialects.gemini.parts_out import answer_part, media_part, result_part
+from polyvox.dialects.gemini.parts_out import answer_part, media_part, result_part, takes_url
 from polyvox.dialects.gemini.schema import fitted
 from polyvox.dialects.gemini.thinking import ask_for
 from polyvox.dialects.gemini.traits import traits_of
 from polyvox.dialects.gemini.wire import FOREIGN_SIGNATURES, NAME, SIGNATURE, Json
-from polyvox.handover import mend_request
+from polyvox.dialects.media import checked
+from polyvox.dialects.turns import BEGUN, ENDED, OPENING
+from polyvox.handover import GO_ON, mend_request
 from polyvox.messages import (
     AssistantMessage,
     File,
@@ -78,19 +80,41 @@ class RequestWriter:
         with anything else in it for the user's question.
         """
         contents: list[Json] = []
+        waiting: list[Json] = []
         last = ""
         for place, message in enumerate(self._request.messages):
             kind, parts, after = self._message(f"messages[{place}]", message)
+            if waiting and kind != "result":
+                contents.append({"role": "user", "parts": waiting})
+                waiting, last = [], "media"
             if parts and kind == last:
                 contents[-1]["parts"] += parts
             elif parts:
                 role = "model" if kind == "model" else "user"
                 contents.append({"role": role, "parts": parts})
                 last = kind
-            if after:
-                contents.append({"role": "user", "parts": after})
-                last = "media"
-        return contents
+            waiting += after  # behind all results: they must not be parted
+        if waiting:
+            contents.append({"role": "user", "parts": waiting})
+        return self._closed(self._opened(contents))
+
+    def _opened(self, contents: list[Json]) -> list[Json]:
+        """The turns, with one of the user before a function call that nothing precedes.
+
+        The API takes a call only behind a turn of the user's, or behind results.
+        """
+        first = contents[0] if contents else {"role": "user"}
+        if first["role"] == "user" or not any("functionCall" in part for part in first["parts"]):
+            return contents
+        self._note("messages[0]", BEGUN)
+        return [{"role": "user", "parts": [{"text": OPENING}]}, *contents]
+
+    def _closed(self, contents: list[Json]) -> list[Json]:
+        """The turns, with one of the user behind an answer that the model does not go on with."""
+        if self._traits.prefill or not contents or contents[-1]["role"] != "model":
+            return contents
+        self._note(f"messages[{len(self._request.messages) - 1}]", ENDED)
+        return [*contents, {"role": "user", "parts": [{"text": GO_ON}]}]
 
     def _message(self, where: str, message: Message) -> tuple[str, list[Json], list[Json]]:
         """The kind of turn that a message belongs to, its parts, and what must follow in another."""
@@ -121,6 +145,7 @@ class RequestWriter:
             self._note(f"{where}.detail", "dropped: not known here")
         if isinstance(block, File) and block.name:
             self._note(f"{where}.name", "dropped: not known here")
+        checked(block, where, self._target, takes_url)
         return media_part(block, where)
 
     def _said(self, where: str, message: AssistantMessage) -> list[Json]:
@@ -211,10 +236,14 @@ class RequestWriter:
         request = self._request
         if len(request.stop) > _MOST_STOPS:
             self._note("stop", f"only the first {_MOST_STOPS} were sent: the API takes no more")
+        sampling = self._traits.sampling
+        for name in () if sampling else ("temperature", "top_p"):
+            if getattr(request, name) is not None:
+                self._note(name, "dropped: this model does not heed it")
         config: Json = {
             "maxOutputTokens": request.max_tokens,
-            "temperature": request.temperature,
-            "topP": request.top_p,
+            "temperature": request.temperature if sampling else None,
+            "topP": request.top_p if sampling else None,
             "stopSequences": request.stop[:_MOST_STOPS] or None,
             "seed": request.seed,
         }

@@ -8,17 +8,19 @@ From the pages "Generate a chat message", "Generate a response", "List models", 
     write_request, write_messages    requests, written (client)
     answer_in, answer_out            answers, whole and streamed, both ways
     read_request                     requests, read (server)
-    errors, models
+    errors, models, embeddings
 """
 
 from polyvox.dialects.base import Dialect, Route, Target
 from polyvox.dialects.ndjson import NDJSONReader
 from polyvox.dialects.ollama.answer_in import OllamaDecoder, decode_response
 from polyvox.dialects.ollama.answer_out import OllamaEncoder, encode_response
+from polyvox.dialects.ollama.embeddings import EMBED, OllamaEmbeddings
 from polyvox.dialects.ollama.endpoint import CHAT, GENERATE
 from polyvox.dialects.ollama.errors import decode_error, encode_error
 from polyvox.dialects.ollama.models import TAGS, decode_models, encode_models, models_request
 from polyvox.dialects.ollama.read_request import decode_request
+from polyvox.dialects.ollama.write_messages import takes_url
 from polyvox.dialects.ollama.write_request import encode_request
 from polyvox.errors import ProtocolError
 from polyvox.http import HttpRequest
@@ -36,9 +38,12 @@ class Ollama:
         Route("answer", "POST", CHAT),
         Route("answer", "POST", GENERATE),
         Route("models", "GET", TAGS),
+        Route("embed", "POST", EMBED),
     )
+    embeddings = OllamaEmbeddings()
 
     # Client half
+    takes_url = staticmethod(takes_url)
     encode_request = staticmethod(encode_request)
     decode_response = staticmethod(decode_response)
     frame_reader = NDJSONReader

@@ -11,11 +11,12 @@ import msgspec
 from polyvox import jsontext
 from polyvox.assembly import Assembly
 from polyvox.dialects.base import Target
+from polyvox.dialects.decoding import AssemblyDecoder
 from polyvox.dialects.errors import snippet
 from polyvox.dialects.ollama.errors import line_error
 from polyvox.dialects.ollama.wire import ABSENT, LINE, Line, Said, WireCall
 from polyvox.dialects.sse import ServerSentEvent
-from polyvox.errors import PolyvoxError, ProtocolError
+from polyvox.errors import ProtocolError
 from polyvox.events import Done, Event, Failed
 from polyvox.messages import AssistantMessage, StopReason
 from polyvox.usage import Usage
@@ -47,20 +48,11 @@ def decode_response(body: bytes, target: Target) -> AssistantMessage:
             raise AssertionError(f"a stream ended with {event}")
 
 
-class OllamaDecoder:
+class OllamaDecoder(AssemblyDecoder):
     """Reads one streamed answer; see ``polyvox.dialects.StreamDecoder``."""
 
     def __init__(self, target: Target) -> None:
-        self._assembly = Assembly(target.provider, target.model)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream has had its last event."""
-        return self._assembly.ended
-
-    def message(self) -> AssistantMessage:
-        """The message as it stands."""
-        return self._assembly.message()
+        super().__init__(Assembly(target.provider, target.model))
 
     def feed(self, frame: ServerSentEvent) -> list[Event]:
         """The events that this line completes."""
@@ -90,13 +82,6 @@ class OllamaDecoder:
         if self._assembly.started:
             return self.fail(ProtocolError("the provider's answer stopped before its end"))
         return self.fail(ProtocolError("the provider's answer is empty"))
-
-    def fail(self, error: PolyvoxError) -> list[Event]:
-        """The body can't be read further."""
-        if self.ended:
-            return []
-        self._assembly.fail(error)
-        return self._assembly.take()
 
     def _read(self, line: Line) -> None:
         assembly = self._assembly

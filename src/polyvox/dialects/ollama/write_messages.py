@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from polyvox.dialects.base import Target
-from polyvox.dialects.data_urls import read_data_url
+from polyvox.dialects.media import checked, with_bytes
 from polyvox.errors import BadRequestError
 from polyvox.messages import (
     AssistantMessage,
@@ -43,11 +43,16 @@ def write_messages(request: Request, target: Target) -> list[_Json]:
     return writer.written
 
 
-def write_content(blocks: Sequence[Block], path: str) -> tuple[str, list[str]]:
+def takes_url(block: Image | File, target: Target) -> bool:
+    """Ollama fetches nothing."""
+    return False
+
+
+def write_content(blocks: Sequence[Block], path: str, target: Target) -> tuple[str, list[str]]:
     """The text of these blocks, and their pictures in base64."""
     texts = [block.text for block in blocks if isinstance(block, Text)]
     others = ((i, block) for i, block in enumerate(blocks) if not isinstance(block, Text))
-    return "\n".join(texts), [_image(block, f"{path}[{i}]") for i, block in others]
+    return "\n".join(texts), [_image(block, f"{path}[{i}]", target) for i, block in others]
 
 
 class _Writer:
@@ -68,7 +73,7 @@ class _Writer:
             case UserMessage(content=content):
                 if not content:
                     raise BadRequestError(f"{path}: a user message is empty")
-                text, images = write_content(content, path)
+                text, images = write_content(content, path, self.target)
                 self._put({"role": "user", "content": text}, images)
             case AssistantMessage():
                 self._add_answer(message)
@@ -115,7 +120,7 @@ class _Writer:
         return write_call(call, index)
 
     def _add_result(self, message: ToolMessage, path: str) -> None:
-        text, images = write_content(message.content, path)
+        text, images = write_content(message.content, path, self.target)
         if message.is_error and not text.lower().startswith("error"):
             text = f"Error: {text}"
         if images and not self.target.quirks.tool_result_images:
@@ -134,22 +139,8 @@ def write_call(call: ToolCall, index: int) -> _Json:
     return {"id": call.id, "function": function}
 
 
-def _image(block: Block, path: str) -> str:
-    match block:
-        case Image(data=bytes(data)):
-            pass
-        case Image(url=str(url)) if url.startswith("data:"):
-            _, data = read_data_url(url, path)
-        case Image():
-            raise BadRequestError(
-                f"{path}: Ollama does not fetch pictures from a URL",
-                hint="Pass the picture's bytes (data=).",
-            )
-        case File():
-            raise BadRequestError(
-                f"{path}: Ollama takes no files",
-                hint="Pass what is in it as text, or its pages as pictures.",
-            )
-        case _:
-            raise BadRequestError(f"{path}: a {type(block).__name__} can't stand here")
-    return b64encode(data).decode()
+def _image(block: Block, path: str, target: Target) -> str:
+    if not isinstance(block, (Image, File)):
+        raise BadRequestError(f"{path}: a {type(block).__name__} can't stand here")
+    checked(block, path, target, takes_url, never=("audio", "file"))
+    return b64encode(with_bytes(block, path).data or b"").decode()

@@ -27,7 +27,7 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
     """The HTTP request. Raises ``BadRequestError`` naming the field that can't be carried."""
     request, mended = mend_request(request)
     generate = is_generate(request, target.provider)
-    asked = _prompt(request) if generate else _conversation(request, target)
+    asked = _prompt(request, target) if generate else _conversation(request, target)
     body: dict[str, Any] = {"model": target.model, **asked, **_wishes(request, target)}
     merge_options(body, request, *dict.fromkeys(("ollama", target.provider)))
     body.pop(OPTION, None)
@@ -49,11 +49,11 @@ def _conversation(request: Request, target: Target) -> dict[str, Any]:
     return body
 
 
-def _prompt(request: Request) -> dict[str, Any]:
+def _prompt(request: Request, target: Target) -> dict[str, Any]:
     """The fields of ``/api/generate``, which takes one turn of the user and no tools."""
     match request.messages:
         case [UserMessage(content=content)] if not request.tools:
-            text, images = write_content(content, "messages[0].content")
+            text, images = write_content(content, "messages[0].content", target)
         case _:
             raise BadRequestError(
                 "messages: /api/generate takes one user message, and no tools",

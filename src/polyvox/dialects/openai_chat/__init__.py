@@ -13,7 +13,9 @@ from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route, Target
 from polyvox.dialects.openai_chat.answer import decode_response, encode_response
 from polyvox.dialects.openai_chat.read_request import decode_request
 from polyvox.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder
+from polyvox.dialects.openai_chat.write_messages import takes_url
 from polyvox.dialects.openai_chat.write_request import encode_request
+from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
 from polyvox.dialects.sse import SSEReader
@@ -33,9 +35,12 @@ class OpenAIChat:
     routes = (
         Route("answer", "POST", "/chat/completions"),
         Route("models", "GET", "/models"),
+        Route("embed", "POST", ROUTE_PATH),
     )
+    embeddings = OpenAIEmbeddings(name)
 
     # Client half
+    takes_url = staticmethod(takes_url)
     encode_request = staticmethod(encode_request)
     decode_response = staticmethod(decode_response)
     frame_reader = SSEReader

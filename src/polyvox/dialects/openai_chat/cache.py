@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from polyvox.dialects.base import Target
-from polyvox.dialects.cache import auto_marks, turn_ends
+from polyvox.dialects.cache import MOST_MARKS, auto_marks, turn_ends
 from polyvox.messages import CacheHint
 
 _Json: TypeAlias = dict[str, Any]
@@ -28,6 +28,29 @@ def mark_last(messages: list[_Json], mark: _Json) -> None:
             if "cache_control" not in content[-1]:
                 content[-1].update(mark)
             return
+
+
+def settle_marks(messages: list[_Json], tools: list[_Json]) -> list[tuple[str, str]]:
+    """Leave the last four marks, none of them long behind a short one, and say what had to change.
+
+    More are refused, and so is a long one there.
+    """
+    places = [*tools, *(place for message in messages for place in _places(message))]
+    marked = [place for place in places if "cache_control" in place]
+    notes: list[tuple[str, str]] = []
+    for place in marked[:-MOST_MARKS]:
+        del place["cache_control"]
+    if len(marked) > MOST_MARKS:
+        notes.append(
+            ("cache", f"only the last {MOST_MARKS} of {len(marked)} cache hints can be sent")
+        )
+    hints = [_hint(place) for place in marked[-MOST_MARKS:]]
+    first_short = hints.index("short") if "short" in hints else len(hints)
+    if "long" in hints[first_short:]:
+        notes.append(("cache", "long cache hints behind a short one were sent as short ones"))
+        for place in marked[-MOST_MARKS:][first_short:]:
+            place["cache_control"] = {"type": "ephemeral"}
+    return notes
 
 
 def mark_automatically(messages: list[_Json], tools: list[_Json], target: Target) -> None:

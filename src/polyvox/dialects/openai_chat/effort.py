@@ -6,13 +6,22 @@ documentation; "Thinking Mode" in those of DeepSeek and Z.ai; "Deep thinking" in
 
 from typing import Any, NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from polyvox.dialects.base import Quirks
 from polyvox.dialects.effort import budget_of, effort_of, nearest_effort
-from polyvox.request import Effort, Reasoning
+from polyvox.dialects.openai_notes import takes_choice
+from polyvox.request import Effort, Reasoning, Request
 
 _Note: TypeAlias = tuple[str, str]
 
 _EFFORT, _BUDGET = "reasoning.effort", "reasoning.budget_tokens"
+
+
+_NOT_BESIDE_TOOLS = (
+    "not sent: with tools this model can't be asked to think here;"
+    " the provider openai-responses can ask for both"
+)
 
 
 class ReasoningFields(NamedTuple):
@@ -22,13 +31,29 @@ class ReasoningFields(NamedTuple):
     notes: list[_Note]
 
 
+def beside_tools(request: Request, quirks: Quirks) -> tuple[Request, tuple[_Note, ...]]:
+    """The request without a wish to think that is refused beside tools, and what became of it.
+
+    From GPT-5.4 on, Chat Completions refuses an effort together with tools; from GPT-5.6 on also the
+    effort that a model has by default, so that "none" has to be said. (OpenAI's error 400 "Function
+    tools with reasoning_effort are not supported", openai-openapi issue 541.)
+    """
+    wanted, rule = request.reasoning or Reasoning(), quirks.effort_with_tools
+    if rule is True or not takes_choice(request) or _is_off(wanted):
+        return request, ()
+    if rule is False and wanted == Reasoning():
+        return request, ()
+    told = Reasoning("none") if rule == "none" else None
+    return replace(request, reasoning=told), (("reasoning", _NOT_BESIDE_TOOLS),)
+
+
 def write_reasoning(
     wanted: Reasoning | None, quirks: Quirks, max_tokens: int | None
 ) -> ReasoningFields:
     """How to ask for it. A budget stays below ``max_tokens``, which limits the whole answer."""
     if wanted is None or wanted == Reasoning():
         return ReasoningFields({}, [])
-    if wanted.effort == "none" or (wanted.effort is None and wanted.budget_tokens == 0):
+    if _is_off(wanted):
         wanted = Reasoning("none")
     match quirks.reasoning_style:
         case "effort":
@@ -46,8 +71,12 @@ def write_reasoning(
             )
 
 
+def _is_off(wanted: Reasoning) -> bool:
+    return wanted.effort == "none" or (wanted.effort is None and wanted.budget_tokens == 0)
+
+
 def _openrouter(wanted: Reasoning, quirks: Quirks, max_tokens: int | None) -> ReasoningFields:
-    if wanted.budget_tokens is None:
+    if wanted.budget_tokens is None or wanted.budget_tokens <= 0:
         effort, notes = _graded(wanted, quirks)
         return ReasoningFields({"reasoning": {"effort": effort}}, notes)
     budget, notes = _limited(wanted.budget_tokens, max_tokens)

@@ -9,6 +9,7 @@ from polyvox import jsontext
 from polyvox.assembly import parse_arguments
 from polyvox.dialects.convert import convert
 from polyvox.dialects.data_urls import read_data_url
+from polyvox.dialects.media import read_audio
 from polyvox.dialects.openai_chat import request_wire as wire
 from polyvox.dialects.openai_chat.reasoning import details_text
 from polyvox.errors import BadRequestError
@@ -176,7 +177,15 @@ def _blocks(content: str | list[wire.AnyPart], path: str) -> Iterator[UserBlock]
             case wire.ImagePart(image_url=image):
                 yield _image(image, cache, f"{path}.content[{index}].image_url.url")
             case wire.FilePart(file=file):
+                file = file or wire.FileData(file_id=part.file_id)
                 yield _file(file, cache, f"{path}.content[{index}].file")
+            case wire.DocumentPart(document_url=url, document_name=name):
+                file = wire.FileData(url, filename=name or "")
+                yield _file(file, cache, f"{path}.content[{index}].document_url")
+            case wire.AudioPart(input_audio=audio):
+                word, sound = ("", audio) if isinstance(audio, str) else (audio.format, audio.data)
+                read = read_audio(sound, word, f"{path}.content[{index}].input_audio")
+                yield msgspec.structs.replace(read, cache=cache)
 
 
 def _said(said: wire.Said) -> Iterator[AssistantBlock]:
@@ -187,6 +196,9 @@ def _said(said: wire.Said) -> Iterator[AssistantBlock]:
         yield Thinking(thought, meta={"reasoning_details": details} if details else None)
     content = said.content or []
     for part in [wire.TextPart(text=content)] if isinstance(content, str) else content:
+        if isinstance(part, wire.ThinkingPart):
+            yield Thinking("".join(piece.text for piece in part.thinking))
+            continue
         text = part.text if isinstance(part, wire.TextPart) else part.refusal
         yield Text(text, cache=_cache(part.cache_control))
     if said.refusal:
@@ -197,7 +209,9 @@ def _said(said: wire.Said) -> Iterator[AssistantBlock]:
         yield ToolCall(call.id, call.function.name, arguments, unparsed, meta=meta)
 
 
-def _image(image: wire.ImageUrl, cache: CacheHint | None, path: str) -> Image:
+def _image(image: wire.ImageUrl | str, cache: CacheHint | None, path: str) -> Image:
+    if isinstance(image, str):
+        image = wire.ImageUrl(image)
     if not image.url.startswith("data:"):
         return Image(url=image.url, detail=image.detail, cache=cache)
     media_type, data = read_data_url(image.url, path)

@@ -48,7 +48,6 @@ class AnswerReader:
         self.finish_reason: str | None = None
         self._finish_error: Any = None
         self._refused = False
-        self._others_dropped = False
         self._details: list[dict[str, Any]] = []
         self._plain_thinking = False
         self._calls: list[_Call] = []
@@ -69,11 +68,9 @@ class AnswerReader:
             if (choice.index if choice.index is not None else place) == 0:
                 assembly.start()
                 self._read_choice(choice)
-            elif not self._others_dropped:
-                self._others_dropped = True
-                assembly.warn(
-                    "the provider sent several choices; only the first is kept", "choices"
-                )
+            else:
+                text = "the provider sent several choices; only the first is kept"
+                assembly.warn(text, "choices")
         self._read_usage(chunk.usage)
         if chunk.x_groq:
             self._read_usage(chunk.x_groq.usage)

@@ -35,6 +35,12 @@ class RefusalPart(Part, tag="refusal", kw_only=True):
     refusal: str
 
 
+class ThinkingPart(Part, tag="thinking", kw_only=True):
+    """Reasoning that the assistant wrote earlier (Mistral)."""
+
+    thinking: list[TextPart]
+
+
 class ImageUrl(msgspec.Struct):
     """A picture's address, or the picture itself as a data URL."""
 
@@ -45,7 +51,7 @@ class ImageUrl(msgspec.Struct):
 class ImagePart(Part, tag="image_url", kw_only=True):
     """A picture."""
 
-    image_url: ImageUrl
+    image_url: ImageUrl | str  # Mistral: the URL itself
 
 
 class FileData(msgspec.Struct):
@@ -59,11 +65,32 @@ class FileData(msgspec.Struct):
 class FilePart(Part, tag="file", kw_only=True):
     """A file."""
 
-    file: FileData
+    file: FileData | None = None
+    file_id: str | None = None  # Mistral
 
 
-AnyPart: TypeAlias = TextPart | ImagePart | FilePart
-SaidPart: TypeAlias = TextPart | RefusalPart
+class DocumentPart(Part, tag="document_url", kw_only=True):
+    """A document by its URL, or as a data URL (Mistral)."""
+
+    document_url: str
+    document_name: str | None = None
+
+
+class AudioData(msgspec.Struct):
+    """Sound in base64, and the word for its format."""
+
+    data: str
+    format: str
+
+
+class AudioPart(Part, tag="input_audio", kw_only=True):
+    """Sound."""
+
+    input_audio: AudioData | str  # Mistral: the base64, or a URL
+
+
+AnyPart: TypeAlias = TextPart | ImagePart | FilePart | DocumentPart | AudioPart
+SaidPart: TypeAlias = TextPart | RefusalPart | ThinkingPart
 
 
 class CallFunction(msgspec.Struct):

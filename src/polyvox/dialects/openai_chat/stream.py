@@ -13,6 +13,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.base import Target
+from polyvox.dialects.decoding import AssemblyDecoder
 from polyvox.dialects.errors import snippet
 from polyvox.dialects.openai_chat.errors import chunk_error
 from polyvox.dialects.openai_chat.finish import FINISH_REASONS
@@ -21,7 +22,7 @@ from polyvox.dialects.openai_chat.usage import write_usage
 from polyvox.dialects.openai_chat.wire import ABSENT, CHUNK, Chunk
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.sse import ServerSentEvent, encode_event
-from polyvox.errors import AbortedError, PolyvoxError, ProtocolError
+from polyvox.errors import AbortedError, PolyvoxError
 from polyvox.events import (
     Done,
     Event,
@@ -40,22 +41,13 @@ from polyvox.request import Request
 _DONE = b"[DONE]"
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(AssemblyDecoder):
     """Reads one streamed answer; see ``polyvox.dialects.StreamDecoder``."""
 
     def __init__(self, target: Target) -> None:
         self._reader = AnswerReader(target)
-        self._assembly = self._reader.assembly
+        super().__init__(self._reader.assembly)
         self._done_marker = target.quirks.done_marker
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream has had its last event."""
-        return self._assembly.ended
-
-    def message(self) -> AssistantMessage:
-        """The message as it stands."""
-        return self._assembly.message()
 
     def feed(self, frame: ServerSentEvent) -> list[Event]:
         """The events that this frame completes."""
@@ -63,19 +55,20 @@ class ChatStreamDecoder:
         if assembly.ended:
             return []
         if frame.event == "error":
-            return self._fail(decode_error(200, {}, frame.data))
+            self._fail(decode_error(200, {}, frame.data))
+            return assembly.take()
         try:
             chunk = jsontext.decode_with(CHUNK, frame.data)
         except (msgspec.DecodeError, RecursionError) as error:
-            return self._read_other(frame.data, error)
+            self._read_other(frame.data, error)
+            return assembly.take()
         text = _only_text(chunk)
         if text and assembly.is_open(TEXT):
             assembly.append(TEXT, text)  # nearly all chunks are of this kind
-            return assembly.take()
-        error = chunk_error(chunk)
-        if error:
-            return self._fail(error)
-        self._reader.read(chunk)
+        elif error := chunk_error(chunk):
+            self._fail(error)
+        else:
+            self._reader.read(chunk)
         return assembly.take()
 
     def close(self) -> list[Event]:
@@ -84,45 +77,42 @@ class ChatStreamDecoder:
             return []
         if self._reader.finish_reason:
             if self._done_marker:
-                self._assembly.warn("the stream ended without [DONE]; its usage may be missing")
-            return self._end()
-        if self._reader.empty:
-            return self._fail(ProtocolError("the provider's answer is empty"))
-        return self._fail(ProtocolError("the provider's answer stopped before its end"))
+                self._warn("the stream ended without [DONE]; its usage may be missing", "")
+            self._reader.end()
+        elif self._reader.empty:
+            self._break("the provider's answer is empty")
+        else:
+            self._break("the provider's answer stopped before its end")
+        return self._assembly.take()
 
     def fail(self, error: PolyvoxError) -> list[Event]:
         """The body can't be read further. After the finish reason nothing of the answer is lost."""
-        if self.ended:
-            return []
-        if self._reader.finish_reason and not isinstance(error, AbortedError):
-            self._assembly.warn(f"broke off after its end: {error.text}; its usage may be missing")
-            return self._end()
-        return self._fail(error)
-
-    def _read_other(self, data: bytes, error: Exception) -> list[Event]:
-        """A frame that is no chunk: the end, an empty line, or something that breaks the format."""
-        data = data.strip()
-        if data == _DONE:
-            return self._read_done()
-        if not data:
-            return []
-        what = "a chunk of an unknown shape" if data[:1] == b"{" else "a frame that is no JSON"
-        return self._fail(ProtocolError(f"the provider sent {what} ({error}): {snippet(data)}"))
-
-    def _read_done(self) -> list[Event]:
-        if not self._reader.finish_reason:
-            if self._reader.empty:
-                return self._fail(ProtocolError("the provider's answer is empty: only [DONE]"))
-            self._assembly.warn("the answer ended without a finish_reason", "finish_reason")
-        return self._end()
-
-    def _end(self) -> list[Event]:
+        said_all = self._reader.finish_reason and not isinstance(error, AbortedError)
+        if self.ended or not said_all:
+            return super().fail(error)
+        self._warn(f"broke off after its end: {error.text}; its usage may be missing", "")
         self._reader.end()
         return self._assembly.take()
 
-    def _fail(self, error: PolyvoxError) -> list[Event]:
+    def _fail(self, error: PolyvoxError) -> None:
         self._reader.fail(error)
-        return self._assembly.take()
+
+    def _read_other(self, data: bytes, error: Exception) -> None:
+        """A frame that is no chunk: the end, an empty line, or something that breaks the format."""
+        data = data.strip()
+        if data == _DONE:
+            self._read_done()
+        elif data:
+            what = "a chunk of an unknown shape" if data[:1] == b"{" else "a frame that is no JSON"
+            self._break(f"the provider sent {what} ({error}): {snippet(data)}")
+
+    def _read_done(self) -> None:
+        if not self._reader.finish_reason:
+            if self._reader.empty:
+                self._break("the provider's answer is empty: only [DONE]")
+                return
+            self._warn("the answer ended without a finish_reason", "finish_reason")
+        self._reader.end()
 
 
 def _only_text(chunk: Chunk) -> str | None:

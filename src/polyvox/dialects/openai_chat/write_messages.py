@@ -6,12 +6,21 @@ failed tool's result begins with "Error:"; a call whose arguments broke off is s
 arguments, since no provider takes text there that is no JSON; an assistant's pictures are left out.
 """
 
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from polyvox.dialects.base import Target
 from polyvox.dialects.data_urls import write_data_url
 from polyvox.dialects.ids import FORTY, NINE, CallIds
+from polyvox.dialects.media import (
+    audio_format,
+    checked,
+    file_name,
+    is_audio,
+    on_the_web,
+    with_bytes,
+)
 from polyvox.dialects.openai_chat.answer import reasoning_details, write_call
 from polyvox.dialects.openai_chat.cache import cache_mark, mark_last
 from polyvox.errors import BadRequestError
@@ -34,7 +43,18 @@ from polyvox.request import Request
 
 _Json: TypeAlias = dict[str, Any]
 
-_FILE_NAMES = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
+_HEARD = "I have the results."
+"""What the assistant is made to say where its turn must stand and it was never asked."""
+
+
+def takes_url(block: Image | File, target: Target) -> bool:
+    """Whether the provider fetches it: pictures mostly, files rarely, sound hardly ever."""
+    quirks = target.quirks
+    if not on_the_web(block):
+        return False
+    if is_audio(block):
+        return quirks.audio_style == "plain"
+    return quirks.image_urls if isinstance(block, Image) else quirks.file_urls
 
 
 def write_messages(request: Request, target: Target) -> list[_Json]:
@@ -44,6 +64,8 @@ def write_messages(request: Request, target: Target) -> list[_Json]:
     for place, message in enumerate(request.messages):
         writer.add(message, f"messages[{place}].content")
     writer.flush()
+    if target.quirks.prefix and writer.written and writer.written[-1]["role"] == "assistant":
+        writer.written[-1]["prefix"] = True
     mark = cache_mark(None if request.cache == "auto" else request.cache, target)
     if mark:
         mark_last(writer.written, mark)
@@ -69,7 +91,7 @@ class _Writer:
             case UserMessage(content=content):
                 if not content:
                     raise BadRequestError(f"{path}: a user message is empty")
-                self.written.append({"role": "user", "content": self._content(content, path)})
+                self._add_user(self._content(content, path))
             case AssistantMessage():
                 self._add_answer(message)
             case ToolMessage():
@@ -78,8 +100,13 @@ class _Writer:
     def flush(self) -> None:
         """Put what is waiting into a user message."""
         if self._waiting:
-            self.written.append({"role": "user", "content": self._waiting})
+            self._add_user(self._waiting)
             self._waiting = []
+
+    def _add_user(self, content: str | list[_Json]) -> None:
+        if self.quirks.answer_after_results and self.written and self.written[-1]["role"] == "tool":
+            self.written.append({"role": "assistant", "content": _HEARD})
+        self.written.append({"role": "user", "content": content})
 
     def add_instructions(self, blocks: list[Text]) -> None:
         role = "developer" if self.quirks.developer_role else "system"
@@ -97,27 +124,44 @@ class _Writer:
         match block:
             case Text(text=text):
                 part: _Json = {"type": "text", "text": text}
-            case Image():
-                part = {"type": "image_url", "image_url": _image(block, path)}
-            case File():
-                part = {"type": "file", "file": self._file(block, path)}
+            case Image() | File():
+                checked(block, path, self.target, takes_url)
+                part = _image(block) if isinstance(block, Image) else self._file(block, path)
             case _:
                 raise BadRequestError(f"{path}: a {type(block).__name__} can't stand here")
         return {**part, **cache_mark(block.cache, self.target)}
 
     def _file(self, file: File, path: str) -> _Json:
+        if is_audio(file):
+            return {"type": "input_audio", "input_audio": self._audio(file, path)}
+        plain = self.quirks.file_style == "document_url"
         if file.id is not None:
-            return {"file_id": file.id}
-        if file.url is not None and not self.quirks.file_urls:
-            text = f"{path}: {self.target.provider} does not fetch files from a URL"
-            raise BadRequestError(
-                text, hint="Pass the file's bytes (data=), or the id of an upload."
-            )
+            told = {"file_id": file.id}
+            return {"type": "file", **told} if plain else {"type": "file", "file": told}
         data = file.url or write_data_url(file.media_type, file.data or b"")
-        return {
-            "filename": file.name or _FILE_NAMES.get(file.media_type, "document"),
-            "file_data": data,
-        }
+        if plain:
+            named = {"document_name": file.name} if file.name else {}
+            return {"type": "document_url", "document_url": data, **named}
+        return {"type": "file", "file": {"filename": file_name(file), "file_data": data}}
+
+    def _audio(self, audio: File, path: str) -> _Json | str:
+        plain, formats = self.quirks.audio_style == "plain", self.quirks.audio
+        audio = with_bytes(audio, path)
+        if audio.data is None:
+            if audio.url is not None:  # one that may stand here, or it would have been refused
+                return audio.url
+            raise BadRequestError(
+                f"{path}: sound can't be given by an id here",
+                hint="Pass its bytes: File(data=...).",
+            )
+        word = audio_format(audio.media_type)
+        if word not in formats:
+            raise BadRequestError(
+                f"{path}: {self.target.producer} takes sound as {' or '.join(formats)}, not {word}",
+                hint="Convert it first, as ffmpeg does.",
+            )
+        data = b64encode(audio.data).decode()
+        return data if plain else {"data": data, "format": word}
 
     # What the assistant said
 
@@ -139,6 +183,9 @@ class _Writer:
                     pass
         body: _Json = {"role": "assistant", "content": self._said(texts)}
         body.update(self._thoughts(thoughts))
+        if calls and self.quirks.reasoning_with_calls:
+            # Nobody else's reasoning may stand here; nothing, and "", are refused as missing.
+            body.setdefault(self.quirks.reasoning_replay, " ")
         if calls:
             body["content"] = body["content"] or None
             body["tool_calls"] = calls
@@ -196,12 +243,7 @@ class _Writer:
         return [{"type": "text", "text": text}, *inside] if text else inside
 
 
-def _image(image: Image, path: str) -> _Json:
-    if image.data is not None:
-        url = write_data_url(image.media_type, image.data)
-    else:
-        url = image.url or ""
-        if not url.startswith(("https://", "http://", "data:")):
-            text = f"{path}: providers can't fetch a picture from {url[:80]!r}"
-            raise BadRequestError(text, hint="Pass the picture's bytes (data=), or an https URL.")
-    return {"url": url, "detail": image.detail} if image.detail else {"url": url}
+def _image(image: Image) -> _Json:
+    url = image.url or write_data_url(image.media_type, image.data or b"")
+    detail = {"detail": image.detail} if image.detail else {}
+    return {"type": "image_url", "image_url": {"url": url, **detail}}

@@ -8,11 +8,13 @@ from typing import Any
 
 from polyvox import jsontext
 from polyvox.dialects.base import Target, auth_headers, merge_options
-from polyvox.dialects.openai_chat.cache import cache_mark, mark_automatically
-from polyvox.dialects.openai_chat.effort import write_reasoning
+from polyvox.dialects.openai_chat.cache import cache_mark, mark_automatically, settle_marks
+from polyvox.dialects.openai_chat.effort import beside_tools, write_reasoning
 from polyvox.dialects.openai_chat.write_messages import write_messages
-from polyvox.dialects.openai_notes import dropped_wishes
-from polyvox.dialects.schema import as_openai_takes_it
+from polyvox.dialects.openai_notes import dropped_wishes, takes_choice, takes_sampling
+from polyvox.dialects.schema import OPENAI_STRICT, as_openai_takes_it
+from polyvox.dialects.strict_tools import strict_tool
+from polyvox.errors import BadRequestError
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
 from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition
@@ -21,6 +23,7 @@ from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, Tool
 def encode_request(request: Request, target: Target) -> HttpRequest:
     """The HTTP request. Raises ``BadRequestError`` naming the field that can't be carried."""
     request, mended = mend_request(request)
+    request, muted = beside_tools(request, target.quirks)
     reasoning = write_reasoning(request.reasoning, target.quirks, request.max_tokens)
     body: dict[str, Any] = {
         "model": target.model,
@@ -32,6 +35,7 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
     }
     if request.cache == "auto":
         mark_automatically(body["messages"], body.get("tools", []), target)
+    unmarked = settle_marks(body["messages"], body.get("tools", []))
     if request.response_format:
         body["response_format"] = _response_format(request.response_format, target)
     if request.metadata and target.quirks.metadata:
@@ -43,7 +47,7 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
         target.base_url.rstrip("/") + "/chat/completions",
         {"content-type": "application/json", **auth_headers(target)},
         jsontext.encode(body),
-        dropped=(*mended, *dropped, *reasoning.notes),
+        dropped=(*mended, *dropped, *unmarked, *muted, *reasoning.notes),
     )
 
 
@@ -57,11 +61,17 @@ def _streaming(request: Request, target: Target) -> dict[str, Any]:
 
 def _sampling(request: Request, target: Target) -> dict[str, Any]:
     quirks = target.quirks
+    sampling = takes_sampling(request, quirks)
+    if quirks.stop and quirks.most_stops is not None and len(request.stop) > quirks.most_stops:
+        raise BadRequestError(
+            f"stop holds {len(request.stop)} strings; {target.producer} takes {quirks.most_stops}",
+            hint="Leave some out, and cut the answer at them yourself.",
+        )
     wishes = {
         quirks.max_tokens_field: request.max_tokens,
-        "temperature": request.temperature if quirks.sampling else None,
-        "top_p": request.top_p if quirks.sampling else None,
-        "stop": request.stop or None,
+        "temperature": request.temperature if sampling else None,
+        "top_p": request.top_p if sampling else None,
+        "stop": (request.stop or None) if quirks.stop else None,
         quirks.seed_field: request.seed if quirks.seed else None,
     }
     return {name: value for name, value in wishes.items() if value is not None}
@@ -71,6 +81,8 @@ def _tools(request: Request, target: Target) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if request.tools:
         fields["tools"] = [_tool(tool, target) for tool in request.tools]
+    if not takes_choice(request):
+        return fields
     if request.tool_choice is not None:
         fields["tool_choice"] = _tool_choice(request.tool_choice, target)
     if request.parallel_tool_calls is not None and target.quirks.parallel_tool_calls:
@@ -79,6 +91,8 @@ def _tools(request: Request, target: Target) -> dict[str, Any]:
 
 
 def _tool(tool: ToolDefinition, target: Target) -> dict[str, Any]:
+    if target.quirks.strict_tools:
+        tool, _ = strict_tool(tool, OPENAI_STRICT)
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description

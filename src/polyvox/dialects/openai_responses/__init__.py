@@ -15,12 +15,14 @@ import msgspec
 from polyvox import jsontext
 from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route
 from polyvox.dialects.errors import snippet
+from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
 from polyvox.dialects.openai_responses.answer import decode_response, encode_response
 from polyvox.dialects.openai_responses.read_request import decode_request
 from polyvox.dialects.openai_responses.stream_in import ResponsesDecoder
 from polyvox.dialects.openai_responses.stream_out import ResponsesEncoder
+from polyvox.dialects.openai_responses.write_input import takes_url
 from polyvox.dialects.openai_responses.write_request import count_request, encode_request
 from polyvox.dialects.sse import SSEReader
 from polyvox.errors import ProtocolError
@@ -45,9 +47,12 @@ class OpenAIResponses:
         Route("answer", "POST", "/responses"),
         Route("count", "POST", "/responses/input_tokens"),
         Route("models", "GET", "/models"),
+        Route("embed", "POST", ROUTE_PATH),
     )
+    embeddings = OpenAIEmbeddings(name)
 
     # Client half
+    takes_url = staticmethod(takes_url)
     encode_request = staticmethod(encode_request)
     decode_response = staticmethod(decode_response)
     frame_reader = SSEReader

@@ -9,6 +9,7 @@ import msgspec
 from polyvox.assembly import parse_arguments
 from polyvox.dialects.convert import convert
 from polyvox.dialects.data_urls import read_data_url
+from polyvox.dialects.media import read_audio
 from polyvox.dialects.openai_responses import items
 from polyvox.dialects.openai_responses.items import NAME
 from polyvox.dialects.openai_responses.wire import Json
@@ -68,6 +69,13 @@ class _InputImage(msgspec.Struct):
 
     image_url: str
     detail: str | None = None
+
+
+class _InputAudio(msgspec.Struct):
+    """Sound in base64, and the word for its format."""
+
+    data: str
+    format: str
 
 
 class _InputFile(msgspec.Struct):
@@ -189,6 +197,9 @@ def _block(part: Json, path: str) -> UserBlock:
             return _image(part, path)
         case "input_file":
             return _file(convert(part, _InputFile, path), path)
+        case "input_audio":
+            audio = convert(part.get("input_audio"), _InputAudio, f"{path}.input_audio")
+            return read_audio(audio.data, audio.format, f"{path}.input_audio.data")
         case kind:
             raise BadRequestError(f"{path}.type: {kind!r} is not known here")
 

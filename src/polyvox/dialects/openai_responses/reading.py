@@ -46,7 +46,6 @@ class AnswerReader:
         self._held: list[int] = []  # calls without arguments: none, or cut off before them?
         self._refused = False
         self._marks: set[_Part] = set()  # refusals that only repeat what was said
-        self._warned: set[str] = set()
 
     def begin(self, response: Response) -> None:
         """The answer has an id and a model."""
@@ -56,10 +55,8 @@ class AnswerReader:
         assembly.start()
 
     def warn(self, text: str, field: str = "output") -> None:
-        """Say it, once."""
-        if text not in self._warned:
-            self._warned.add(text)
-            self.assembly.warn(text, field)
+        """Say, once, that something was dropped or changed."""
+        self.assembly.warn(text, field)
 
     def fail(self, error: PolyvoxError) -> None:
         """The answer broke off: ends the assembly with ``error``."""

@@ -10,33 +10,24 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.base import Target
+from polyvox.dialects.decoding import AssemblyDecoder
 from polyvox.dialects.errors import snippet
 from polyvox.dialects.openai_errors import decode_error
 from polyvox.dialects.openai_responses import wire
 from polyvox.dialects.openai_responses.reading import AnswerReader
 from polyvox.dialects.openai_responses.wire import EVENTS, REPEATED, Json
 from polyvox.dialects.sse import ServerSentEvent
-from polyvox.errors import PolyvoxError, ProtocolError
+from polyvox.errors import ProtocolError
 from polyvox.events import Event
-from polyvox.messages import AssistantMessage
 
 
-class ResponsesDecoder:
+class ResponsesDecoder(AssemblyDecoder):
     """Reads one streamed answer; see ``polyvox.dialects.StreamDecoder``."""
 
     def __init__(self, target: Target) -> None:
         self._reader = AnswerReader(target)
-        self._assembly = self._reader.assembly
+        super().__init__(self._reader.assembly)
         self._fed = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream has had its last event."""
-        return self._assembly.ended
-
-    def message(self) -> AssistantMessage:
-        """The message as it stands."""
-        return self._assembly.message()
 
     def feed(self, frame: ServerSentEvent) -> list[Event]:
         """The events that this frame completes."""
@@ -61,13 +52,6 @@ class ResponsesDecoder:
             return []
         what = "stopped before its end" if self._fed else "is empty"
         return self.fail(ProtocolError(f"the provider's answer {what}"))
-
-    def fail(self, error: PolyvoxError) -> list[Event]:
-        """The body can't be read further."""
-        if self.ended:
-            return []
-        self._reader.fail(error)
-        return self._assembly.take()
 
     def _piece(self, event: wire.Piece) -> None:
         reader = self._reader
@@ -121,7 +105,7 @@ class ResponsesDecoder:
         fields: Json = values if isinstance(values, dict) else {}  # pyright: ignore[reportUnknownVariableType]
         kind = fields.get("type")
         if kind == "error" or frame.event == "error" or (kind is None and fields.get("error")):
-            self._reader.fail(decode_error(200, {}, data))
+            self._fail(decode_error(200, {}, data))
             return None
         try:
             return msgspec.json.decode(jsontext.encode(values), type=wire.Event)
@@ -136,6 +120,3 @@ class ResponsesDecoder:
         known = kind in REPEATED or (isinstance(index, int) and self._reader.is_opaque(index))
         if not known:
             self._reader.warn(f"events of type {kind!r} are not known here")
-
-    def _break(self, text: str) -> None:
-        self._reader.fail(ProtocolError(text))

@@ -17,6 +17,7 @@ from itertools import groupby
 from polyvox.dialects.base import Target
 from polyvox.dialects.data_urls import write_data_url
 from polyvox.dialects.ids import CallIds, IdRule
+from polyvox.dialects.media import checked, file_name, on_the_web, with_bytes
 from polyvox.dialects.openai_responses import items
 from polyvox.dialects.openai_responses.items import extras
 from polyvox.dialects.openai_responses.wire import Json
@@ -38,7 +39,11 @@ from polyvox.messages import (
 from polyvox.request import Request
 
 _CALL_IDS = IdRule(longest=64)
-_FILE_NAMES = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
+
+
+def takes_url(block: Image | File, target: Target) -> bool:
+    """Whether the provider fetches it: pictures and files."""
+    return on_the_web(block) and (target.quirks.image_urls or isinstance(block, File))
 
 
 def write_input(request: Request, target: Target, *, stored: bool) -> list[Json]:
@@ -63,11 +68,11 @@ class _Writer:
         match message:
             case SystemMessage(content=content):
                 role = "developer" if self._target.quirks.developer_role else "system"
-                self.written.append({"role": role, "content": _content(content, path)})
+                self.written.append({"role": role, "content": self._content(content, path)})
             case UserMessage(content=content):
                 if not content:
                     raise BadRequestError(f"{path}: a user message is empty")
-                self.written.append({"role": "user", "content": _content(content, path)})
+                self.written.append({"role": "user", "content": self._content(content, path)})
             case AssistantMessage():
                 self._add_answer(message)
             case ToolMessage():
@@ -89,7 +94,7 @@ class _Writer:
         as_text = self._target.quirks.thinking_as_text
         for block in message.content:
             sent = replayable(block, self._target.producer, thinking_as_text=as_text)
-            if isinstance(sent, Text | Thinking | ToolCall):
+            if isinstance(sent, (Text, Thinking, ToolCall)):
                 yield sent
 
     def _is_lost(self, block: Text | Thinking | ToolCall) -> bool:
@@ -122,11 +127,28 @@ class _Writer:
                 self.written.append(item)
 
     def _add_result(self, message: ToolMessage, path: str) -> None:
-        content = _content(message.content, path) if message.content else ""
+        content = self._content(message.content, path) if message.content else ""
         if message.is_error:
             content = _as_error(content)
         item = {"type": "function_call_output", "call_id": self._ids.of(message.tool_call_id)}
         self.written.append({**item, "output": content})
+
+    def _content(self, blocks: Sequence[Block], path: str) -> str | list[Json]:
+        """A string where that says it all."""
+        parts = [self._part(block, f"{path}[{index}]") for index, block in enumerate(blocks)]
+        if len(parts) == 1 and parts[0]["type"] == "input_text":
+            return parts[0]["text"]
+        return parts
+
+    def _part(self, block: Block, path: str) -> Json:
+        match block:
+            case Text(text=text):
+                return {"type": "input_text", "text": text}
+            case Image() | File():
+                checked(block, path, self._target, takes_url, never=("audio",))
+                return _image(block) if isinstance(block, Image) else _file(block, path)
+            case _:
+                raise BadRequestError(f"{path}: a {type(block).__name__} can't stand here")
 
 
 def _message_id(block: Text | Thinking | ToolCall) -> str:
@@ -142,41 +164,16 @@ def _as_error(content: str | list[Json]) -> str | list[Json]:
     return [{"type": "input_text", "text": "Error:"}, *content]
 
 
-def _content(blocks: Sequence[Block], path: str) -> str | list[Json]:
-    """A string where that says it all."""
-    parts = [_part(block, f"{path}[{index}]") for index, block in enumerate(blocks)]
-    if len(parts) == 1 and parts[0]["type"] == "input_text":
-        return parts[0]["text"]
-    return parts
+def _image(image: Image) -> Json:
+    url = image.url or write_data_url(image.media_type, image.data or b"")
+    return {"type": "input_image", "detail": image.detail or "auto", "image_url": url}
 
 
-def _part(block: Block, path: str) -> Json:
-    match block:
-        case Text(text=text):
-            return {"type": "input_text", "text": text}
-        case Image():
-            return {
-                "type": "input_image",
-                "detail": block.detail or "auto",
-                "image_url": _image_url(block, path),
-            }
-        case File(id=str(id)):
-            return {"type": "input_file", "file_id": id}
-        case File(url=str(url)):
-            return {"type": "input_file", "file_url": url}
-        case File():
-            name = block.name or _FILE_NAMES.get(block.media_type, "document")
-            data = write_data_url(block.media_type, block.data or b"")
-            return {"type": "input_file", "filename": name, "file_data": data}
-        case _:
-            raise BadRequestError(f"{path}: a {type(block).__name__} can't stand here")
-
-
-def _image_url(image: Image, path: str) -> str:
-    if image.data is not None:
-        return write_data_url(image.media_type, image.data)
-    url = image.url or ""
-    if not url.startswith(("https://", "http://", "data:")):
-        text = f"{path}: providers can't fetch a picture from {url[:80]!r}"
-        raise BadRequestError(text, hint="Pass the picture's bytes (data=), or an https URL.")
-    return url
+def _file(file: File, path: str) -> Json:
+    file = with_bytes(file, path)
+    if file.id is not None:
+        return {"type": "input_file", "file_id": file.id}
+    if file.url is not None:
+        return {"type": "input_file", "file_url": file.url}
+    data = write_data_url(file.media_type, file.data or b"")
+    return {"type": "input_file", "filename": file_name(file), "file_data": data}

@@ -13,11 +13,12 @@ from typing import Any
 from polyvox import jsontext
 from polyvox.dialects.base import Target, auth_headers, merge_options
 from polyvox.dialects.openai_chat.effort import write_reasoning
-from polyvox.dialects.openai_notes import dropped_wishes
+from polyvox.dialects.openai_notes import dropped_wishes, takes_choice, takes_sampling
 from polyvox.dialects.openai_responses.items import NAME
 from polyvox.dialects.openai_responses.wire import Json
 from polyvox.dialects.openai_responses.write_input import write_input
-from polyvox.dialects.schema import as_openai_takes_it
+from polyvox.dialects.schema import OPENAI_STRICT, as_openai_takes_it
+from polyvox.dialects.strict_tools import strict_tool
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
 from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition
@@ -99,7 +100,7 @@ def _reasoning(fields: Json, target: Target) -> Json:
 
 
 def _limits(request: Request, target: Target) -> Json:
-    sampling = target.quirks.sampling
+    sampling = takes_sampling(request, target.quirks)
     wishes = {
         "max_output_tokens": request.max_tokens,
         "temperature": request.temperature if sampling else None,
@@ -112,6 +113,8 @@ def _tools(request: Request, target: Target) -> Json:
     fields: Json = {}
     if request.tools:
         fields["tools"] = [_tool(tool, target) for tool in request.tools]
+    if not takes_choice(request):
+        return fields
     if request.tool_choice is not None:
         fields["tool_choice"] = _tool_choice(request.tool_choice, target)
     if request.parallel_tool_calls is not None and target.quirks.parallel_tool_calls:
@@ -120,6 +123,8 @@ def _tools(request: Request, target: Target) -> Json:
 
 
 def _tool(tool: ToolDefinition, target: Target) -> Json:
+    if target.quirks.strict_tools:
+        tool, _ = strict_tool(tool, OPENAI_STRICT)
     fields: Json = {"type": "function", "name": tool.name}
     if tool.description:
         fields["description"] = tool.description

@@ -68,20 +68,20 @@ def ask_with(litellm: ModuleType, request: Request, target: Target, timeouts: Ti
     known = litellm.get_supported_openai_params(model=model, custom_llm_provider=provider)
     dropped = [*http.dropped, *_drop_unknown(arguments, known)]
     dropped = list(_with_budget(arguments, request, known or [], dropped))
-    arguments |= _about_the_call(timeouts)
+    arguments |= about_the_call(timeouts)
+    # Without it LiteLLM imports the `mcp` package for every request with tools.
+    arguments["_skip_mcp_handler"] = True
     merge_options(arguments, request, PROVIDER)
     arguments["stream"] = True
     return Question(arguments, provider, model, dropped)
 
 
-def _about_the_call(timeouts: Timeouts) -> dict[str, Any]:
+def about_the_call(timeouts: Timeouts) -> dict[str, Any]:
     """Retrying is for whoever asks us. The longer deadlines are ours to keep, so LiteLLM's are off."""
     return {
         "num_retries": 0,
         "max_retries": 0,
         "timeout": import_module("httpx").Timeout(None, connect=timeouts.connect),
-        # Without it LiteLLM imports the `mcp` package for every request with tools.
-        "_skip_mcp_handler": True,
     }
 
 

@@ -7,8 +7,8 @@ the way: a refused connection, broken JSON and a missing package are all "APICon
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from polyvox.errors import (
     ProtocolError,
     RequestTimeoutError,
 )
+from polyvox.secret import Secret
 
 _PREFIX = re.compile(r"\A(?:(?:litellm\.)?\w*(?:Error|Exception|Timeout)(?:: | - |\. ))+")
 _SUFFIX = re.compile(
@@ -67,6 +68,25 @@ _KEY_HINT = (
     "LiteLLM reads keys from its own environment variables, such as OPENAI_API_KEY; or pass"
     ' options={"litellm": {"api_key": ...}}.'
 )
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Around every call of LiteLLM: what it raises becomes ours."""
+    try:
+        yield
+    except PolyvoxError:
+        raise
+    except Exception as failure:
+        raise translate(failure) from failure
+
+
+def mask_key(error: PolyvoxError, options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Some providers repeat the key they refuse; through us it must not get into a log."""
+    key = options.get("litellm", {}).get("api_key")
+    if isinstance(key, str) and key:
+        error.text = Secret(key).masked_in(error.text)
+        error.args = (error.text,)
 
 
 def translate(failure: Exception) -> PolyvoxError:

@@ -1,5 +1,6 @@
 """LiteLLM itself, imported late: that takes seconds and some 150 MB."""
 
+import asyncio
 import os
 import sys
 from importlib import import_module
@@ -32,3 +33,8 @@ def load() -> ModuleType:
         raise ConfigurationError(
             f"LiteLLM can't be imported: {error}", hint=_MISSING_HINT
         ) from error
+
+
+async def loaded() -> ModuleType:
+    """LiteLLM. Importing it takes seconds, during which other tasks go on."""
+    return load() if "litellm" in sys.modules else await asyncio.to_thread(load)

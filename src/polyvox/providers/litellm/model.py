@@ -1,11 +1,10 @@
 """A model that LiteLLM reaches: LiteLLM carries the request, all the rest is as anywhere else."""
 
 import asyncio
-import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -16,24 +15,16 @@ from polyvox.http import Timeouts
 from polyvox.model import Call
 from polyvox.providers.litellm.asking import PROVIDER, QUIRKS, Question, ask_with
 from polyvox.providers.litellm.chunks import ChunkWriter
-from polyvox.providers.litellm.failures import translate
-from polyvox.providers.litellm.loading import check_installed, load
-from polyvox.providers.litellm.prices import litellm_cost
+from polyvox.providers.litellm.failures import mask_key, translated
+from polyvox.providers.litellm.loading import check_installed, loaded
+from polyvox.providers.litellm.prices import ListPrice, litellm_cost, no_list
 from polyvox.providers.settlement import Settlement, unknown_price
+from polyvox.quote import priced, worst_usage
 from polyvox.request import Request
-from polyvox.secret import Secret
 from polyvox.transport.deadlines import Watch
-from polyvox.usage import UNKNOWN_COST, Cost, Usage
-
-ListPrice: TypeAlias = Callable[[str, str, Usage], Cost]
-"""The price of a usage of LiteLLM's provider and model, by a list that goes before LiteLLM's."""
+from polyvox.usage import Cost, Usage
 
 _HEADER = "llm_provider-"
-
-
-def no_list(provider: str, model: str, usage: Usage) -> Cost:
-    """The list of somebody who has none."""
-    return UNKNOWN_COST
 
 
 class LiteLLMModel:
@@ -67,10 +58,15 @@ class LiteLLMModel:
         """The name it is asked by: "litellm/provider/model"."""
         return self.target.producer
 
+    def quote(self, request: Request) -> Usage:
+        """The most that answering may use, with its cost where the catalog has a price."""
+        provider, _, model = self.target.model.partition("/")
+        return priced(worst_usage(request, None), lambda usage: self.price(provider, model, usage))
+
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as events."""
         decoder = get_dialect("openai-chat").stream_decoder(self.target)
-        asking = _Asking(self, request, decoder)
+        asking = _Asking(self, request, decoder, call)
         try:
             async with aclosing(asking.events(call)) as events:
                 async for event in events:
@@ -81,19 +77,20 @@ class LiteLLMModel:
                 asking.complete(event)
                 yield event
         except (asyncio.CancelledError, GeneratorExit):
-            if not decoder.ended:
-                call.partial = asking.settlement.cut_short(decoder.message())
+            asking.settlement.cut_short(decoder.message())
             raise
 
 
 class _Asking:
     """One request on its way through LiteLLM."""
 
-    def __init__(self, model: LiteLLMModel, request: Request, decoder: StreamDecoder) -> None:
+    def __init__(
+        self, model: LiteLLMModel, request: Request, decoder: StreamDecoder, call: Call
+    ) -> None:
         self.model = model
         self.request = request
         self.decoder = decoder
-        self.settlement = Settlement(request, self._cost)
+        self.settlement = Settlement(request, self._cost, model.target, call)
         self._litellm: ModuleType | None = None
         self._question: Question | None = None
 
@@ -102,12 +99,12 @@ class _Asking:
         watch = Watch(self.model.timeouts, call)
         try:
             with watch:
-                litellm = self._litellm = await _loaded()
-            with watch, _translated():
+                litellm = self._litellm = await loaded()
+            with watch, translated():
                 question = self._question = ask_with(
                     litellm, self.request, self.model.target, self.model.timeouts
                 )
-                self.settlement.asking(call)
+                self.settlement.asking()
                 stream = await litellm.acompletion(**question.arguments)
             self.settlement.heard(_Head(stream))
             try:
@@ -127,6 +124,7 @@ class _Asking:
         while (chunk := await _next(stream, watch)) is not None:
             if first:
                 watch.first_byte()
+                self.settlement.first_byte()
                 first = False
             frame = writer.write(chunk, finished=_finished(stream))
             for event in self.decoder.feed(ServerSentEvent(frame)):
@@ -142,7 +140,7 @@ class _Asking:
         """Complete the stream's last event; other events are left alone."""
         self.settlement.settle(event)
         if isinstance(event, Failed):
-            self._keep_secret(event.error)
+            mask_key(event.error, self.request.options)
             event.message.error = event.error.text
 
     def _cost(self, usage: Usage) -> Cost:
@@ -153,13 +151,6 @@ class _Asking:
         if listed.status != "unknown":
             return listed
         return litellm_cost(self._litellm, question.provider, question.model, usage)
-
-    def _keep_secret(self, error: PolyvoxError) -> None:
-        """Some providers repeat the key they refuse; through us it must not get into a log."""
-        key = self.request.options.get(PROVIDER, {}).get("api_key")
-        if isinstance(key, str) and key:
-            error.text = Secret(key).masked_in(error.text)
-            error.args = (error.text,)
 
 
 class _Head:
@@ -175,14 +166,9 @@ class _Head:
         }
 
 
-async def _loaded() -> ModuleType:
-    """LiteLLM. Importing it takes seconds, during which other tasks go on."""
-    return load() if "litellm" in sys.modules else await asyncio.to_thread(load)
-
-
 async def _next(stream: Any, watch: Watch) -> Any:
     """The next chunk, or None after the last."""
-    with watch, _translated():
+    with watch, translated():
         return await anext(stream, None)
 
 
@@ -196,17 +182,6 @@ async def _close(stream: Any) -> None:
     if isinstance(lines, AsyncGenerator):
         with suppress(RuntimeError):  # somebody in another task still waits for a line
             await lines.aclose()
-
-
-@contextmanager
-def _translated() -> Generator[None]:
-    """Around every call of LiteLLM: what it raises becomes ours."""
-    try:
-        yield
-    except PolyvoxError:
-        raise
-    except Exception as failure:
-        raise translate(failure) from failure
 
 
 def _finished(stream: Any) -> bool:

@@ -1,9 +1,14 @@
 """What an answer through LiteLLM cost: our catalog's word, else LiteLLM's own list of prices."""
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
 from types import ModuleType
+from typing import TypeAlias
 
 from polyvox.usage import NANOS_PER_DOLLAR, UNKNOWN_COST, Cost, Usage
+
+ListPrice: TypeAlias = Callable[[str, str, Usage], Cost]
+"""The price of a usage of LiteLLM's provider and model, by a list that goes before LiteLLM's."""
 
 OUR_NAMES = {
     "azure": "azure-openai",
@@ -21,6 +26,11 @@ OUR_NAMES = {
     "vertex_ai": "google",
 }
 """LiteLLM's names of providers that are called otherwise in our rows or catalog."""
+
+
+def no_list(provider: str, model: str, usage: Usage) -> Cost:
+    """The list of somebody who has none."""
+    return UNKNOWN_COST
 
 
 def litellm_cost(litellm: ModuleType, provider: str, model: str, usage: Usage) -> Cost:

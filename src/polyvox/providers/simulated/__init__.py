@@ -5,6 +5,8 @@
     simulated/tools     calls the tools it is offered
     simulated/scripted  plays a script
 
+    simulated/embedding turns texts into vectors
+
 They are asked like any other model, take their options in ``Request.options["simulated"]``, report
 their usage by the rule of ``polyvox.providers.simulated.tokens``, and cost nothing.
 """
@@ -12,6 +14,7 @@ their usage by the rule of ``polyvox.providers.simulated.tokens``, and cost noth
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError
 from polyvox.model import Model
 
@@ -21,7 +24,15 @@ if TYPE_CHECKING:
     from polyvox.providers.simulated.script import load_script as load_script
     from polyvox.providers.simulated.scripted import ScriptedModel as ScriptedModel
 
-__all__ = ["SIMULATED", "Script", "ScriptedModel", "Turn", "load_script", "simulated_model"]
+__all__ = [
+    "SIMULATED",
+    "Script",
+    "ScriptedModel",
+    "Turn",
+    "load_script",
+    "simulated_embedder",
+    "simulated_model",
+]
 
 SIMULATED = {
     "simulated/echo": "repeats your last message",
@@ -30,6 +41,8 @@ SIMULATED = {
     "simulated/scripted": "plays the script given with the request",
 }
 """Every simulated model by name, with what it does."""
+
+EMBEDDER = "simulated/embedding"
 
 _CLASSES = {
     "simulated/echo": ("echo", "Echo"),
@@ -54,6 +67,9 @@ def simulated_model(name: str) -> Model:
     'simulated/echo'
     """
     full = name if name.startswith("simulated/") else f"simulated/{name}"
+    if full == EMBEDDER:
+        hint = "Give it texts with embed(), or 'polyvox embed'."
+        raise ConfigurationError(f"{EMBEDDER} only turns texts into vectors", hint=hint)
     if full not in _CLASSES:
         from polyvox.providers.simulated.stage import nearest
 
@@ -62,6 +78,15 @@ def simulated_model(name: str) -> Model:
     module, kind = _CLASSES[full]
     model: Model = getattr(import_module(f"{__name__}.{module}"), kind)()
     return model
+
+
+def simulated_embedder(name: str) -> Embedder:
+    """The simulated embedding model; there is one. Raises ``ConfigurationError`` for another name."""
+    if name != EMBEDDER:
+        raise ConfigurationError(f"{name!r} has no embeddings", hint=f"Ask {EMBEDDER}.")
+    from polyvox.providers.simulated.embedding import HashedWords
+
+    return HashedWords()
 
 
 def __getattr__(name: str) -> object:

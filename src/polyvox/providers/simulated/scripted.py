@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyvox.assembly import unfold
+from polyvox.assembly import failed, unfold
 from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.events import Done, Event, Start
 from polyvox.messages import AssistantMessage
 from polyvox.providers.simulated.script import Script, Turn, TurnLike, load_script
-from polyvox.providers.simulated.stage import Options, SimulatedModel, failed
+from polyvox.providers.simulated.stage import Options, SimulatedModel
 from polyvox.providers.simulated.tokens import pieces, with_usage
 from polyvox.request import Request
 

@@ -8,16 +8,18 @@ when its stream is closed or its task cancelled.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from difflib import get_close_matches
 from typing import Annotated, Generic, TypeVar
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import replace
 
 from polyvox import jsontext
-from polyvox.assembly import fold, unfold
-from polyvox.errors import AbortedError, BadRequestError, PolyvoxError, RequestTimeoutError
+from polyvox.assembly import failed, fold, unfold
+from polyvox.attempt import Stopwatch
+from polyvox.errors import AbortedError, BadRequestError, PolyvoxError
 from polyvox.events import (
     CONTENT_EVENTS,
     Done,
@@ -44,7 +46,10 @@ from polyvox.messages import (
 )
 from polyvox.model import Call
 from polyvox.providers.simulated.tokens import pieces, usage_of
+from polyvox.quote import worst_usage
 from polyvox.request import Request
+from polyvox.usage import FREE, ZERO_USAGE, Usage
+from polyvox.waiting import Waiter
 
 PROVIDER = "simulated"
 
@@ -81,18 +86,22 @@ class SimulatedModel(Generic[OptionsT]):
         """The whole answer as events. Raises ``PolyvoxError`` when there is none to this request."""
         raise NotImplementedError
 
+    def quote(self, request: Request) -> Usage:
+        """The most tokens that answering may use; they are free."""
+        return replace(worst_usage(request, None), cost=FREE)
+
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as events; a failure is the last of them."""
         try:
             options = read_options(self._options, request, self.name)
             answer = self.compose(request, options)
         except PolyvoxError as error:
-            answer, options = [failed(error)], Options()
-        async with aclosing(_perform(answer, options, request, call)) as events:
+            yield self._by_me(failed(error))
+            return
+        told = map(self._by_me, answer)
+        async with aclosing(_perform(told, options, request, call)) as events:
             async for event in events:
-                if isinstance(event, Failed):
-                    self._sign(event)
-                yield event
+                yield self._by_me(event)
 
     def say(
         self, request: Request, blocks: list[AssistantBlock], stop_reason: StopReason = "stop"
@@ -113,10 +122,14 @@ class SimulatedModel(Generic[OptionsT]):
         message.stop_sequence = stop_sequence
         return unfold(message, pieces)
 
-    def _sign(self, event: Failed) -> None:
-        provider, _, model = self.name.partition("/")
-        for told in (event.error, event.message):
-            told.provider, told.model = told.provider or provider, told.model or model
+    def _by_me(self, event: Event) -> Event:
+        if type(event) is Failed:
+            provider, _, model = self.name.partition("/")
+            for told in (event.error, event.message):
+                told.provider, told.model = told.provider or provider, told.model or model
+            if event.message.usage.basis == "missing":
+                event.message.usage = ZERO_USAGE
+        return event
 
 
 def read_options(kind: type[OptionsT], request: Request, model: str) -> OptionsT:
@@ -149,12 +162,6 @@ def last_user_text(request: Request) -> str:
             if texts:
                 return "\n".join(texts)
     return ""
-
-
-def failed(error: PolyvoxError) -> Failed:
-    """The event of a call that failed before its answer began."""
-    error.message = AssistantMessage([], "error", error=error.text)
-    return Failed(error, error.message)
 
 
 def break_off(told: list[Event], error: PolyvoxError, request: Request) -> list[Event]:
@@ -212,20 +219,33 @@ async def _perform(
     """Tell the events one by one, each when it is due."""
     told: list[Event] = []
     due = _schedule(options)
+    stopwatch = Stopwatch()
     try:
-        with _Watch(call) as watch:
+        with Waiter(call) as waiter:
             for event in answer:
-                await watch.until(due(event))
+                await waiter.until(due(event))
                 told.append(event)
+                if isinstance(event, (Done, Failed)):
+                    _record(call, stopwatch, event.message, getattr(event, "error", None))
                 yield event
     except PolyvoxError as error:
         for event in break_off(told, error, request):
+            if told and isinstance(event, Failed):
+                _record(call, stopwatch, event.message, error)
             yield event
     except (asyncio.CancelledError, GeneratorExit):
         if not (told and isinstance(told[-1], (Done, Failed))):
-            call.partial = fold(told)
-            call.partial.usage = usage_of(request, call.partial, "partial")
+            left = fold(told)
+            left.usage = usage_of(request, left, "partial")
+            _record(call, stopwatch, left, AbortedError("the reader left"))
+            call.leave(left)
         raise
+
+
+def _record(
+    call: Call, stopwatch: Stopwatch, message: AssistantMessage, error: PolyvoxError | None = None
+) -> None:
+    call.record(stopwatch.attempt(PROVIDER, message.model, message, error))
 
 
 def _schedule(options: Options) -> Callable[[Event], float]:
@@ -244,45 +264,3 @@ def _schedule(options: Options) -> Callable[[Event], float]:
         return when
 
     return due
-
-
-class _Watch:
-    """Waits, but never past the call's deadline, and wakes up when the call is interrupted."""
-
-    def __init__(self, call: Call) -> None:
-        self._interrupt = call.interrupt
-        self._deadline = float("inf") if call.deadline is None else call.deadline
-        self._woken = asyncio.Event()
-        self._forget: Callable[[], None] = lambda: None
-
-    def __enter__(self) -> "_Watch":
-        if self._interrupt is not None:
-            loop = asyncio.get_running_loop()
-
-            def wake() -> None:
-                with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-                    loop.call_soon_threadsafe(self._woken.set)
-
-            self._forget = self._interrupt.listen(wake)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._forget()
-
-    async def until(self, due: float) -> None:
-        """Wait until ``due``; when that is past, only give others their turn."""
-        self._check()
-        seconds = min(due, self._deadline) - time.monotonic()
-        if seconds <= 0:
-            await asyncio.sleep(0)
-        else:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._woken.wait()
-        self._check()
-
-    def _check(self) -> None:
-        if self._interrupt is not None and self._interrupt.is_set:
-            raise AbortedError(self._interrupt.reason or "interrupted by the caller")
-        if time.monotonic() >= self._deadline:
-            raise RequestTimeoutError("the call's deadline has passed", phase="total")

@@ -1,22 +1,27 @@
-"""Where a provider is asked to cache the prompt ("Prompt caching" in Anthropic's documentation)."""
+"""Where Claude's servers are asked to cache the prompt ("Prompt caching" in Anthropic's documentation)."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from polyvox.dialects.anthropic_messages.wire import Json, cache_control
 from polyvox.dialects.cache import MOST_MARKS, auto_marks
 from polyvox.messages import CacheHint
 
 __all__ = ["CacheMarks"]
+
+Json: TypeAlias = dict[str, Any]
 
 
 class CacheMarks:
     """Collects the breakpoints of a request in the prompt's order: tools, system, messages.
 
     Of more than four, which the API refuses, the last four stay: each covers all before it. A long
-    one behind a short one, which it refuses too, becomes short.
+    one behind a short one, which it refuses too, becomes short. ``mark`` writes one, for the ``field`` of
+    its block.
     """
 
-    def __init__(self, *, long: bool) -> None:
+    def __init__(self, field: str, mark: Callable[[CacheHint], Json], *, long: bool) -> None:
+        self._field = field
+        self._mark = mark
         self._long = long
         self._marks: list[tuple[Json, CacheHint]] = []
 
@@ -32,7 +37,7 @@ class CacheMarks:
         """
         ours: dict[int, CacheHint] = {id(block): hint for block, hint in self._marks}
         marked: list[CacheHint | None] = [
-            ours.get(id(block)) or _vendor_hint(block) for block in prompt
+            ours.get(id(block)) or self._vendor_hint(block) for block in prompt
         ]
         places = {id(block): place for place, block in enumerate(prompt)}
         ours |= {
@@ -54,13 +59,12 @@ class CacheMarks:
             if hint == "long" and not long:
                 hint, shortened = "short", shortened + 1
             long = long and hint == "long"
-            block["cache_control"] = cache_control(hint)
+            block[self._field] = self._mark(hint)
         if shortened:
             notes.append(f"{shortened} long cache hints were sent as short ones")
         return notes
 
-
-def _vendor_hint(block: Json) -> CacheHint | None:
-    """A mark that came with the request's vendor options."""
-    mark: Any = block.get("cache_control")
-    return None if not mark else "long" if mark.get("ttl") == "1h" else "short"
+    def _vendor_hint(self, block: Json) -> CacheHint | None:
+        """A mark that came with the request's vendor options."""
+        mark: Any = block.get(self._field)
+        return None if not mark else "long" if mark.get("ttl") == "1h" else "short"

@@ -1,20 +1,28 @@
-"""How much a model shall think: our ``Reasoning`` and the format's two ways of asking for it.
+"""How much Claude shall think: our ``Reasoning``, and the two ways of asking for it.
 
 Older models take a budget in tokens ("Extended thinking": at least 1,024 and below ``max_tokens``),
 newer ones decide themselves, within an effort ("Adaptive thinking", "Effort").
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from polyvox.dialects.anthropic_messages.traits import Traits
-from polyvox.dialects.anthropic_messages.wire import Json
+from polyvox.dialects.claude_traits import Traits
 from polyvox.dialects.effort import budget_of, effort_of, nearest_effort
-from polyvox.request import Effort, Reasoning
+from polyvox.request import Effort, Reasoning, Request
 
-__all__ = ["FALLBACK_MAX_TOKENS", "Thinking", "ask_for", "default_max_tokens"]
+__all__ = [
+    "FALLBACK_MAX_TOKENS",
+    "Samplers",
+    "Thinking",
+    "ask_for",
+    "default_max_tokens",
+    "samplers",
+]
+
+Json: TypeAlias = dict[str, Any]
 
 FALLBACK_MAX_TOKENS = 8192
-"""The limit of an answer in tokens when neither the request nor the catalog names one.
+"""The limit of an answer in tokens when neither the request names one nor the model's own is known.
 
 The format demands a limit; this is the lowest maximum among the models still served.
 """
@@ -36,11 +44,12 @@ class Thinking(NamedTuple):
 
 
 def default_max_tokens(reasoning: Reasoning | None, limit: int | None, traits: Traits) -> int:
-    """The output limit of a request that names none: the model's own, else one with room to think."""
-    if limit is not None:
-        return limit
-    budget = 0 if traits.adaptive else _wanted_budget(reasoning)
-    return FALLBACK_MAX_TOKENS + budget
+    """The output limit of a request that names none: the model's own, else one with room to think.
+
+    A limit costs nothing: what counts against the rate limits is what is written ("Rate limits").
+    """
+    own = limit or traits.most_output
+    return own or FALLBACK_MAX_TOKENS + max(_wanted_budget(reasoning), 0)
 
 
 def ask_for(reasoning: Reasoning | None, traits: Traits, max_tokens: int) -> Thinking:
@@ -87,3 +96,31 @@ def _wanted_budget(reasoning: Reasoning | None) -> int:
     if reasoning.budget_tokens is not None:
         return reasoning.budget_tokens
     return budget_of(reasoning.effort or "none")
+
+
+class Samplers(NamedTuple):
+    """What of ``temperature`` and ``top_p`` may be sent, and what became of the rest."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def samplers(request: Request, traits: Traits, *, thinking: bool) -> Samplers:
+    """The request's temperature and top_p, as this model takes them."""
+    notes: list[tuple[str, str]] = []
+    temperature, top_p = request.temperature, request.top_p
+    if temperature is not None and temperature > 1:
+        notes.append(("temperature", "lowered to 1, the highest here"))
+        temperature = 1.0
+    if temperature is not None and temperature != 1 and (thinking or not traits.samplers):
+        reason = "it can't be combined with thinking" if thinking else "this model takes none"
+        notes.append(("temperature", f"dropped: {reason}"))
+        temperature = None
+    if not traits.samplers:
+        temperature = None  # 1 is what such a model does anyway
+    room = traits.samplers - (temperature is not None)
+    if top_p is not None and (room < 1 or (thinking and top_p < 0.95)):
+        notes.append(("top_p", "dropped: this model does not take it in this request"))
+        top_p = None
+    return Samplers(temperature, top_p, tuple(notes))

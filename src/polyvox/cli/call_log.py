@@ -1,0 +1,43 @@
+"""The log of what ``ask`` and ``chat`` ask, and a look into it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from polyvox.cli.terminal import note, warn
+from polyvox.errors import ConfigurationError
+from polyvox.ledger import CallLog, History, default_log, default_path
+
+__all__ = ["call_log", "log_path", "opened_log"]
+
+_CLOSE_SECONDS = 2.0
+
+
+@contextmanager
+def call_log(wanted: bool) -> Generator[CallLog]:
+    """The log in the default place, or one that writes nothing; says so if it could not write."""
+    log = default_log() if wanted else CallLog()
+    try:
+        yield log
+    finally:
+        if not log.close(_CLOSE_SECONDS) or log.dropped:
+            warn(f"not logged: {log.failure or 'it takes too long'} (--no-log leaves it)")
+
+
+def log_path() -> Path:
+    """Where the log is. Raises ``ConfigurationError`` if there is to be none."""
+    path = default_path()
+    if path is None:
+        raise ConfigurationError(
+            "the call log is off", hint="Unset POLYVOX_LOG, or let it name a file."
+        )
+    return path
+
+
+def opened_log() -> History | None:
+    """The log, to be read; None, with a note, when nothing was logged yet. Raises as ``log_path``."""
+    path = log_path()
+    if not path.exists():
+        note(f"No call is logged yet: there is no {path}.")
+        return None
+    return History(path)

@@ -1,0 +1,86 @@
+"""What all readers of frames share: what is held back has a bound, and what broke stays broken."""
+
+from typing import ClassVar
+
+import msgspec
+
+from polyvox.errors import ProtocolError
+
+__all__ = ["FrameCutter", "ServerSentEvent"]
+
+
+class ServerSentEvent(msgspec.Struct, gc=False):
+    """One event: its data lines joined by LF, as UTF-8 bytes, and its name, "" when not given."""
+
+    data: bytes
+    event: str = ""
+
+
+class FrameCutter:
+    """A ``polyvox.dialects.FrameReader`` without the knowledge of where a frame ends.
+
+    ``_frame`` says what a frame is called, ``_bound`` which argument bounds its size in bytes.
+    """
+
+    _frame: ClassVar[str]
+    _bound: ClassVar[str]
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._error: ProtocolError | None = None
+
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        """Take the next bytes of the body and return the frames they complete.
+
+        Raises ``ProtocolError`` for a frame that is too long, or what is none. Frames completed
+        before it in the same chunk are returned first; the error then comes with the next call. A
+        reader that has raised stays broken.
+        """
+        frames: list[ServerSentEvent] = []
+        if self._error is not None:
+            raise self._error
+        try:
+            self._cut(chunk, frames)
+        except ProtocolError as error:
+            self._break(error, frames)
+        return frames
+
+    def close(self) -> list[ServerSentEvent]:
+        """Say that the body has ended, and return its last frame if only the end of that is missing.
+
+        If the body was cut instead, that is JSON cut short, which no JSON decoder accepts. Raises
+        ``ProtocolError`` as ``feed`` does.
+        """
+        frames: list[ServerSentEvent] = []
+        if self._error is not None:
+            raise self._error
+        try:
+            self._finish(frames)
+        except ProtocolError as error:
+            self._break(error, frames)
+        return frames
+
+    def _cut(self, chunk: bytes, frames: list[ServerSentEvent]) -> None:
+        """Add the frames that these bytes complete."""
+        raise NotImplementedError
+
+    def _finish(self, frames: list[ServerSentEvent]) -> None:
+        """Add what is left."""
+        raise NotImplementedError
+
+    def _let_go(self) -> None:
+        """A broken reader holds nothing."""
+        raise NotImplementedError
+
+    def _break(self, error: ProtocolError, frames: list[ServerSentEvent]) -> None:
+        self._error = error
+        self._let_go()
+        if not frames:
+            raise error
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise ProtocolError(
+                f"{self._frame} is longer than {self._limit} bytes ({self._bound})",
+                hint=f"Raise {self._bound} if such a size is expected here.",
+            )

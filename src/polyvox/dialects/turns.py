@@ -1,0 +1,51 @@
+"""How a conversation may begin and end, where a format is not content with any order of turns.
+
+From "Prefill Claude's response" and "Extended thinking" in Anthropic's documentation, and its guide
+to migrating to Claude 4.6, from which on models refuse a conversation that ends with their own turn,
+whoever serves them.
+"""
+
+from typing import Any, TypeAlias
+
+from polyvox.handover import GO_ON
+
+__all__ = ["BEGUN", "ENDED", "OPENING", "end_turn"]
+
+Json: TypeAlias = dict[str, Any]
+
+OPENING = "(The conversation begins here.)"
+"""What the user is made to say before an answer with which a conversation can't begin."""
+
+BEGUN = f"{OPENING!r} is sent before it: a user's turn must be"
+ENDED = f"{GO_ON!r} is sent behind it: the last turn must be the user's here"
+
+_MODELS_OWN = frozenset(
+    {
+        *("text", "thinking", "redacted_thinking", "tool_use"),
+        *("reasoningContent", "citationsContent", "toolUse"),
+    }
+)
+"""The kinds of blocks that Claude writes itself, in the words of the formats that it is served in."""
+
+
+def end_turn(messages: list[Json], go_on: Json, *, prefill: bool) -> str | None:
+    """Make the end of the messages one that is taken; returns what had to be changed.
+
+    An answer that may be gone on with must not end with white space; behind any other the user says
+    ``go_on``, a block. One in which the server ran tools is a paused turn, which goes back as it came.
+    """
+    if not messages or messages[-1]["role"] != "assistant" or _paused(messages[-1]["content"]):
+        return None
+    if not prefill:
+        messages.append({"role": "user", "content": [go_on]})
+        return ENDED
+    last = messages[-1]["content"][-1]
+    text = last.get("text", "")
+    if text == text.rstrip():
+        return None
+    last["text"] = text.rstrip()
+    return "white space at its end was dropped: the API refuses it there"
+
+
+def _paused(content: list[Json]) -> bool:
+    return any((block.get("type") or next(iter(block))) not in _MODELS_OWN for block in content)

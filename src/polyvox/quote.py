@@ -1,0 +1,85 @@
+"""The most that a request may use and cost, told before it is sent.
+
+Budgets and rate limits reserve this much first and give back what was not used. Tokens of the input
+are an estimate with a margin, of the output the request's limit or the model's; prices are the
+dearest that such a usage can meet.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from msgspec.structs import replace
+
+from polyvox import estimate
+from polyvox.model import Model
+from polyvox.request import Request
+from polyvox.usage import Cost, Usage
+
+__all__ = ["OUTPUT_TOKENS", "Quoting", "priced", "quote_of", "worst_usage"]
+
+OUTPUT_TOKENS = 16_384
+"""What is reserved for an answer when neither the request nor the catalog names a limit."""
+
+_INPUT_MARGIN = 1.5
+"""Dense texts (code, JSON, scripts other than Latin) have more tokens than the rule of thumb tells."""
+
+
+@runtime_checkable
+class Quoting(Protocol):
+    """A model that can tell the most that a request may cost; a wrapper asks the one inside."""
+
+    def quote(self, request: Request) -> Usage:
+        """The most that answering may use, with its cost. Unknown prices are told as unknown."""
+        ...
+
+
+def quote_of(model: Model, request: Request) -> Usage:
+    """The most that asking this model may use and cost; at an unknown price if it can't tell."""
+    # Asking a Protocol whether the model is an instance would take longer than most quotes.
+    quote: Callable[[Request], Usage] | None = getattr(model, "quote", None)
+    return worst_usage(request, None) if quote is None else quote(request)
+
+
+def worst_usage(request: Request, max_output_tokens: int | None) -> Usage:
+    """The most tokens that a request may use, without a price.
+
+    ``max_output_tokens`` is the model's limit where it is known.
+
+    >>> from polyvox.messages import user
+    >>> worst_usage(Request(messages=[user("Hi")], max_tokens=100), None).total_tokens
+    108
+    """
+    output = min(
+        request.max_tokens or max_output_tokens or OUTPUT_TOKENS,
+        max_output_tokens or request.max_tokens or OUTPUT_TOKENS,
+    )
+    return Usage(
+        input_tokens=int(estimate.request_tokens(request) * _INPUT_MARGIN) + 1,
+        output_tokens=output,
+        basis="estimated",
+    )
+
+
+def priced(worst: Usage, pricing: Callable[[Usage], Cost]) -> Usage:
+    """The usage with the dearest price it can meet: read plainly, written into a cache, thought over.
+
+    An unknown price stays unknown; a part that only some models have a price for counts where it has.
+    """
+    plain = pricing(worst)
+    if plain.status != "known":
+        return replace(worst, cost=plain)
+    whole = worst.input_tokens
+    dearest = pricing(
+        replace(
+            worst,
+            cache_write_tokens=whole,
+            cache_write_1h_tokens=whole,
+            reasoning_tokens=worst.output_tokens,
+        )
+    )
+    return replace(worst, cost=plain if plain.nanos > dearest.nanos else _known(dearest))
+
+
+def _known(cost: Cost) -> Cost:
+    """Writes into the long-lived cache count as ordinary ones where they have no price of their own."""
+    return cost if cost.status == "known" else replace(cost, status="known")

@@ -1,0 +1,60 @@
+"""Waiting on purpose: for the time to ask again, or for the next word of a simulated model."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from polyvox.errors import AbortedError, RequestTimeoutError
+from polyvox.model import Call
+
+__all__ = ["Waiter"]
+
+
+class Waiter:
+    """Waits, but never past the call's deadline, and wakes up when the call is interrupted.
+
+    ``until`` raises ``AbortedError`` or ``RequestTimeoutError`` then.
+
+        with Waiter(call) as waiter:
+            await waiter.until(time.monotonic() + 0.5)
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._interrupt = call.interrupt
+        self._deadline = float("inf") if call.deadline is None else call.deadline
+        self._woken = asyncio.Event()
+        self._forget: Callable[[], None] = lambda: None
+        self._loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> "Waiter":
+        if self._interrupt is not None:
+            self._forget = self._interrupt.listen(self.wake)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forget()
+
+    def wake(self) -> None:
+        """End the wait that is under way, or else the next one; from any thread."""
+        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def until(self, due: float) -> None:
+        """Wait until ``due``; when that is past, only give others their turn."""
+        self._check()
+        seconds = min(due, self._deadline) - time.monotonic()
+        if seconds <= 0:
+            await asyncio.sleep(0)
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+            self._woken.clear()
+        self._check()
+
+    def _check(self) -> None:
+        if self._interrupt is not None and self._interrupt.is_set:
+            raise AbortedError(self._interrupt.reason or "interrupted by the caller")
+        if time.monotonic() >= self._deadline:
+            raise RequestTimeoutError("the call's deadline has passed", phase="total")
