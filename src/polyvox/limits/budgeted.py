@@ -1,0 +1,87 @@
+"""A model that is asked only as long as there is money for it."""
+
+from collections.abc import AsyncGenerator
+
+from polyvox.errors import BudgetExceededError, ConfigurationError
+from polyvox.events import Event, Warned
+from polyvox.limits.budget import Budget, BudgetLimit
+from polyvox.limits.gate import Admission, Gate, admitted
+from polyvox.limits.memory import MemoryLimits
+from polyvox.limits.store import LimitStore
+from polyvox.model import Call, Model
+from polyvox.quote import quote_of
+from polyvox.request import Request
+from polyvox.usage import Usage
+
+__all__ = ["Budgeted"]
+
+
+class Budgeted:
+    """Ask only if the most that the call may cost fits every budget; then charge what it did cost.
+
+    However many calls come at once, those that are let in fit together. Each attempt is charged
+    once, also of a call that failed or was left early. When a call does not fit, the first budget's
+    policy holds.
+
+    Args:
+        model: who is asked.
+        budgets: those that must all have room.
+        store: where the accounts are; in this process by default. Give several models the same
+            store, and budgets of the same name are one.
+
+    Raises ``ConfigurationError`` without a budget, or for two of the same name.
+    """
+
+    def __init__(self, model: Model, *budgets: Budget, store: LimitStore | None = None) -> None:
+        if not budgets:
+            raise ConfigurationError("Budgeted has no budget", hint='Give one: Budget("$10").')
+        self.model = model
+        self._limits = [BudgetLimit(budget) for budget in budgets]
+        self._gate = Gate(MemoryLimits() if store is None else store, self._limits)
+
+    @property
+    def name(self) -> str:
+        """The name of the model that is asked."""
+        return self.model.name
+
+    def quote(self, request: Request) -> Usage:
+        """The most that answering may use, with its cost."""
+        return quote_of(self.model, request)
+
+    def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
+        """The answer, or ``BudgetExceededError`` as its only event."""
+        return admitted(self._admit, request, call)
+
+    async def _admit(self, request: Request, call: Call) -> Admission:
+        """Let the call in, if need be to a cheaper model. Raises ``BudgetExceededError``."""
+        model, asked = self.model, [self.model]
+        warnings: list[Warned] = []
+        while True:
+            admission, over = await self._try(model, request, call)
+            if admission is not None:
+                if over or warnings:
+                    warnings += [Warned(error.text, "budget") for _, error in over]
+                    admission.warnings = warnings
+                return admission
+            limit, error = next(each for each in over if not each[0].soft)
+            cheaper = limit.budget.downgrade
+            if cheaper is None or cheaper in asked:
+                raise error
+            warnings.append(
+                Warned(f"{cheaper.name} is asked and not {model.name}: {error.text}", "model")
+            )
+            asked.append(model := cheaper)
+
+    async def _try(
+        self, model: Model, request: Request, call: Call
+    ) -> tuple[Admission | None, list[tuple[BudgetLimit, BudgetExceededError]]]:
+        """The admission, if there is one, and the budgets that are exceeded with or without it."""
+        quote = quote_of(model, request)
+        over = [(limit, limit.unpriced(model)) for limit in self._limits if limit.denies(quote)]
+        if over and not all(limit.soft for limit, _ in over):
+            return None, over
+        admission = await self._gate.enter(model, quote, call)
+        for standing in admission.over:
+            limit = self._limits[standing.place]
+            over.append((limit, limit.exceeded(standing, quote.cost)))
+        return (None if admission.refused else admission), over

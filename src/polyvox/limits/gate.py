@@ -1,0 +1,143 @@
+"""Around a call: reserve on every limit before it, settle on every limit however it ends."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from secrets import token_hex
+from typing import Protocol, TypeAlias
+
+from polyvox.assembly import failed
+from polyvox.attempt import Attempt
+from polyvox.errors import ConfigurationError, PolyvoxError
+from polyvox.events import Done, Event, Failed, Start, Warned
+from polyvox.limits.store import Hold, LimitStore, Standing
+from polyvox.model import Call, Model
+from polyvox.request import Request
+from polyvox.usage import Usage
+
+__all__ = ["Admission", "Admit", "Gate", "Limit", "admitted", "scope_of"]
+
+_TURNS = (Start, Done, Failed)
+
+
+class Limit(Protocol):
+    """What is limited: one account for each subject of its scope."""
+
+    @property
+    def name(self) -> str:
+        """The name of its accounts: limits of the same name in one store are the same."""
+        ...
+
+    def hold(self, quote: Usage, call: Call) -> Hold:
+        """What a call may use at most."""
+        ...
+
+    def actual(self, attempts: Sequence[Attempt], reserved: float) -> float:
+        """What the attempts of a call have used."""
+        ...
+
+
+class Gate:
+    """Limits that are reserved together and settled together."""
+
+    def __init__(self, store: LimitStore, limits: Sequence[Limit]) -> None:
+        names = [limit.name for limit in limits]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigurationError(
+                f"there are two limits of the name {min(twice)!r}",
+                hint='Give each a name of its own: name="..."',
+            )
+        self._store = store
+        self._limits = limits
+
+    async def enter(self, model: Model, quote: Usage, call: Call) -> "Admission":
+        """Reserve what asking this model may use. The admission says where that does not fit."""
+        holds = [limit.hold(quote, call) for limit in self._limits]
+        admission = Admission(self, model, holds)
+        admission.over = await self._store.reserve(admission.reservation, holds)
+        return admission
+
+    def settle(self, admission: "Admission", attempts: Sequence[Attempt]) -> Awaitable[None]:
+        """Debit what these attempts have used."""
+        holds = admission.holds
+        actual = [
+            limit.actual(attempts, hold.amount)
+            for limit, hold in zip(self._limits, holds, strict=True)
+        ]
+        return self._store.settle(admission.reservation, holds, actual)
+
+
+class Admission:
+    """One call at the gate: whom it may ask, what is reserved for it, where that did not fit."""
+
+    __slots__ = ("_gate", "holds", "model", "over", "reservation", "settled", "warnings")
+
+    def __init__(self, gate: Gate, model: Model, holds: list[Hold]) -> None:
+        self._gate = gate
+        self.settled = False
+        self.model = model
+        self.holds = holds
+        self.reservation = token_hex(12)
+        self.over: list[Standing] = []
+        self.warnings: list[Warned] = []
+
+    @property
+    def refused(self) -> bool:
+        """Whether the call may not be made; nothing is reserved then."""
+        over = self.over
+        return bool(over) and not all(self.holds[standing.place].soft for standing in over)
+
+    def settle(self, attempts: Sequence[Attempt]) -> Awaitable[None]:
+        """The call is over."""
+        self.settled = True
+        return self._gate.settle(self, attempts)
+
+
+Admit: TypeAlias = Callable[[Request, Call], Awaitable[Admission]]
+
+
+async def admitted(admit: Admit, request: Request, call: Call) -> AsyncGenerator[Event]:
+    """The answer of the model that may be asked, settled before its last event is given.
+
+    When ``admit`` raises ``PolyvoxError``, that is the last event.
+    """
+    try:
+        admission = await admit(request, call)
+    except PolyvoxError as error:
+        yield failed(error)
+        return
+    inner = call.child()
+    try:
+        async with aclosing(admission.model.stream(request, inner)) as events:
+            async for event in events:
+                if type(event) in _TURNS:
+                    if type(event) is not Start:
+                        await admission.settle(inner.attempts)
+                    elif admission.warnings:
+                        yield event
+                        for event in admission.warnings:
+                            yield event
+                        continue
+                yield event
+    finally:
+        if not admission.settled:
+            await admission.settle(inner.attempts)
+
+
+def scope_of(scope: str, name: str) -> Callable[[Call], str]:
+    """How the account of a call is named, for a limit of that name and scope.
+
+    Raises ``ConfigurationError`` for a scope that there is not.
+    """
+    if scope == "global":
+        return lambda call: name
+    if scope == "tenant":
+        return lambda call: f"{name}:tenant:{call.tenant}"
+    if scope == "session":
+        return lambda call: f"{name}:session:{call.session or ''}"
+    kind, _, tag = scope.partition(":")
+    if kind == "tag" and tag:
+        return lambda call: f"{name}:{tag}:{call.tags.get(tag, '')}"
+    raise ConfigurationError(
+        f"there is no scope {scope!r}",
+        hint='It is "global", "tenant", "session", or "tag:" and the name of a tag.',
+    )

@@ -1,0 +1,104 @@
+"""The accounts of one process."""
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from polyvox.limits.accounts import Account
+from polyvox.limits.store import Hold, Standing
+
+__all__ = ["MemoryLimits"]
+
+_FORGOTTEN_PER_CALL = 8
+"""A reservation opens a few accounts at most: closing more than that, it never falls behind."""
+
+
+class MemoryLimits:
+    """Keep the accounts in this process, for all its threads and event loops.
+
+    Nothing runs in the background: an account drains when it is next looked at, and one with nothing
+    used is forgotten soon after its window is over. Those of a limit "in total" stay.
+
+    Args:
+        clock: the time in seconds since the epoch; a test gives its own.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._accounts: dict[str, Account] = {}
+        self._reserved: dict[str, list[float]] = {}  # by reservation: the marks
+        self._idle: list[tuple[float, str, Hold]] = []  # a heap: when an account may be forgotten
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts there are."""
+        return len(self._accounts)
+
+    async def reserve(self, reservation: str, holds: Sequence[Hold]) -> list[Standing]:
+        """Debit all holds, or none when one of them does not fit."""
+        with self._lock:
+            if reservation in self._reserved:
+                return []
+            now = self._clock()
+            self._forget(now)
+            accounts: list[Account] = []
+            over: list[Standing] = []
+            refused = False
+            for place, hold in enumerate(holds):
+                account = self._account(hold, now)
+                accounts.append(account)
+                if not account.has_room(hold.limit, hold.amount):
+                    wait = hold.meter.wait(account.used + hold.amount - hold.limit, hold.limit, now)
+                    over.append(Standing(place, account.used, account.held, wait))
+                    refused = refused or not hold.soft
+            if not refused:
+                for account, hold in zip(accounts, holds, strict=True):
+                    account.reserve(hold.amount)
+                self._reserved[reservation] = [account.mark for account in accounts]
+            return over
+
+    async def settle(
+        self, reservation: str, holds: Sequence[Hold], actual: Sequence[float]
+    ) -> None:
+        """Put what was used in the place of what was reserved.
+
+        A reservation that is not there was settled before: here none gets lost.
+        """
+        with self._lock:
+            marks = self._reserved.pop(reservation, None)
+            if marks is None:
+                return
+            now = self._clock()
+            for hold, amount, mark in zip(holds, actual, marks, strict=True):
+                account = self._account(hold, now)
+                passed, _ = hold.meter.passed(mark, now)
+                account.settle(hold.limit, hold.amount, amount, passed)
+
+    def _account(self, hold: Hold, now: float) -> Account:
+        """The account as it stands now."""
+        account = self._accounts.get(hold.key)
+        if account is None:
+            account = self._accounts[hold.key] = Account(hold.meter.mark(now))
+            self._expect_idle(hold, now)
+        else:
+            passed, mark = hold.meter.passed(account.mark, now)
+            account.drain(hold.limit, passed, mark)
+        return account
+
+    def _expect_idle(self, hold: Hold, now: float) -> None:
+        seconds = hold.meter.wait(hold.limit, hold.limit, now)
+        if seconds is not None:
+            heapq.heappush(self._idle, (now + seconds, hold.key, hold))
+
+    def _forget(self, now: float) -> None:
+        """Close accounts whose time has come and of which nothing is used."""
+        for _ in range(_FORGOTTEN_PER_CALL):
+            if not self._idle or self._idle[0][0] > now:
+                return
+            _, key, hold = heapq.heappop(self._idle)
+            if self._account(hold, now).used > 0:
+                self._expect_idle(hold, now)
+            else:
+                del self._accounts[key]
