@@ -1,7 +1,7 @@
 """botocore's client talks to our mock over real sockets: its parsing judges our server half."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import botocore.session
@@ -235,17 +235,18 @@ def test_errors_are_those_of_the_client(kind: str, name: str, status: int, opera
 
 def test_an_error_in_the_middle_of_a_stream_is_raised_there():
     with serving(["to be or not"], knobs=Knobs(error_after_chunks=3)) as (_, client):
-        stream = iter(client.converse_stream(modelId=MODEL, messages=HELLO)["stream"])
-        assert [next(iter(next(stream))) for _ in range(3)] == [
+        stream = client.converse_stream(modelId=MODEL, messages=HELLO)["stream"]
+        events = iter(stream)
+        assert [next(iter(next(events))) for _ in range(3)] == [
             *("messageStart", "contentBlockDelta", "contentBlockDelta")
         ]
         with pytest.raises(EventStreamError, match="told to fail"):
-            next(stream)
+            next(events)
+        stream.close()  # botocore leaves the connection open when it raises
 
 
 def test_leaving_a_stream_closes_the_connection():
     with serving(["to be"], knobs=Knobs(delay_chunks=3600)) as (server, client):
-        stream = client.converse_stream(modelId=MODEL, messages=HELLO)["stream"]
-        assert next(iter(stream)).keys() == {"messageStart"}
-        stream.close()
+        with closing(client.converse_stream(modelId=MODEL, messages=HELLO)["stream"]) as stream:
+            assert next(iter(stream)).keys() == {"messageStart"}
         assert server.wait_for_hangup().hung_up == "client"

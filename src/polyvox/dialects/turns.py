@@ -8,6 +8,8 @@ whoever serves them.
 from typing import Any, TypeAlias
 
 from polyvox.handover import GO_ON
+from polyvox.messages import AssistantMessage
+from polyvox.request import Request
 
 __all__ = ["BEGUN", "ENDED", "OPENING", "end_turn"]
 
@@ -28,23 +30,29 @@ _MODELS_OWN = frozenset(
 """The kinds of blocks that Claude writes itself, in the words of the formats that it is served in."""
 
 
-def end_turn(messages: list[Json], go_on: Json, *, prefill: bool) -> str | None:
-    """Make the end of the messages one that is taken; returns what had to be changed.
+def end_turn(
+    request: Request, messages: list[Json], go_on: Json, *, prefill: bool
+) -> list[tuple[str, str]]:
+    """Make the end of the request's messages, as written, one that is taken; returns the notes.
 
     An answer that may be gone on with must not end with white space; behind any other the user says
     ``go_on``, a block. One in which the server ran tools is a paused turn, which goes back as it came.
     """
+    said = request.messages[-1] if request.messages else None
+    if not isinstance(said, AssistantMessage) or said.stop_reason == "pause":
+        return []
     if not messages or messages[-1]["role"] != "assistant" or _paused(messages[-1]["content"]):
-        return None
+        return []
+    where = f"messages[{len(request.messages) - 1}]"
     if not prefill:
         messages.append({"role": "user", "content": [go_on]})
-        return ENDED
+        return [(where, ENDED)]
     last = messages[-1]["content"][-1]
     text = last.get("text", "")
     if text == text.rstrip():
-        return None
+        return []
     last["text"] = text.rstrip()
-    return "white space at its end was dropped: the API refuses it there"
+    return [(where, "white space at its end was dropped: the API refuses it there")]
 
 
 def _paused(content: list[Json]) -> bool:

@@ -5,6 +5,7 @@ import io
 import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -65,7 +66,7 @@ class Pool:
         try:
             response = await self._session.request(
                 request.method,
-                URL(request.url, encoded=_AS_IT_IS.fullmatch(request.url) is not None),
+                _address(request.url),
                 headers=request.headers,
                 data=(io.BytesIO(request.body) if large else request.body) or None,
                 proxy=proxy,
@@ -199,6 +200,17 @@ async def _notice_hangups() -> None:
     """
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+
+
+def _address(url: str) -> URL | str:
+    """The URL as it is sent; what is no proper one is left to aiohttp, which mends or refuses it."""
+    if _AS_IT_IS.fullmatch(url) is None:
+        return url
+    with suppress(ValueError):
+        address = URL(url, encoded=True)
+        if address.host and address.port:  # read from the text only now
+            return address
+    return url
 
 
 def _closed() -> NetworkError:

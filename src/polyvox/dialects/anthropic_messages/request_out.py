@@ -88,7 +88,8 @@ class RequestWriter:
         self._choose(body)
         thinking = self._think(body, max_tokens)
         self._sample(body, thinking=thinking)
-        self._end(messages, thinking=thinking)
+        prefill = self._traits.prefill and not thinking
+        self.notes += end_turn(request, messages, {"type": "text", "text": GO_ON}, prefill=prefill)
         body["messages"] = [_short(message) for message in messages]
         self._format(body)
         self._say_the_rest(body)
@@ -239,14 +240,6 @@ class RequestWriter:
                     break
         for note in self._marks.write():
             self._note("cache", note)
-
-    def _end(self, messages: list[Json], *, thinking: bool) -> None:
-        last = self._request.messages[-1:]
-        if last and isinstance(last[0], AssistantMessage) and last[0].stop_reason != "pause":
-            go_on = {"type": "text", "text": GO_ON}
-            note = end_turn(messages, go_on, prefill=self._traits.prefill and not thinking)
-            if note:
-                self._note(f"messages[{len(self._request.messages) - 1}]", note)
 
     # What to do with it
 

@@ -84,7 +84,8 @@ class RequestWriter:
             body["system"] = _spread(system)
         choice = self._choice()
         thinking = self._infer(body, forced="any" in choice or "tool" in choice)
-        self._end(messages, thinking=thinking)
+        prefill = goes_on(self._target.model) and not thinking
+        self.notes += end_turn(request, messages, {"text": GO_ON}, prefill=prefill)
         for message in messages:
             message["content"] = _spread(message["content"])
         if tools:
@@ -174,14 +175,6 @@ class RequestWriter:
             else:
                 blocks.append(sent)
         return self._blocks(f"{where}.content", blocks)
-
-    def _end(self, messages: list[Json], *, thinking: bool) -> None:
-        last = self._request.messages[-1:]
-        if last and isinstance(last[0], AssistantMessage) and last[0].stop_reason != "pause":
-            prefill = goes_on(self._target.model) and not thinking
-            note = end_turn(messages, {"text": GO_ON}, prefill=prefill)
-            if note:
-                self._note(f"messages[{len(self._request.messages) - 1}]", note)
 
     def _result(self, where: str, message: ToolMessage) -> Json:
         hints: list[CacheHint] = [
