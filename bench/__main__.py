@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import dialects, starts, streams
+from bench import dialects, overhead, scale, starts, streams
 from bench.contenders import NAMES
 from bench.plan import Plan
 from bench.processes import Loopback, loopback
@@ -21,6 +21,8 @@ SECTIONS: dict[str, Callable[[Plan, Loopback], Section]] = {
     "dialects": dialects.dialects,
     "encode": dialects.encode,
     "call": streams.call,
+    "overhead": overhead.overhead,
+    "scale": scale.scale,
     "first-call": starts.first_call,
     "catalog": starts.catalog,
 }

@@ -28,12 +28,24 @@ class Plan:
         self.starts = 3 if quick else 25
         self.calls = 20 if quick else 300
         self.encodings = 5 if quick else 100
+        self.choices = 200 if quick else 2_000
+        self.quick = quick
         self.contenders = list(_contenders(only))
         self.crashes: list[str] = []
 
     def named(self, *names: str) -> list[Contender]:
         """Those of these names that take part, in this order."""
         return [each for name in names for each in self.contenders if each.name == name]
+
+    def layer_calls(self, name: str) -> tuple[int, int]:
+        """Rounds, and calls of one chunk in each, for every layer of a contender."""
+        if self.quick:
+            return 3, 5
+        return (35, 100) if name == "polyvox" else (9, 20)
+
+    def layer_streams(self, name: str) -> tuple[int, int]:
+        """Rounds, and long answers in each, for every layer of a contender."""
+        return (3 if self.quick else 15 if name == "polyvox" else 7), 1
 
     @contextmanager
     def survives(self, what: str) -> Iterator[None]:

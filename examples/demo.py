@@ -3,7 +3,8 @@
     python examples/demo.py
 
 A simulated model streams an answer and another one calls a tool. Then a provider's API is served on
-this machine, and asked over HTTP as the real one would be.
+this machine, and asked over HTTP as the real one would be. Every call is written into the log that
+``polyvox log`` shows.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 import time
 
 import polyvox
+from polyvox.ledger import CallLog, Logged, default_log
 from polyvox.testing import MockProvider
 
 WEATHER = polyvox.ToolDefinition(
@@ -23,22 +25,25 @@ SERVED = "anthropic/claude-sonnet-4-5"
 
 async def main() -> None:
     """Show it all, then what was used."""
-    async with polyvox.AsyncClient() as client:
-        answers = [
-            ("simulated", await stream_an_answer(client)),
-            *[("simulated", reply) for reply in await call_a_tool(client)],
-            ("mock over HTTP", await ask_over_http()),
-        ]
+    with default_log() as log:
+        async with polyvox.AsyncClient() as client:
+            lorem = Logged(client.model("simulated/lorem"), log)
+            tools = Logged(client.model("simulated/tools"), log)
+            answers = [
+                ("simulated", await stream_an_answer(client, lorem)),
+                *[("simulated", reply) for reply in await call_a_tool(client, tools)],
+                ("mock over HTTP", await ask_over_http(log)),
+            ]
     show_what_was_used(answers)
 
 
-async def stream_an_answer(client: polyvox.AsyncClient) -> polyvox.AssistantMessage:
+async def stream_an_answer(
+    client: polyvox.AsyncClient, model: polyvox.Model
+) -> polyvox.AssistantMessage:
     """A model that writes sixty words a second."""
-    heading("A streamed answer", "simulated/lorem")
+    heading("A streamed answer", model.name)
     pace = {"tokens": 45, "tokens_per_second": 60}
-    async with client.stream(
-        "simulated/lorem", "Write something.", options={"simulated": pace}
-    ) as stream:
+    async with client.stream(model, "Write something.", options={"simulated": pace}) as stream:
         began = time.monotonic()
         pieces = 0
         async for piece in stream.text():
@@ -48,31 +53,34 @@ async def stream_an_answer(client: polyvox.AsyncClient) -> polyvox.AssistantMess
     return stream.message
 
 
-async def call_a_tool(client: polyvox.AsyncClient) -> list[polyvox.AssistantMessage]:
+async def call_a_tool(
+    client: polyvox.AsyncClient, model: polyvox.Model
+) -> list[polyvox.AssistantMessage]:
     """Question, call, result, answer."""
-    heading("A tool call", "simulated/tools")
+    heading("A tool call", model.name)
     question = polyvox.user("What is the weather in Oslo?")
     print("you      What is the weather in Oslo?")
-    wish = await client.complete("simulated/tools", [question], tools=[WEATHER])
+    wish = await client.complete(model, [question], tools=[WEATHER])
     results: list[polyvox.ToolMessage] = []
     for call in wish.tool_calls:
         result = f"4 degrees and rain in {call.arguments['city']}"
         print(f"model    calls {call.name}({call.arguments})")
         print(f"tool     {result}")
         results.append(polyvox.tool_result(call, result))
-    reply = await client.complete("simulated/tools", [question, wish, *results], tools=[WEATHER])
+    reply = await client.complete(model, [question, wish, *results], tools=[WEATHER])
     print(f"model    {reply.text}")
     return [wish, reply]
 
 
-async def ask_over_http() -> polyvox.AssistantMessage:
+async def ask_over_http(log: CallLog) -> polyvox.AssistantMessage:
     """Anthropic's API, served from a script on the loopback, asked as the real one is."""
     heading("Over HTTP", SERVED)
     script = ["Air scatters blue light more than red, so blue reaches us from all over the sky."]
     async with MockProvider("anthropic-messages", script) as server:
         print(dim(f"Anthropic's format, served at {server.url} by a mock provider"))
         client = polyvox.AsyncClient(base_urls={"anthropic": server.url}, keys={"anthropic": "any"})
-        async with client, client.stream(SERVED, "Why is the sky blue?") as stream:
+        model = Logged(client.model(SERVED), log)
+        async with client, client.stream(model, "Why is the sky blue?") as stream:
             async for piece in stream.text():
                 print(piece, end="", flush=True)
         print(dim(f"\n{server.answers[0].bytes_sent} bytes of server-sent events"))
@@ -93,6 +101,7 @@ def show_what_was_used(answers: list[tuple[str, polyvox.AssistantMessage]]) -> N
         total += message.usage
     print(f"{'total':<44} {total.input_tokens:>5} {total.output_tokens:>5}  {total.cost}")
     print(dim("\nThe price is that of the real model; nothing was sent to it."))
+    print(dim("The calls are in the log: .venv/bin/polyvox log stats"))
     print(dim("Next: .venv/bin/polyvox doctor, or .venv/bin/polyvox chat"))
 
 

@@ -9,13 +9,18 @@ import re
 import runpy
 import sys
 from collections.abc import Callable, Iterator
+from inspect import getdoc as inspect_doc
 from pathlib import Path
 
 import click
+import msgspec
+from msgspec import inspect
 
 from polyvox.cli import chat_commands
 from polyvox.cli.app import COMMANDS, application
 from polyvox.cli.exit_codes import EXIT_CODES
+from polyvox.config import Config
+from polyvox.config.schema import NOT_SAID, ProviderSection
 from polyvox.providers import Provider, load_providers
 
 NOT_LISTED = (
@@ -107,7 +112,57 @@ def handover_table() -> str:
     return runpy.run_path(str(Path(__file__).with_name("handover_matrix.py")))["table"]()
 
 
+def config_keys() -> str:
+    """Every section of the configuration with its keys, as the structs' docstrings tell them."""
+    config = inspect.type_info(Config)
+    assert isinstance(config, inspect.StructType)
+    return "\n\n".join("\n".join(_section_lines(field)) for field in config.fields)
+
+
+def _section_lines(section: inspect.Field) -> Iterator[str]:
+    named = isinstance(section.type, inspect.DictType)
+    kind = section.type.value_type if isinstance(section.type, inspect.DictType) else section.type
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    struct = next(kind for kind in kinds if isinstance(kind, inspect.StructType))
+    yield f"### `[{section.name}{'.<name>' if named else ''}]`"
+    yield ""
+    yield f"{_meanings(Config)[section.name].capitalize()}."
+    yield ""
+    yield "| key | default | |"
+    yield "|---|---|---|"
+    told = {
+        name: text for cls in reversed(struct.cls.__mro__) for name, text in _meanings(cls).items()
+    }
+    for field in struct.fields:
+        if struct.cls is not ProviderSection or field.name not in NOT_SAID:
+            meaning = told[field.name].replace("|", "\\|")
+            yield f"| `{field.name}` | {_default(field)} | {meaning} |"
+
+
+def _default(field: inspect.Field) -> str:
+    if field.required:
+        return "its name" if field.name == "title" else "needed"
+    value = field.default
+    if value in (None, "", (), msgspec.NODEFAULT) or isinstance(value, msgspec.Struct):
+        return ""
+    shown = msgspec.json.encode(value).decode()
+    return f"`{shown}`"
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """What a struct's docstring says of its fields: a line for each, or all in a sentence."""
+    text = inspect_doc(cls) or ""
+    rows = re.findall(r"^(``\w+``(?:, ``\w+``)*) +(.*(?:\n +.*)*)", text, re.MULTILINE)
+    sentence = re.findall(r"(``\w+``) ([^`]+?)(?=, ``|\.(?:\s|$))", text)
+    return {
+        name: " ".join(meaning.split()).rstrip(".,").replace("``", "`")
+        for names, meaning in max(rows, sentence, key=len)
+        for name in re.findall(r"\w+", names)
+    }
+
+
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "config keys": ("configure-with-a-file.md", config_keys),
     "providers": ("choose-a-provider.md", provider_table),
     "handover": ("handover.md", handover_table),
     "chat commands": ("use-the-command-line.md", chat_command_table),

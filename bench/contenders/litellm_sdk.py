@@ -7,6 +7,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import litellm
 
@@ -18,19 +19,27 @@ VERSIONS = ["litellm", "openai"]
 @asynccontextmanager
 async def connect(url: str) -> AsyncGenerator[Callable[[str, Tell], Awaitable[int]]]:
     async def read(prompt: str, tell: Tell) -> int:
-        seen = 0
-        stream = await litellm.acompletion(
-            model="openai/gpt-5-mini",
-            messages=[{"role": "user", "content": prompt}],
-            api_base=f"{url}/v1",
-            api_key="none",
-            stream=True,
-            stream_options={"include_usage": True},
-        )
-        async for chunk in stream:
-            if chunk.choices and chunk.choices[0].delta.content:
-                seen += 1
-                tell(seen)
-        return seen
+        return await read_stream(litellm.acompletion, prompt, tell, **settings(url))
 
     yield read
+
+
+def settings(url: str) -> dict[str, Any]:
+    """Whom to ask."""
+    return {"model": "openai/gpt-5-mini", "api_base": f"{url}/v1", "api_key": "none"}
+
+
+async def read_stream(ask: Any, prompt: str, tell: Tell, **settings: Any) -> int:
+    """How many pieces ``acompletion``, or a router's, brings; each is told when it was seen."""
+    seen = 0
+    stream = await ask(
+        messages=[{"role": "user", "content": prompt}],
+        stream=True,
+        stream_options={"include_usage": True},
+        **settings,
+    )
+    async for chunk in stream:
+        if chunk.choices and chunk.choices[0].delta.content:
+            seen += 1
+            tell(seen)
+    return seen

@@ -10,6 +10,12 @@ that ``import polyvox`` costs next to nothing.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from polyvox.attempt import Attempt as Attempt
+    from polyvox.caching import Cached as Cached
+    from polyvox.caching import DiskCache as DiskCache
+    from polyvox.caching import MemoryCache as MemoryCache
+    from polyvox.caching import RedisCache as RedisCache
+    from polyvox.caching import SemanticCache as SemanticCache
     from polyvox.catalog import Catalog as Catalog
     from polyvox.catalog import ModelFacts as ModelFacts
     from polyvox.client import AsyncClient as AsyncClient
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
     from polyvox.client import ask as ask
     from polyvox.client import embed as embed
     from polyvox.client import parse as parse
+    from polyvox.config import Config as Config
+    from polyvox.config import Setup as Setup
+    from polyvox.config import load_config as load_config
     from polyvox.embedding import Embedder as Embedder
     from polyvox.embedding import EmbeddingRequest as EmbeddingRequest
     from polyvox.embedding import Embeddings as Embeddings
@@ -60,6 +69,21 @@ if TYPE_CHECKING:
     from polyvox.events import ToolCallStart as ToolCallStart
     from polyvox.events import Warned as Warned
     from polyvox.http import Timeouts as Timeouts
+    from polyvox.ledger import CallLog as CallLog
+    from polyvox.ledger import CostTracker as CostTracker
+    from polyvox.ledger import JsonlSink as JsonlSink
+    from polyvox.ledger import Logged as Logged
+    from polyvox.ledger import MemorySink as MemorySink
+    from polyvox.ledger import SqliteSink as SqliteSink
+    from polyvox.ledger import Traced as Traced
+    from polyvox.ledger import Tracked as Tracked
+    from polyvox.ledger import default_log as default_log
+    from polyvox.limits import Budget as Budget
+    from polyvox.limits import Budgeted as Budgeted
+    from polyvox.limits import MemoryLimits as MemoryLimits
+    from polyvox.limits import RateLimit as RateLimit
+    from polyvox.limits import RateLimited as RateLimited
+    from polyvox.limits import RedisLimits as RedisLimits
     from polyvox.messages import AssistantMessage as AssistantMessage
     from polyvox.messages import File as File
     from polyvox.messages import Image as Image
@@ -85,6 +109,14 @@ if TYPE_CHECKING:
     from polyvox.request import Request as Request
     from polyvox.request import ResponseFormat as ResponseFormat
     from polyvox.request import ToolDefinition as ToolDefinition
+    from polyvox.routing import Cooldown as Cooldown
+    from polyvox.routing import Deployment as Deployment
+    from polyvox.routing import DeploymentStatus as DeploymentStatus
+    from polyvox.routing import Pool as Pool
+    from polyvox.routing import Retrying as Retrying
+    from polyvox.routing import RetryPolicy as RetryPolicy
+    from polyvox.routing import Router as Router
+    from polyvox.routing import key_pool as key_pool
     from polyvox.secret import Secret as Secret
     from polyvox.usage import ZERO_USAGE as ZERO_USAGE
     from polyvox.usage import Cost as Cost
@@ -93,6 +125,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "caching": "Cached DiskCache MemoryCache RedisCache SemanticCache",
+    "config": "Config Setup load_config",
+    "ledger": "CallLog CostTracker JsonlSink Logged MemorySink SqliteSink Traced Tracked default_log",
+    "limits": "Budget Budgeted MemoryLimits RateLimit RateLimited RedisLimits",
+    "routing": "Cooldown Deployment DeploymentStatus Pool RetryPolicy Retrying Router key_pool",
+    "attempt": "Attempt",
     "catalog": "Catalog ModelFacts",
     "client": (
         "AsyncClient AsyncStream Client EmbedSettings Parsed Settings Stream TokenCount ask embed parse"

@@ -30,13 +30,15 @@ BYTES_PER_FILE_TOKEN = 40
 def text_tokens(text: str) -> int:
     """The estimate for a plain text."""
     size = len(text)
-    others = 0 if text.isascii() else (len(text.encode("utf-8", "replace")) - size + 1) // 2
+    if text.isascii():
+        return (size + 3) // 4
+    others = (len(text.encode("utf-8", "replace")) - size + 1) // 2
     return (max(size - others, 0) + 3) // 4 + others
 
 
 def content_tokens(content: Iterable[AssistantBlock | ToolResultBlock]) -> int:
     """The estimate for the blocks of one message."""
-    return sum(_block_tokens(block) for block in content)
+    return sum(map(_block_tokens, content))
 
 
 def message_tokens(message: Message) -> int:
@@ -46,14 +48,18 @@ def message_tokens(message: Message) -> int:
 
 def request_tokens(request: Request) -> int:
     """The estimate for all input of a request: instructions, tools, messages."""
-    tools = sum(
-        text_tokens(tool.name + tool.description) + len(jsontext.encode(tool.parameters)) // 4
-        for tool in request.tools
-    )
-    return tools + content_tokens(request.system) + sum(map(message_tokens, request.messages))
+    tokens = sum(map(message_tokens, request.messages))
+    if request.system:
+        tokens += content_tokens(request.system)
+    for tool in request.tools:
+        tokens += text_tokens(tool.name + tool.description)
+        tokens += len(jsontext.encode(tool.parameters)) // 4
+    return tokens
 
 
 def _block_tokens(block: AssistantBlock | ToolResultBlock) -> int:
+    if type(block) is Text:  # nearly always
+        return text_tokens(block.text)
     match block:
         case Text() | Thinking():
             return text_tokens(block.text)

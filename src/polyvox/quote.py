@@ -65,6 +65,10 @@ def priced(worst: Usage, pricing: Callable[[Usage], Cost]) -> Usage:
 
     An unknown price stays unknown; a part that only some models have a price for counts where it has.
     """
+    most: Callable[[Usage], Cost | None] | None = getattr(pricing, "most", None)
+    cost = None if most is None else most(worst)
+    if cost is not None:
+        return replace(worst, cost=cost)
     plain = pricing(worst)
     if plain.status != "known":
         return replace(worst, cost=plain)

@@ -54,7 +54,9 @@ class Cost(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=T
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
-            _worse(self.status, other.status, _STATUS_ORDER),
+            self.status
+            if self.status == other.status
+            else _worse(self.status, other.status, _STATUS_ORDER),
             self.nanos + other.nanos,
             self.input_nanos + other.input_nanos,
             self.cache_read_nanos + other.cache_read_nanos,
@@ -107,7 +109,9 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=
             self.reasoning_tokens + other.reasoning_tokens,
             self.input_audio_tokens + other.input_audio_tokens,
             self.output_audio_tokens + other.output_audio_tokens,
-            _worse(self.basis, other.basis, _BASIS_ORDER),
+            self.basis
+            if self.basis == other.basis
+            else _worse(self.basis, other.basis, _BASIS_ORDER),
             self.cost + other.cost,
         )
 

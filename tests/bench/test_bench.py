@@ -65,7 +65,7 @@ def test_every_section_is_there_and_nobody_crashed(done: tuple[str, dict[str, An
     names = [section["name"] for section in report["sections"]]
     assert names == [
         *("flow", "step", "imports", "linear", "dialects", "encode"),
-        *("call", "first-call", "catalog"),
+        *("call", "overhead", "scale", "first-call", "catalog"),
     ]
     assert all(section["rows"] for section in report["sections"])
     assert report["crashes"] == []
@@ -89,7 +89,7 @@ def test_in_step_each_read_brings_one_chunk(done: tuple[str, dict[str, Any]]):
 def test_limits_say_what_was_measured_and_how_it_was_judged(done: tuple[str, dict[str, Any]]):
     text, report = done
     limits = [limit for section in report["sections"] for limit in section["limits"]]
-    assert {limit["most"] for limit in limits} == {1.3, 1.25, 11.0, 1.5, 1.2, 2.0, 20.0}
+    assert {limit["most"] for limit in limits} == {1.3, 1.25, 11.0, 1.5, 1.2, 2.0, 20.0, 60.0}
     for limit in limits:
         assert limit["verdict"] == ("ok" if limit["measured"] <= limit["most"] else "over")
         assert limit["what"] in text
@@ -124,6 +124,52 @@ def test_the_same_words_come_in_as_many_pieces_in_every_dialect(dialect: str):
         heard = [event for frame in frames.feed(body) for event in decoder.feed(frame)]
         texts += [event.text for event in heard if isinstance(event, TextDelta)]
     assert texts == [f" w{index:05d}" for index in range(CHUNKS)]
+
+
+def test_each_layer_is_measured_against_the_bare_model_in_process_and_over_the_loopback(
+    done: tuple[str, dict[str, Any]],
+):
+    rows = rows_of(done[1], "overhead")
+    layers = ["bare model", "+ Retrying", "+ Router, 3 deployments", "+ Budgeted"]
+    layers += ["+ Tracked", "+ Logged", "whole stack"]
+    places = ("in process", "loopback")
+    assert list(rows) == [f"polyvox, {place}: {layer}" for place in places for layer in layers]
+    for name, row in rows.items():
+        assert (row["added"] is None) == name.endswith("bare model")
+    judged = {
+        limit["what"]: (limit["measured"], limit["most"])
+        for limit in limits_of(done[1], "overhead")
+    }
+    assert judged == {
+        f"whole stack, {place}: added to a {what}": (
+            rows[f"polyvox, {place}: whole stack"][added],
+            most,
+        )
+        for place in places
+        for what, added, most in (("call", "added", 60.0), ("chunk", "added to a chunk", 2.0))
+    }
+
+
+async def test_every_layer_passes_on_what_the_bare_model_says():
+    from bench.contenders import load_layers
+
+    seen: dict[str, list[int]] = {}
+    async with load_layers("polyvox").layers("") as layers:
+        for name, layer in layers.items():
+            told = seen[name] = []
+            assert await layer.read("flow text 3", told.append) == 3
+    assert len(seen) == 7
+    assert all(told == [1, 2, 3] for told in seen.values())
+
+
+def test_many_deployments_and_budgets_are_judged_against_few(done: tuple[str, dict[str, Any]]):
+    from polyvox.routing.strategies import STRATEGIES
+
+    rows = rows_of(done[1], "scale")
+    more = {"return from a cooldown", "reserve and settle", "first of a new window"}
+    assert rows.keys() == {f"choose: {name}" for name in STRATEGIES} | more
+    judged = {limit["what"]: limit["measured"] for limit in limits_of(done[1], "scale")}
+    assert judged == {f"{name}: many / few": row["x few"] for name, row in rows.items()}
 
 
 def test_a_first_call_loads_more_than_the_import(done: tuple[str, dict[str, Any]]):

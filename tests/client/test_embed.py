@@ -11,7 +11,7 @@ import pytest
 import polyvox
 from polyvox import AsyncClient, Client, Interrupt, Timeouts
 from polyvox.dialects import Quirks
-from polyvox.dialects.embedding import EmbedQuirks
+from polyvox.dialects.quirks import EmbedQuirks
 from polyvox.embedding import EmbeddingRequest, Embeddings
 from polyvox.errors import (
     AbortedError,

@@ -13,7 +13,7 @@ from dialects import bedrock_converse_strategies as strategies
 from polyvox.dialects import Quirks, Target
 from polyvox.dialects.base import Place
 from polyvox.dialects.bedrock_converse import DIALECT
-from polyvox.dialects.bedrock_converse.request_out import GONE, SEE
+from polyvox.dialects.bedrock_converse.prompt_out import GONE, SEE
 from polyvox.dialects.turns import OPENING
 from polyvox.errors import BadRequestError
 from polyvox.handover import GO_ON

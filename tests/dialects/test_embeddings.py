@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyvox.dialects import DIALECTS, Place, Quirks, Target, find_route, get_dialect
-from polyvox.dialects.embedding import EmbeddingCodec, EmbedQuirks
+from polyvox.dialects.embedding import EmbeddingCodec
+from polyvox.dialects.quirks import EmbedQuirks
 from polyvox.embedding import EmbeddingRequest, Embeddings, Task
 from polyvox.errors import (
     BadRequestError,

@@ -1,5 +1,6 @@
 """The example programs: each runs without a key, and against a provider's API."""
 
+import json
 import os
 import re
 import subprocess
@@ -61,6 +62,28 @@ def test_the_demo_streams_calls_a_tool_and_says_what_was_used():
     )
     assert re.search(r"^simulated/lorem +simulated +\d+ +45  free$", shown, re.MULTILINE)
     assert re.search(r"^total +\d+ +\d+  \$0\.000\d+$", shown, re.MULTILINE)
+
+
+def test_the_calls_of_the_demo_are_in_the_log(tmp_path: Path):
+    variables = {"XDG_DATA_HOME": str(tmp_path)}
+    output(run("demo.py", **variables))
+    done = subprocess.run(
+        [sys.executable, "-m", "polyvox.cli", "log", "stats", "--json"],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sums = json.loads(done.stdout)
+    calls = {group["name"]: group["calls"] for group in sums["groups"]}
+    assert calls == {
+        "anthropic/claude-sonnet-4-5": 1,
+        "simulated/tools": 2,
+        "simulated/lorem": 1,
+    }
+    assert (sums["total"]["errors"], sums["total"]["unpriced"]) == (0, 0)
+    assert sums["total"]["output_tokens"] > 45
+    assert sums["total"]["cost_nanos"] > 0
 
 
 def test_the_demo_has_no_colours_in_a_pipe():

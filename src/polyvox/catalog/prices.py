@@ -12,13 +12,13 @@ be called known:
 - Counts that contradict each other (more cache reads than input) never lead to a negative amount.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from polyvox.catalog.model_facts import PARTS, ModelFacts, Price, PriceSet
+from polyvox.catalog.model_facts import PARTS, ModelFacts, Price, PriceSet, Tiered
 from polyvox.usage import Cost, PriceSource, PriceStatus, Usage
 
 _PER = 1_000_000  # prices are for a million
@@ -30,6 +30,59 @@ _Line: TypeAlias = tuple[_Bucket, int, Price | None]
 """Where it belongs, how many tokens, and what a million of them costs."""
 
 
+class Tariff:
+    """What one model costs, with its facts looked up once: called with a usage, it gives the cost.
+
+    Prices are those of the time of the call, on no special terms.
+    """
+
+    __slots__ = ("_dearest", "_facts")
+
+    def __init__(self, facts: ModelFacts) -> None:
+        self._facts = facts
+        self._dearest: _Dearest | Literal["unasked"] = "unasked"
+
+    def __call__(self, usage: Usage) -> Cost:
+        return cost_of(self._facts, usage, datetime.now(UTC), {})
+
+    def most(self, usage: Usage) -> Cost | None:
+        """The most that so much input and output may cost, whichever parts they have.
+
+        None where the prices are too many for a short answer: by time or length, free, or unknown.
+        """
+        if self._dearest == "unasked":
+            self._dearest = _dearest(self._facts)
+        if self._dearest is None:
+            return None
+        read, written, fee = self._dearest
+        exact = usage.input_tokens * read + fee
+        before = (exact + _PER // 2) // _PER
+        total = (exact + usage.output_tokens * written + _PER // 2) // _PER
+        return Cost("known", total, before, 0, 0, total - before, self._facts.source)
+
+
+_Dearest: TypeAlias = tuple[int, int, int] | None
+"""The highest prices of input and of output, and the fee for a request."""
+
+
+def _dearest(facts: ModelFacts) -> _Dearest:
+    steady = len(facts.prices) == 1 and all(variant.terms for variant in facts.variants)
+    one_of_each = Usage(input_tokens=1, output_tokens=1)
+    if not steady or cost_of(facts, one_of_each, datetime.now(UTC), {}).status != "known":
+        return None
+    prices = facts.prices[0]
+    kinds = (
+        (prices.input, prices.cache_write, prices.cache_write_1h),
+        (prices.output, prices.reasoning),
+        (prices.request, 0),
+    )
+    stated = [[price for price in kind if price is not None] for kind in kinds]
+    if any(isinstance(price, Tiered) for kind in stated for price in kind):
+        return None
+    read, written, fee = (max(map(_highest, kind)) for kind in stated)
+    return (read, written, fee) if read and written else None
+
+
 def cost_of(facts: ModelFacts, usage: Usage, when: datetime, terms: Mapping[str, str]) -> Cost:
     """What ``usage`` of the model cost at the time ``when`` (naive means UTC) on those terms.
 
@@ -37,20 +90,23 @@ def cost_of(facts: ModelFacts, usage: Usage, when: datetime, terms: Mapping[str,
     is part of ``input_nanos``.
     """
     prices = prices_at(facts, when, terms)
-    lines = [line for line in _lines(prices, usage) if line[1]]
+    lines = [
+        line for line in (*_input_lines(prices, usage), *_output_lines(prices, usage)) if line[1]
+    ]
     return _sum(lines, usage.input_tokens, _status(prices, lines, usage), facts.source)
 
 
 def prices_at(facts: ModelFacts, when: datetime, terms: Mapping[str, str]) -> PriceSet:
     """The prices that hold at the time ``when`` (naive means UTC) for a request on those terms."""
-    if len(facts.prices) == 1 and not facts.variants:
+    special = [v for v in facts.variants if not v.terms or v.terms.items() <= terms.items()]
+    if len(facts.prices) == 1 and not special:
         return facts.prices[0]
     when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     standing = [prices for prices in facts.prices if _holds(prices, when)] or facts.prices[:1]
     prices = standing[-1] if standing else PriceSet()
-    special = [v for v in facts.variants if _holds(v, when) and v.terms.items() <= terms.items()]
     for variant in reversed(special):  # so that the first has the last word
-        prices = _overlay(prices, variant)
+        if _holds(variant, when):
+            prices = _overlay(prices, variant)
     return prices
 
 
@@ -69,37 +125,47 @@ def _overlay(prices: PriceSet, variant: PriceSet) -> PriceSet:
     return msgspec.structs.replace(prices, **given, other=prices.other | variant.other)
 
 
-def _lines(prices: PriceSet, usage: Usage) -> Iterator[_Line]:
-    """The usage cut into parts that don't overlap, each with its price."""
-    yield from _input_lines(prices, usage)
+# Both cut the usage into parts that don't overlap, each with its price. They are reckoned with
+# before and after every call, so what nobody counts or prices is not looked at.
+
+
+def _output_lines(prices: PriceSet, usage: Usage) -> list[_Line]:
     audio = usage.output_audio_tokens if prices.output_audio is not None else 0
     reasoning = usage.reasoning_tokens if prices.reasoning is not None else 0
-    yield ("output", max(0, usage.output_tokens - audio - reasoning), prices.output)
-    yield ("output", audio, prices.output_audio)
-    yield ("output", reasoning, prices.reasoning)
+    lines: list[_Line] = [
+        ("output", max(0, usage.output_tokens - audio - reasoning), prices.output),
+        ("output", audio, prices.output_audio),
+        ("output", reasoning, prices.reasoning),
+    ]
     if prices.request is not None:
-        yield ("input", 1, prices.request)
+        lines.append(("input", 1, prices.request))
+    return lines
 
 
-def _input_lines(prices: PriceSet, usage: Usage) -> Iterator[_Line]:
+def _input_lines(prices: PriceSet, usage: Usage) -> list[_Line]:
     reads, writes = usage.cache_read_tokens, usage.cache_write_tokens
     audio = usage.input_audio_tokens if prices.input_audio is not None else 0
+    if not (reads or writes or audio):
+        return [("input", max(0, usage.input_tokens), prices.input)]
     rest = usage.input_tokens - reads - writes - audio
     cached_audio = min(max(0, -rest), reads, audio)
-    yield ("input", max(0, rest), prices.input)
-    if prices.cache_read_audio is not None:
-        yield ("cache_read", cached_audio, prices.cache_read_audio)
-        audio -= cached_audio
-    yield ("input", audio, prices.input_audio)
-    yield ("cache_read", reads - cached_audio, _first(prices.cache_read, prices.input))
     long = min(usage.cache_write_1h_tokens, writes)
     write_price = _first(prices.cache_write, prices.input)
-    yield ("cache_write", writes - long, write_price)
-    yield ("cache_write", long, _first(prices.cache_write_1h, write_price))
+    lines: list[_Line] = [
+        ("input", max(0, rest), prices.input),
+        ("cache_read", reads - cached_audio, _first(prices.cache_read, prices.input)),
+        ("cache_write", writes - long, write_price),
+        ("cache_write", long, _first(prices.cache_write_1h, write_price)),
+    ]
+    if prices.cache_read_audio is not None:
+        lines.append(("cache_read", cached_audio, prices.cache_read_audio))
+        audio -= cached_audio
+    lines.append(("input", audio, prices.input_audio))
+    return lines
 
 
-def _first(*prices: Price | None) -> Price | None:
-    return next((price for price in prices if price is not None), None)
+def _first(price: Price | None, other: Price | None) -> Price | None:
+    return other if price is None else price
 
 
 def _rate(price: Price, input_tokens: int) -> int:
@@ -114,31 +180,21 @@ def _sum(lines: list[_Line], input_tokens: int, status: PriceStatus, source: Pri
     for bucket, tokens, price in lines:
         if price is not None:
             exact[bucket] += tokens * _rate(price, input_tokens)
-    nanos: dict[_Bucket, int] = {}
-    so_far = 0
-    for bucket, amount in exact.items():
+    parts: list[int] = []
+    so_far = total = 0
+    for amount in exact.values():
         # Rounding the running total, not the part, makes the parts add up to the rounded whole.
-        nanos[bucket] = _round(so_far + amount) - _round(so_far)
         so_far += amount
-    return Cost(
-        status,
-        nanos=_round(so_far),
-        input_nanos=nanos["input"],
-        cache_read_nanos=nanos["cache_read"],
-        cache_write_nanos=nanos["cache_write"],
-        output_nanos=nanos["output"],
-        source=source,
-    )
-
-
-def _round(exact: int) -> int:
-    return (exact + _PER // 2) // _PER
+        before, total = total, (so_far + _PER // 2) // _PER
+        parts.append(total - before)
+    return Cost(status, total, parts[0], parts[1], parts[2], parts[3], source)
 
 
 def _status(prices: PriceSet, lines: list[_Line], usage: Usage) -> PriceStatus:
-    if any(price is None for _, _, price in lines):
+    met = [price for _, _, price in lines]
+    if None in met:
         return "unknown"
-    if not any(price for _, _, price in lines):  # what was used is free; is it all?
+    if not any(met):  # what was used is free; is it all?
         stated = [price for part in PARTS if (price := getattr(prices, part)) is not None]
         stated += prices.other.values()
         if not any(map(_highest, stated)):
@@ -160,7 +216,8 @@ def _has_unpriced_1h(prices: PriceSet, usage: Usage) -> bool:
 
 def _may_hide(prices: PriceSet, usage: Usage) -> bool:
     """Whether some of the tokens may have been of a dearer kind that the usage does not tell apart."""
-    if not prices.other:
+    dearer = [(key, price) for key, price in prices.other.items() if key.endswith("_mtok")]
+    if not dearer:
         return False
     parts = {
         "input_": (usage.input_tokens, prices.input),
@@ -169,8 +226,7 @@ def _may_hide(prices: PriceSet, usage: Usage) -> bool:
     }
     return any(
         tokens and ordinary is not None and _highest(price) > _rate(ordinary, usage.input_tokens)
-        for key, price in prices.other.items()
-        if key.endswith("_mtok")
+        for key, price in dearer
         for prefix, (tokens, ordinary) in parts.items()
         if key.startswith(prefix)
     )

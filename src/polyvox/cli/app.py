@@ -21,6 +21,7 @@ COMMANDS = {
     "ask": "Ask a model once.",
     "chat": "Talk with a model.",
     "completion": "Print the script that completes commands in your shell.",
+    "config": "Check, show or begin the configuration file.",
     "doctor": "See what is set up, what is reachable and what is missing.",
     "embed": "Turn texts into vectors.",
     "log": "Look back at calls: find, read, add up, ask again.",

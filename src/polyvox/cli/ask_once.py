@@ -9,6 +9,7 @@ from polyvox import jsontext
 from polyvox.cli.answering import Check, Outcome, View, answer, has_usage, remarks, usage_line
 from polyvox.cli.call_log import call_log
 from polyvox.cli.choose_model import choose_model
+from polyvox.cli.configured import configured_client, logs_here, provider_of
 from polyvox.cli.request_options import CUSTOM, RequestOptions, custom_provider, settings_of
 from polyvox.cli.terminal import is_terminal, note, warn
 from polyvox.cli.views import EventsView, JsonView, TextView
@@ -42,8 +43,8 @@ async def ask_once(options: "AskOptions", prompt: list[UserBlock]) -> int:
 
 
 def client_for(options: RequestOptions) -> AsyncClient:
-    """A client that knows the server of ``--base-url`` too."""
-    return AsyncClient(providers=custom_provider(options))
+    """A client that knows the configuration, and the server of ``--base-url`` too."""
+    return configured_client(options.config, custom_provider(options))
 
 
 async def model_name(client: AsyncClient, options: RequestOptions, *, quiet: bool) -> str:
@@ -52,6 +53,8 @@ async def model_name(client: AsyncClient, options: RequestOptions, *, quiet: boo
         return f"{CUSTOM}/{options.model}" if options.model else await _first_model(client, quiet)
     if options.model:
         return options.model
+    if client.setup is not None and client.setup.config.defaults.model:
+        return client.setup.config.defaults.model
     choice = await choose_model(client)
     if not quiet:
         note(str(choice))
@@ -70,7 +73,7 @@ def model_named(client: AsyncClient, name: str) -> Model:
             " simulated/lorem or simulated/tools; 'polyvox doctor' shows what else is there."
         )
         raise
-    if name.startswith("litellm/"):
+    if client.target(name).startswith("litellm/"):
         _hush_litellm()
     return model
 
@@ -85,13 +88,14 @@ def _hush_litellm() -> None:
 
 async def _ask(options: "AskOptions", prompt: list[UserBlock], view: View) -> Outcome:
     async with client_for(options) as client:
+        own_log = logs_here(client, wanted=options.log)
         name = await model_name(client, options, quiet=options.quiet)
         model = model_named(client, name)
-        request = make_request(list(prompt), settings_of(options, name.partition("/")[0]))
+        request = make_request(list(prompt), settings_of(options, provider_of(client, name)))
         request.stream = options.stream
         wanted = request.response_format
         check = _conforming(wanted.schema) if wanted and wanted.schema else None
-        with call_log(options.log) as log:
+        with call_log(own_log) as log:
             logged = Logged(model, log)
             return await answer(logged, request, view, timeout=options.timeout, check=check)
 

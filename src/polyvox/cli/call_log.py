@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from polyvox.cli.terminal import note, warn
+from polyvox.config import load_config
+from polyvox.config.finding import is_configured
 from polyvox.errors import ConfigurationError
 from polyvox.ledger import CallLog, History, default_log, default_path
 
@@ -25,13 +27,28 @@ def call_log(wanted: bool) -> Generator[CallLog]:
 
 
 def log_path() -> Path:
-    """Where the log is. Raises ``ConfigurationError`` if there is to be none."""
-    path = default_path()
+    """Where the log is: where the configuration says, else in the default place.
+
+    Raises ``ConfigurationError`` if there is to be none, or it is no database.
+    """
+    path = _configured_path() or default_path()
     if path is None:
         raise ConfigurationError(
             "the call log is off", hint="Unset POLYVOX_LOG, or let it name a file."
         )
     return path
+
+
+def _configured_path() -> Path | None:
+    section = load_config().log if is_configured() else None
+    if section is None or section.path is None:
+        return None
+    if section.is_jsonl:
+        raise ConfigurationError(
+            f"the configuration's log {section.path} is a file of JSON lines",
+            hint="'polyvox log' reads databases: [log] path = \"calls.db\".",
+        )
+    return section.path
 
 
 def opened_log() -> History | None:

@@ -11,6 +11,7 @@ from polyvox.cli.ask_once import client_for, model_name, model_named
 from polyvox.cli.call_log import call_log
 from polyvox.cli.chat_commands import completions, run_command
 from polyvox.cli.chat_input import Lines, open_lines, read_message
+from polyvox.cli.configured import logs_here, provider_of
 from polyvox.cli.conversation import Conversation
 from polyvox.cli.exit_codes import exit_code
 from polyvox.cli.names import model_names
@@ -51,7 +52,7 @@ class ChatSession:
         self.id = uuid4().hex
         self.saved: set[Path] = set()
         self.unanswered: UserMessage | None = None
-        provider = conversation.model.partition("/")[0]
+        provider = provider_of(client, conversation.model)
         self._settings = settings_of(options, provider)
         self.vendor = self._settings.pop("options", {}).get(provider, {})
         self._code = 0
@@ -101,7 +102,7 @@ class ChatSession:
         if talk.system:
             settings["system"] = talk.system
         if self.vendor:
-            settings["options"] = {talk.model.partition("/")[0]: self.vendor}
+            settings["options"] = {provider_of(self.client, talk.model): self.vendor}
         request = make_request([*talk.messages, asked], settings)
         with self._screen() as view:
             outcome = await answer(
@@ -143,13 +144,14 @@ class ChatSession:
 async def run_chat(options: "ChatOptions") -> int:
     """Hold a chat with these options."""
     async with client_for(options) as client:
+        own_log = logs_here(client, wanted=options.log)
         conversation = await _conversation(client, options)
         model_named(client, conversation.model)  # better now than after the first message
         lines = open_lines(completions(), model_names)
         if lines.interactive and not options.quiet:
             note(f"Talking with {conversation.model}. /help lists the commands, Ctrl-D leaves.")
             _recall(conversation)
-        with call_log(options.log) as log:
+        with call_log(own_log) as log:
             return await ChatSession(client, options, conversation, lines, log).run()
 
 

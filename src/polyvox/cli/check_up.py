@@ -16,10 +16,19 @@ from polyvox.cli.checks import (
     check_network,
     check_versions,
 )
-from polyvox.cli.choose_model import FALLBACK, LocalServer, choose_model, keyed_providers, look_at
+from polyvox.cli.choose_model import (
+    FALLBACK,
+    Choice,
+    LocalServer,
+    choose_model,
+    keyed_providers,
+    look_at,
+)
 from polyvox.cli.local_servers import START
 from polyvox.cli.terminal import harmless, styled
 from polyvox.client import AsyncClient
+from polyvox.config import examine as examine_config
+from polyvox.config.finding import is_configured
 from polyvox.errors import NotFoundError, PolyvoxError
 from polyvox.http import Timeouts
 from polyvox.providers import Provider
@@ -57,8 +66,12 @@ async def examine(*, online: bool) -> Report:
             asyncio.gather(*(_ask_provider(client, row) for row in keyed)),
             choose_model(client),
         )
+        configuration, default = _configuration()
+        if default:
+            choice = Choice(default, "the configuration says so.")
         checks = [
             *check_versions(),
+            configuration,
             *check_keys(registry),
             *check_addresses(registry),
             *check_network(os.environ),
@@ -97,6 +110,21 @@ async def _ask_provider(client: AsyncClient, row: Provider) -> Check:
         return Check("online", row.name, "failed", error.text, fix)
     milliseconds = (time.monotonic() - began) * 1000
     return Check("online", row.name, "ok", f"{len(names)} models, in {milliseconds:.0f} ms")
+
+
+def _configuration() -> tuple[Check, str]:
+    """Whether the configuration is right, and the model that it names."""
+    name, fix = "polyvox.toml", "'polyvox config check' lists all that is wrong."
+    try:
+        if not is_configured():
+            return Check("configuration", name, "off", "there is none"), ""
+        loaded = examine_config()
+    except PolyvoxError as error:
+        return Check("configuration", name, "failed", error.text, fix), ""
+    for problem in loaded.errors:
+        return Check("configuration", name, "failed", str(problem), fix), ""
+    default = loaded.config.defaults.model if loaded.config else ""
+    return Check("configuration", name, "ok", loaded.source.shown), default
 
 
 def _local_check(server: LocalServer) -> Check:

@@ -68,14 +68,14 @@ def command(options: EmbedOptions) -> int:
 
 
 async def _embed(options: EmbedOptions, texts: list[str]) -> "Embeddings":
-    from polyvox.client import AsyncClient
+    from polyvox.cli.configured import configured_client, provider_of
 
     name = f"{CUSTOM}/{options.model}" if options.base_url else options.model or ""
     wishes: dict[str, Any] = {"dimensions": options.dimensions, "task": options.task}
-    if options.vendor:
-        wishes["options"] = {name.partition("/")[0]: vendor_fields(options.vendor)}
-    given: Any = {key: value for key, value in wishes.items() if value is not None}
-    async with AsyncClient(providers=custom_provider(options)) as client:
+    async with configured_client(options.config, custom_provider(options)) as client:
+        if options.vendor:
+            wishes["options"] = {provider_of(client, name): vendor_fields(options.vendor)}
+        given: Any = {key: value for key, value in wishes.items() if value is not None}
         return await client.embed(name, texts, timeout=options.timeout, **given)
 
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from polyvox.cli.exit_codes import FAILED
-from polyvox.cli.options import complete_model, debug_option, gathered
+from polyvox.cli.options import complete_model, config_option, debug_option, gathered
 
 __all__ = ["ExportOptions", "FindOptions", "ReplayOptions", "StatsOptions", "command"]
 
@@ -48,6 +48,7 @@ class ReplayOptions(msgspec.Struct, kw_only=True):
     model: str | None
     as_json: bool
     log: bool
+    config: Path | None
 
 
 class _ListByDefault(click.Group):
@@ -236,6 +237,7 @@ def export(options: ExportOptions) -> int:
     help="Which model to ask. Default: the same again.",
 )
 @click.option("--log/--no-log", default=True, help="Write the new call down too, or not.")
+@config_option
 @_json_option
 @debug_option
 @gathered(ReplayOptions)

@@ -10,11 +10,11 @@ from polyvox import jsontext
 from polyvox.cli.answering import Outcome, answer, usage_line, usage_text
 from polyvox.cli.ask_once import model_named
 from polyvox.cli.call_log import call_log, opened_log
+from polyvox.cli.configured import configured_client, logs_here
 from polyvox.cli.exit_codes import FAILED
 from polyvox.cli.options import InputError
 from polyvox.cli.terminal import note, styled
 from polyvox.cli.views import TextView, as_json
-from polyvox.client import AsyncClient
 from polyvox.errors import PolyvoxError
 from polyvox.events import Event
 from polyvox.ledger import CallRecord, Logged
@@ -41,9 +41,10 @@ async def replay_call(options: "ReplayOptions") -> int:
     request = _request(before)
     if not options.as_json:
         _show_before(before)
-    async with AsyncClient() as client:
+    async with configured_client(options.config) as client:
+        own_log = logs_here(client, wanted=options.log)
         model = model_named(client, options.model or before.model)
-        with call_log(options.log) as log:
+        with call_log(own_log) as log:
             view = _Silent() if options.as_json else TextView()
             if not options.as_json:
                 click.echo("\n" + styled(model.name, sys.stdout, colour="cyan"))
@@ -81,8 +82,8 @@ def _request(record: CallRecord) -> Request:
         for block in message.content:
             if isinstance(block, (Image, File)) and (block.url or "").startswith("sha256:"):
                 raise InputError(
-                    f"call {record.id} had a {type(block).__name__.lower()} that is not in the log",
-                    "Only its hash is. CallLog(..., keep_bytes=True) keeps the bytes.",
+                    f"call {record.id} had pictures or files that are not in the log",
+                    "Only their hashes are. CallLog(..., keep_bytes=True) keeps the bytes.",
                 )
     return msgspec.structs.replace(record.request, model="")
 

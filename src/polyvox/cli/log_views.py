@@ -97,7 +97,9 @@ def show_call(id: str, *, as_json: bool) -> bool:
         records = history.get(id)
     if as_json:
         return _print_lines(jsontext.encode(record) for record in records)
-    for record in records:
+    for place, record in enumerate(records):
+        if place:
+            click.echo()
         print_call(record)
     if not records:
         note(_NONE)

@@ -9,6 +9,7 @@ import msgspec
 
 from polyvox.catalog import ModelFacts, Price, Tiered
 from polyvox.catalog.prices import prices_at
+from polyvox.cli.configured import configured_client
 from polyvox.cli.names import catalog_name
 from polyvox.cli.tables import Column, print_table
 from polyvox.cli.terminal import note
@@ -91,11 +92,12 @@ class ListedProvider(msgspec.Struct):
 
 def show_models(options: "ModelsOptions") -> bool:
     """The catalog's models that have all words of the query; False if there are none."""
-    registry = AsyncClient().registry
+    client = configured_client(options.config)
+    registry = client.registry
     words = _words(options)
     matching = [
         model
-        for model in _known_models(registry)
+        for model in (*_configured_models(client), *_known_models(registry))
         if all(word in f"{model.model} {model.name}".lower() for word in words)
         and (options.everything or not model.deprecated)
     ]
@@ -109,7 +111,7 @@ def show_models(options: "ModelsOptions") -> bool:
 async def show_live(options: "ModelsOptions", provider: str) -> bool:
     """The models that a provider says it serves; False if none of them has all words of the query."""
     words = _words(options)
-    async with AsyncClient() as client:
+    async with configured_client(options.config) as client:
         names = sorted(SIMULATED) if provider == PROVIDER else await client.models(provider)
         found = [
             _listed(name, client.facts(name), usable=True)
@@ -124,7 +126,7 @@ async def show_live(options: "ModelsOptions", provider: str) -> bool:
 
 def show_providers(options: "ModelsOptions") -> bool:
     """The rows that have all words of the query; False if there are none."""
-    registry = AsyncClient().registry
+    registry = configured_client(options.config).registry
     words = _words(options)
     found = [
         _listed_provider(registry, row)
@@ -152,6 +154,14 @@ def _without_key(registry: Registry, matching: Sequence[ListedModel]) -> str:
     variables = dict.fromkeys(" or ".join(row.key_env) for row in rows)
     verb = "matches" if len(matching) == 1 else "match"
     return f"{len(matching)} {verb}, but no key is set: {', '.join(variables)}"
+
+
+def _configured_models(client: AsyncClient) -> Iterator[ListedModel]:
+    """The names that the configuration gives."""
+    for name in client.setup.names if client.setup else ():
+        target = client.target(name)
+        listed = _listed(name, client.facts(name) if "/" in target else None, usable=True)
+        yield msgspec.structs.replace(listed, name=f"for {target}" if target != name else "")
 
 
 def _known_models(registry: Registry) -> Iterator[ListedModel]:

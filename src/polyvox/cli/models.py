@@ -1,10 +1,12 @@
 """``polyvox models``: which models there are, what they hold and cost, and whose key is there."""
 
+from pathlib import Path
+
 import click
 import msgspec
 
 from polyvox.cli.exit_codes import FAILED
-from polyvox.cli.options import debug_option, gathered
+from polyvox.cli.options import config_option, debug_option, gathered
 
 __all__ = ["ModelsOptions", "command"]
 
@@ -18,6 +20,7 @@ class ModelsOptions(msgspec.Struct, kw_only=True):
     everything: bool
     usable: bool
     as_json: bool
+    config: Path | None
 
 
 def _complete_provider(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -36,12 +39,13 @@ def _complete_provider(ctx: click.Context, param: click.Parameter, incomplete: s
     help="Ask this provider which models it serves now.",
 )
 @click.option("--usable", is_flag=True, help="Only models whose provider has a key or needs none.")
+@config_option
 @click.option("--all", "everything", is_flag=True, help="Also deprecated models.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @debug_option
 @gathered(ModelsOptions)
 def command(options: ModelsOptions) -> int:
-    """Find models by words of their names.
+    """Find models by words of their names; those of the configuration come first.
 
     Prices are in US dollars per million tokens. The list is that of the packaged catalog: a
     provider may serve others too, and takes their names as well. Ends with 1 if nothing is found.

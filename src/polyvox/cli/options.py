@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +12,7 @@ from polyvox.cli.exit_codes import USAGE
 __all__ = [
     "InputError",
     "complete_model",
+    "config_option",
     "debug_option",
     "debugging",
     "gathered",
@@ -80,6 +82,16 @@ def quiet_option(command: Callable[..., object]) -> Callable[..., object]:
     """Adds ``-q/--quiet``."""
     return click.option(
         "-q", "--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors."
+    )(command)
+
+
+def config_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds ``--config``."""
+    return click.option(
+        "--config",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Take this configuration; else the one that 'polyvox config path' names, if any.",
     )(command)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.cli.addresses import is_loopback
-from polyvox.cli.options import InputError
+from polyvox.cli.options import InputError, config_option
 
 if TYPE_CHECKING:
     from polyvox.client import Settings
@@ -47,6 +47,7 @@ class RequestOptions(msgspec.Struct, kw_only=True):
     base_url: str | None = None
     dialect: str | None = None
     key_env: str | None = None
+    config: Path | None = None
     thinking: bool = False
 
 
@@ -198,6 +199,7 @@ _CALL_OPTIONS = (
         help="A field of the provider's own; the value may be JSON. May be repeated.",
     ),
     click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True)),
+    config_option,
     click.option("--base-url", metavar="URL", help="Ask the server at this address."),
     click.option(
         "--dialect",

@@ -1,8 +1,9 @@
 """The client for asynchronous code; ``Client`` is the same for everyone else."""
 
+import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -20,6 +21,9 @@ from polyvox.model import Model
 from polyvox.providers import Provider, ProviderModel, Registry, UrlFetch
 from polyvox.providers.fetching import BY_DEFAULT
 from polyvox.transport import AiohttpTransport
+
+if TYPE_CHECKING:
+    from polyvox.config import Setup
 
 _T = TypeVar("_T")
 
@@ -73,13 +77,49 @@ class AsyncClient:
             catalog=catalog,
             fetch=fetch,
         )
+        self._setup: Setup | None = None
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        providers: Mapping[str, Provider | dict[str, object]] | None = None,
+        transport: Transport | None = None,
+        catalog: Catalog | None = None,
+    ) -> "AsyncClient":
+        """A client that knows what ``polyvox.toml`` says: its names, and what is around every call.
+
+        Without a path the file is the one that POLYVOX_CONFIG names, or the nearest one, or the
+        user's; see "Configure with a file" in the documentation. ``providers`` come on top.
+
+        Raises ``ConfigurationError``, which names the file, the line, the key and the nearest known one.
+        """
+        from polyvox.config import Setup, load_config  # only its users pay for it
+        from polyvox.config.setup import registry_settings
+
+        config = load_config(path)
+        settings = registry_settings(config)
+        settings["providers"] = {**settings["providers"], **(providers or {})}
+        client = cls(transport=transport, catalog=catalog, **settings)
+        client._setup = Setup(config, client.registry)
+        return client
+
+    @property
+    def setup(self) -> "Setup | None":
+        """What the configuration has built: its names, log and costs; None without one."""
+        return self._setup
 
     def model(self, name: str) -> Model:
         """The model of that name, to be wrapped, nested, or asked directly.
 
         Raises ``ConfigurationError`` for an unknown name, ``MissingKeyError`` without a key.
         """
-        return self.registry.model(name)
+        return self.registry.model(name) if self._setup is None else self._setup.model(name)
+
+    def target(self, name: str) -> str:
+        """Who is asked under this name: what an alias stands for, else the name itself."""
+        return name if self._setup is None else self._setup.target(name)
 
     def stream(
         self,
@@ -155,7 +195,7 @@ class AsyncClient:
         Raises ``PolyvoxError``; the usage of its ``message`` is what was charged until then.
         """
         request = make_embedding_request(inputs, settings)
-        chosen = self.registry.embedder(model) if isinstance(model, str) else model
+        chosen = self._embedder(model) if isinstance(model, str) else model
         return await chosen.embed(request, make_call(settings))
 
     async def models(self, provider: str) -> list[str]:
@@ -175,7 +215,8 @@ class AsyncClient:
         Raises ``PolyvoxError``.
         """
         request = make_request(prompt, settings)
-        asked = self.model(model)
+        target = self.target(model)
+        asked = self.registry.model(target) if "/" in target else self.model(target)
         exact = await asked.count_tokens(request) if isinstance(asked, ProviderModel) else None
         return TokenCount(
             estimate.request_tokens(request) if exact is None else exact, exact is None
@@ -183,10 +224,15 @@ class AsyncClient:
 
     def facts(self, model: str) -> ModelFacts | None:
         """What the catalog knows of a model: context window, limits, prices; None if it is unknown."""
-        return self.registry.facts(model)
+        return self.registry.facts(self.target(model))
+
+    def _embedder(self, name: str) -> Embedder:
+        return self.registry.embedder(name) if self._setup is None else self._setup.embedder(name)
 
     async def aclose(self) -> None:
         """Close the connections, unless the transport was brought from outside."""
+        if self._setup is not None:
+            await self._setup.aclose()
         await self.registry.aclose()
         if self._own_transport is not None:
             await self._own_transport.aclose()

@@ -1,9 +1,10 @@
 """The client for synchronous code: the asynchronous one, driven from here."""
 
+import os
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, TypeVar, Unpack, overload
 
 from polyvox.catalog import Catalog, ModelFacts
 from polyvox.client import structured
@@ -19,6 +20,9 @@ from polyvox.messages import AssistantMessage, Prompt
 from polyvox.model import Model
 from polyvox.providers import Provider, Registry, UrlFetch
 from polyvox.providers.fetching import BY_DEFAULT
+
+if TYPE_CHECKING:
+    from polyvox.config import Setup
 
 _T = TypeVar("_T")
 
@@ -44,7 +48,7 @@ class Client:
         catalog: Catalog | None = None,
         fetch: UrlFetch | None = BY_DEFAULT,
     ) -> None:
-        self._client = AsyncClient(
+        client = AsyncClient(
             keys=keys,
             base_urls=base_urls,
             providers=providers,
@@ -53,6 +57,26 @@ class Client:
             catalog=catalog,
             fetch=fetch,
         )
+        self._drive(client)
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        providers: Mapping[str, Provider | dict[str, object]] | None = None,
+        transport: Transport | None = None,
+        catalog: Catalog | None = None,
+    ) -> "Client":
+        """A client that knows what ``polyvox.toml`` says; see ``AsyncClient.from_config``."""
+        client = cls.__new__(cls)
+        client._drive(
+            AsyncClient.from_config(path, providers=providers, transport=transport, catalog=catalog)
+        )
+        return client
+
+    def _drive(self, client: AsyncClient) -> None:
+        self._client = client
         self._loops = LoopPool()
         # Also for a client that nobody closed: when it is forgotten, or the program ends.
         self._close = weakref.finalize(self, self._loops.close, self._client.aclose)
@@ -61,6 +85,11 @@ class Client:
     def registry(self) -> Registry:
         """Where names become models."""
         return self._client.registry
+
+    @property
+    def setup(self) -> "Setup | None":
+        """What the configuration has built; see ``AsyncClient.setup``."""
+        return self._client.setup
 
     def model(self, name: str) -> Model:
         """The model of that name; see ``AsyncClient.model``."""

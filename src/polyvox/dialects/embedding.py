@@ -1,40 +1,14 @@
 """What a dialect knows of embeddings: a codec for texts on the way out and vectors on the way back."""
 
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
-from polyvox import jsontext
-from polyvox.dialects.errors import snippet
 from polyvox.embedding import EmbeddingRequest, Embeddings
-from polyvox.errors import ProtocolError
 from polyvox.http import HttpRequest
 
 if TYPE_CHECKING:
     from polyvox.dialects.base import Place, Target
 
-__all__ = ["EmbedQuirks", "EmbeddingCodec", "read_answer", "untold"]
-
-_T = TypeVar("_T")
-
-
-class EmbedQuirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a provider's embeddings differ. The defaults are careful guesses for one that says nothing.
-
-    ``path``             where they are, below the base URL; "" if there are none
-    ``batch``            how many texts a request may hold
-    ``tokens``           how many tokens all texts of a request may have; None: no limit is known
-    ``encoding``         how vectors are asked for: "base64" (of 32-bit floats) is the fastest to read
-    ``dimensions_field`` the name under which the length of the vectors travels
-    ``tasks``            the words that ``input_type`` has for our tasks
-    """
-
-    path: str = "/embeddings"
-    batch: int = 100
-    tokens: int | None = None
-    encoding: Literal["float", "base64", "base64_int8"] = "float"
-    dimensions_field: str = "dimensions"
-    tasks: dict[str, str] = {}
+__all__ = ["EmbeddingCodec", "untold"]
 
 
 class EmbeddingCodec(Protocol):
@@ -70,12 +44,3 @@ def untold(request: EmbeddingRequest) -> tuple[tuple[str, str], ...]:
     if request.task is None:
         return ()
     return (("task", "not sent: the provider has no word for it"),)
-
-
-def read_answer(body: bytes, kind: type[_T]) -> _T:
-    """The body as this struct. Raises ``ProtocolError`` when it is none."""
-    try:
-        return jsontext.decode(body, kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        what = snippet(body) if body.strip() else "nothing"
-        raise ProtocolError(f"these are no embeddings ({error}): {what}") from None

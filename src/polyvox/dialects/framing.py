@@ -6,7 +6,9 @@ import msgspec
 
 from polyvox.errors import ProtocolError
 
-__all__ = ["FrameCutter", "ServerSentEvent"]
+__all__ = ["FrameCutter", "LineCutter", "ServerSentEvent"]
+
+_LF = 10  # a number: looking for one in bytes is several times as fast as for b"\n"
 
 
 class ServerSentEvent(msgspec.Struct, gc=False):
@@ -84,3 +86,38 @@ class FrameCutter:
                 f"{self._frame} is longer than {self._limit} bytes ({self._bound})",
                 hint=f"Raise {self._bound} if such a size is expected here.",
             )
+
+
+class LineCutter(FrameCutter):
+    """A ``FrameCutter`` for frames that are made of lines, each ended by LF."""
+
+    _size = 0  # bytes that are held back besides
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._tail = bytearray()  # the line not finished yet
+
+    def _read(self, lines: list[bytes], frames: list[ServerSentEvent]) -> None:
+        """Add the frames that these lines complete."""
+        raise NotImplementedError
+
+    def _cut(self, chunk: bytes, frames: list[ServerSentEvent]) -> None:
+        if _LF in chunk:
+            if self._tail:
+                self._tail += chunk
+                chunk = bytes(self._tail)
+                self._tail.clear()
+            lines = chunk.split(b"\n")
+            chunk = lines.pop()
+            self._read(lines, frames)
+        if chunk:
+            self._tail += chunk
+            self._check(self._size + len(self._tail))
+
+    def _finish(self, frames: list[ServerSentEvent]) -> None:
+        last = bytes(self._tail)
+        self._tail.clear()
+        self._read([last], frames)
+
+    def _let_go(self) -> None:
+        self._tail.clear()

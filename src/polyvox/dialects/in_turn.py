@@ -14,7 +14,7 @@ from polyvox.events import (
     ToolCallStart,
 )
 
-__all__ = ["BlockEvent", "InTurn"]
+__all__ = ["BLOCK_ENDS", "BlockEvent", "InTurn"]
 
 BlockEvent: TypeAlias = (
     TextStart
@@ -27,7 +27,7 @@ BlockEvent: TypeAlias = (
     | ToolCallDelta
     | ToolCallEnd
 )
-_ENDS = (TextEnd, ThinkingEnd, ToolCallEnd)
+BLOCK_ENDS = (TextEnd, ThinkingEnd, ToolCallEnd)
 
 
 class InTurn:
@@ -50,9 +50,9 @@ class InTurn:
             self._held.setdefault(event.index, []).append(event)
             return []
         passing = [event]
-        while self._held and isinstance(passing[-1], _ENDS):
+        while self._held and isinstance(passing[-1], BLOCK_ENDS):
             self._current = min(self._held)
             passing += self._held.pop(self._current)
-        if isinstance(passing[-1], _ENDS):
+        if isinstance(passing[-1], BLOCK_ENDS):
             self._current = None
         return passing

@@ -5,14 +5,12 @@ with LF, CR before it belongs to the end, blank lines say nothing. Inside a JSON
 stand unescaped. Values stay UTF-8 bytes from socket to JSON decoder.
 """
 
-from polyvox.dialects.framing import FrameCutter, ServerSentEvent
+from polyvox.dialects.framing import LineCutter, ServerSentEvent
 
 __all__ = ["NDJSONReader", "encode_line"]
 
-_LF = 10  # a number: looking for one in bytes is several times as fast as for b"\n"
 
-
-class NDJSONReader(FrameCutter):
+class NDJSONReader(LineCutter):
     r"""Turn the bytes of a body of lines, cut anywhere, into frames: one for each line.
 
     ``max_line_bytes`` bounds what one line may hold back. Time is linear in the bytes fed, however
@@ -33,28 +31,6 @@ class NDJSONReader(FrameCutter):
 
     def __init__(self, max_line_bytes: int = 64 * 2**20) -> None:
         super().__init__(max_line_bytes)
-        self._tail = bytearray()  # the line not finished yet
-
-    def _cut(self, chunk: bytes, frames: list[ServerSentEvent]) -> None:
-        if _LF in chunk:
-            if self._tail:
-                self._tail += chunk
-                chunk = bytes(self._tail)
-                self._tail.clear()
-            lines = chunk.split(b"\n")
-            chunk = lines.pop()
-            self._read(lines, frames)
-        if chunk:
-            self._tail += chunk
-            self._check(len(self._tail))
-
-    def _finish(self, frames: list[ServerSentEvent]) -> None:
-        last = bytes(self._tail)
-        self._tail.clear()
-        self._read([last], frames)
-
-    def _let_go(self) -> None:
-        self._tail.clear()
 
     def _read(self, lines: list[bytes], frames: list[ServerSentEvent]) -> None:
         for line in lines:

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import Place, Target, auth_headers, merge_options
 from polyvox.dialects.bills import Bill, read_cost
-from polyvox.dialects.embedding import read_answer, untold
+from polyvox.dialects.embedding import untold
 from polyvox.dialects.fields import Fields
 from polyvox.dialects.openai_errors import decode_error
 from polyvox.embedding import EmbeddingRequest, Embeddings, Encoding, Task, as_inputs
@@ -81,7 +82,7 @@ class OpenAIEmbeddings:
 
     def decode_response(self, body: bytes, target: Target) -> Embeddings:
         """The vectors, in the order that their indexes tell."""
-        answer = read_answer(body, _Answer)
+        answer = read_answer(body, _Answer, "these are no embeddings")
         if answer.error:
             raise decode_error(200, {}, body)
         signed_bytes = target.quirks.embed.encoding == "base64_int8"

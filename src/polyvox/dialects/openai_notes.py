@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator
 
 from polyvox.dialects.base import Quirks, Target
-from polyvox.dialects.schema import OPENAI_STRICT, as_openai_takes_it
-from polyvox.dialects.strict_tools import strict_tool
+from polyvox.dialects.schema import OPENAI_STRICT
+from polyvox.dialects.strict import as_openai_takes_it, strict_tool
 from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage
 from polyvox.request import Reasoning, Request
 

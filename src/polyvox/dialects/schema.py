@@ -9,13 +9,12 @@ Sources: "Structured model outputs", section "Supported schemas", in OpenAI's do
 "Structured outputs", section "JSON Schema limitations", in Anthropic's.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import msgspec
 
 from polyvox import jsontext
-from polyvox.request import ResponseFormat
 
 Schema: TypeAlias = dict[str, Any]
 Note: TypeAlias = tuple[str, str]
@@ -96,25 +95,6 @@ def adapt(schema: Schema, limits: SchemaLimits) -> Adapted:
     except (AttributeError, KeyError, TypeError, ValueError):
         return Adapted(schema, obstacle=("", "is no JSON schema"))
     return Adapted(adapted, tuple(walker.notes), walker.obstacle)
-
-
-def as_openai_takes_it(wanted: ResponseFormat) -> tuple[ResponseFormat, tuple[Note, ...]]:
-    """The wish as OpenAI's formats carry it: strict where the schema can be made so, else as it is."""
-    if wanted.schema is None or not wanted.strict:
-        return wanted, ()
-    adapted = adapt(wanted.schema, OPENAI_STRICT)
-    if adapted.obstacle is None:
-        return msgspec.structs.replace(wanted, schema=adapted.schema), tuple(
-            schema_notes(adapted.notes)
-        )
-    path, text = adapted.obstacle
-    about = f"not sent: {path or 'the schema'} {text}, which strict mode does not take"
-    return msgspec.structs.replace(wanted, strict=False), (("response_format.strict", about),)
-
-
-def schema_notes(notes: Iterable[Note]) -> Iterator[Note]:
-    """The notes with their places told from the request."""
-    return ((f"response_format.schema.{path}", text) for path, text in notes)
 
 
 def resolved(schema: Schema, root: Schema) -> Schema:

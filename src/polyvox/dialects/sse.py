@@ -7,15 +7,15 @@ decoder to refuse. `id` and `retry` steer a browser's reconnecting, which no mod
 they are ignored like unknown fields.
 """
 
-from polyvox.dialects.framing import FrameCutter, ServerSentEvent
+from polyvox.dialects.framing import LineCutter, ServerSentEvent
 
 __all__ = ["SSEReader", "ServerSentEvent", "encode_comment", "encode_event"]
 
 _BOM = b"\xef\xbb\xbf"
-_LF, _CR = b"\n\r"  # numbers: looking for one in bytes is several times as fast as for b"\n"
+_CR = 13  # a number: looking for one in bytes is several times as fast as for b"\r"
 
 
-class SSEReader(FrameCutter):
+class SSEReader(LineCutter):
     r"""Turn the bytes of an event stream, cut anywhere, into events.
 
     `max_event_bytes` bounds what one event may hold back: its data lines as sent, plus any line
@@ -38,7 +38,6 @@ class SSEReader(FrameCutter):
         super().__init__(max_event_bytes)
         self._head: bytes | None = b""  # the first bytes, while they may be part of a BOM
         self._after_cr = False  # the last chunk ended in CR: an LF coming first belongs to it
-        self._tail = bytearray()  # the line not finished yet
         self._data: bytes | bytearray | None = None  # a bytearray from the second line on
         self._size = 0  # bytes of the data lines so far, as sent
         self._event = ""
@@ -48,29 +47,18 @@ class SSEReader(FrameCutter):
             chunk = self._without_bom(chunk)
         if self._after_cr or _CR in chunk:
             chunk = self._with_line_feeds(chunk)
-        if _LF in chunk:
-            if self._tail:
-                self._tail += chunk
-                chunk = bytes(self._tail)
-                self._tail.clear()
-            lines = chunk.split(b"\n")
-            chunk = lines.pop()
-            self._read(lines, frames)
-        if chunk:
-            self._tail += chunk
-            self._check(self._size + len(self._tail))
+        super()._cut(chunk, frames)
 
     def _finish(self, frames: list[ServerSentEvent]) -> None:
         """The standard drops an event that no blank line ends. We deliver it when it has data.
 
         Even in a line without an end, because providers do forget the last blank line.
         """
-        last = bytes(self._tail)
-        self._tail.clear()
-        self._read([last, b""], frames)
+        super()._finish(frames)
+        self._read([b""], frames)
 
     def _let_go(self) -> None:
-        self._tail.clear()
+        super()._let_go()
         self._data = None
 
     def _without_bom(self, chunk: bytes) -> bytes:

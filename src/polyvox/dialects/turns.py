@@ -1,4 +1,4 @@
-"""How a conversation may begin and end, where a format is not content with any order of turns.
+"""Where a format is not content with any order of turns: how a conversation may begin, go on and end.
 
 From "Prefill Claude's response" and "Extended thinking" in Anthropic's documentation, and its guide
 to migrating to Claude 4.6, from which on models refuse a conversation that ends with their own turn,
@@ -8,10 +8,10 @@ whoever serves them.
 from typing import Any, TypeAlias
 
 from polyvox.handover import GO_ON
-from polyvox.messages import AssistantMessage
+from polyvox.messages import AssistantMessage, SystemMessage
 from polyvox.request import Request
 
-__all__ = ["BEGUN", "ENDED", "OPENING", "end_turn"]
+__all__ = ["BEGUN", "BY_USER", "ENDED", "OPENING", "as_users_text", "end_turn"]
 
 Json: TypeAlias = dict[str, Any]
 
@@ -20,6 +20,7 @@ OPENING = "(The conversation begins here.)"
 
 BEGUN = f"{OPENING!r} is sent before it: a user's turn must be"
 ENDED = f"{GO_ON!r} is sent behind it: the last turn must be the user's here"
+BY_USER = "instructions in mid-conversation were sent as the user's text"
 
 _MODELS_OWN = frozenset(
     {
@@ -28,6 +29,12 @@ _MODELS_OWN = frozenset(
     }
 )
 """The kinds of blocks that Claude writes itself, in the words of the formats that it is served in."""
+
+
+def as_users_text(message: SystemMessage) -> str:
+    """Instructions in mid-conversation as something that the user says."""
+    text = "\n".join(block.text for block in message.content)
+    return f"<system>\n{text}\n</system>"
 
 
 def end_turn(

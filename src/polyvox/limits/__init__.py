@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from polyvox.limits.memory import MemoryLimits as MemoryLimits
     from polyvox.limits.rate_limit import RateLimit as RateLimit
     from polyvox.limits.rate_limited import RateLimited as RateLimited
-    from polyvox.limits.rates import Rate as Rate
     from polyvox.limits.redis import RedisLimits as RedisLimits
     from polyvox.limits.store import Hold as Hold
     from polyvox.limits.store import LimitStore as LimitStore
@@ -32,7 +31,6 @@ _HOMES = {
     "Hold": "store",
     "LimitStore": "store",
     "MemoryLimits": "memory",
-    "Rate": "rates",
     "RateLimit": "rate_limit",
     "RateLimited": "rate_limited",
     "RedisLimits": "redis",
@@ -45,7 +43,6 @@ __all__ = [
     "Hold",
     "LimitStore",
     "MemoryLimits",
-    "Rate",
     "RateLimit",
     "RateLimited",
     "RedisLimits",

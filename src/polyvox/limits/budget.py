@@ -105,10 +105,11 @@ class BudgetLimit:
 
     def actual(self, attempts: Sequence[Attempt], reserved: float) -> float:
         """What the attempts have cost; where nobody knows, no less than was reserved."""
-        spent = sum(self._nanos(attempt.usage) for attempt in attempts)
-        if self.budget.unknown_price == "deny" and any(map(_unpriced, attempts)):
-            return max(spent, reserved)
-        return spent
+        spent, priced = 0, True
+        for attempt in attempts:
+            spent += self._nanos(attempt.usage)
+            priced = priced and attempt.usage.cost.status != "unknown"
+        return spent if priced or self.budget.unknown_price != "deny" else max(spent, reserved)
 
     def denies(self, quote: Usage) -> bool:
         """Whether a call does not fit because nobody knows what it may cost."""
@@ -140,10 +141,6 @@ class BudgetLimit:
         if self._estimates and cost.status == "unknown":
             return max(cost.nanos, -(-usage.total_tokens * self._rate // 1_000_000))
         return cost.nanos
-
-
-def _unpriced(attempt: Attempt) -> bool:
-    return attempt.usage.cost.status == "unknown"
 
 
 def _check_word(field: str, word: Any, known: tuple[str, ...]) -> None:

@@ -1,7 +1,8 @@
 """Around a call: reserve on every limit before it, settle on every limit however it ends."""
 
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from itertools import count
 from secrets import token_hex
 from typing import Protocol, TypeAlias
 
@@ -48,11 +49,15 @@ class Gate:
             )
         self._store = store
         self._limits = limits
+        self._mark = token_hex(12)
+        self._count = count()
 
     async def enter(self, model: Model, quote: Usage, call: Call) -> "Admission":
         """Reserve what asking this model may use. The admission says where that does not fit."""
         holds = [limit.hold(quote, call) for limit in self._limits]
-        admission = Admission(self, model, holds)
+        # Of this gate in this process, which may have been forked: drawing lots each time is slower.
+        reservation = f"{self._mark}-{os.getpid()}-{next(self._count)}"
+        admission = Admission(self, model, holds, reservation)
         admission.over = await self._store.reserve(admission.reservation, holds)
         return admission
 
@@ -71,12 +76,12 @@ class Admission:
 
     __slots__ = ("_gate", "holds", "model", "over", "reservation", "settled", "warnings")
 
-    def __init__(self, gate: Gate, model: Model, holds: list[Hold]) -> None:
+    def __init__(self, gate: Gate, model: Model, holds: list[Hold], reservation: str) -> None:
         self._gate = gate
         self.settled = False
         self.model = model
         self.holds = holds
-        self.reservation = token_hex(12)
+        self.reservation = reservation
         self.over: list[Standing] = []
         self.warnings: list[Warned] = []
 
@@ -107,7 +112,8 @@ async def admitted(admit: Admit, request: Request, call: Call) -> AsyncGenerator
         return
     inner = call.child()
     try:
-        async with aclosing(admission.model.stream(request, inner)) as events:
+        events = admission.model.stream(request, inner)
+        try:
             async for event in events:
                 if type(event) in _TURNS:
                     if type(event) is not Start:
@@ -118,6 +124,8 @@ async def admitted(admit: Admit, request: Request, call: Call) -> AsyncGenerator
                             yield event
                         continue
                 yield event
+        finally:
+            await events.aclose()
     finally:
         if not admission.settled:
             await admission.settle(inner.attempts)

@@ -1,6 +1,7 @@
 """The accounts of one process."""
 
 import heapq
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,8 +11,8 @@ from polyvox.limits.store import Hold, Standing
 
 __all__ = ["MemoryLimits"]
 
-_FORGOTTEN_PER_CALL = 8
-"""A reservation opens a few accounts at most: closing more than that, it never falls behind."""
+_MORE_FORGOTTEN = 3
+"""A reservation closes so many accounts more than it may open: the store never falls behind."""
 
 
 class MemoryLimits:
@@ -29,7 +30,10 @@ class MemoryLimits:
         self._lock = threading.Lock()
         self._accounts: dict[str, Account] = {}
         self._reserved: dict[str, list[float]] = {}  # by reservation: the marks
-        self._idle: list[tuple[float, str, Hold]] = []  # a heap: when an account may be forgotten
+        self._idle: dict[
+            int, list[Hold]
+        ] = {}  # by second: whose accounts may be forgotten from then on
+        self._dues: list[int] = []  # those seconds, as a heap
 
     @property
     def accounts(self) -> int:
@@ -42,7 +46,8 @@ class MemoryLimits:
             if reservation in self._reserved:
                 return []
             now = self._clock()
-            self._forget(now)
+            if self._dues and self._dues[0] <= now:
+                self._forget(now, len(holds) + _MORE_FORGOTTEN)
             accounts: list[Account] = []
             over: list[Standing] = []
             refused = False
@@ -73,7 +78,7 @@ class MemoryLimits:
             now = self._clock()
             for hold, amount, mark in zip(holds, actual, marks, strict=True):
                 account = self._account(hold, now)
-                passed, _ = hold.meter.passed(mark, now)
+                passed = 0 if mark == account.mark else hold.meter.passed(mark, now)[0]
                 account.settle(hold.limit, hold.amount, amount, passed)
 
     def _account(self, hold: Hold, now: float) -> Account:
@@ -90,15 +95,21 @@ class MemoryLimits:
     def _expect_idle(self, hold: Hold, now: float) -> None:
         seconds = hold.meter.wait(hold.limit, hold.limit, now)
         if seconds is not None:
-            heapq.heappush(self._idle, (now + seconds, hold.key, hold))
+            due = math.ceil(now + seconds)
+            if due not in self._idle:
+                self._idle[due] = []
+                heapq.heappush(self._dues, due)
+            self._idle[due].append(hold)
 
-    def _forget(self, now: float) -> None:
+    def _forget(self, now: float, most: int) -> None:
         """Close accounts whose time has come and of which nothing is used."""
-        for _ in range(_FORGOTTEN_PER_CALL):
-            if not self._idle or self._idle[0][0] > now:
+        for _ in range(most):
+            if not self._dues or (due := self._dues[0]) > now:
                 return
-            _, key, hold = heapq.heappop(self._idle)
+            hold = self._idle[due].pop()
+            if not self._idle[due]:
+                del self._idle[heapq.heappop(self._dues)]
             if self._account(hold, now).used > 0:
                 self._expect_idle(hold, now)
             else:
-                del self._accounts[key]
+                del self._accounts[hold.key]

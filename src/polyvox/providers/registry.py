@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from functools import partial
 
 import msgspec
 
 from polyvox.catalog import Catalog, ModelFacts
+from polyvox.catalog.prices import Tariff
 from polyvox.dialects import Target, get_dialect
 from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError
@@ -26,6 +26,7 @@ from polyvox.providers.rows import (
     quirks_for,
     read_row,
 )
+from polyvox.providers.settlement import Pricing, unknown_price
 from polyvox.providers.simulated import simulated_embedder, simulated_model
 from polyvox.secret import Secret
 from polyvox.usage import FREE, Cost, Usage
@@ -165,7 +166,7 @@ class Registry:
             target,
             self.transport,
             timeouts=self.timeouts,
-            pricing=partial(self._cost, row, model),
+            pricing=_pricing(row, facts),
             fetcher=self.fetcher,
             signer=self._signer() if row.auth == "aws" and key is None else None,
         )
@@ -199,17 +200,14 @@ class Registry:
         row = self.rows.get(provider)
         return self.catalog.find((row and row.catalog) or provider, model)
 
-    def _cost(self, row: Provider, model: str, usage: Usage) -> Cost:
-        if row.local:
-            return FREE
-        return self.catalog.cost(row.catalog or row.name, model, usage)
-
     def _litellm_cost(self, provider: str, model: str, usage: Usage) -> Cost:
         from polyvox.providers.litellm import OUR_NAMES
 
         name = OUR_NAMES.get(provider, provider)
         row = self.rows.get(name)
-        return self._cost(row, model, usage) if row else self.catalog.cost(name, model, usage)
+        if row is not None and row.local:
+            return FREE
+        return self.catalog.cost((row and row.catalog) or name, model, usage)
 
     def _split(self, name: str) -> tuple[str, str]:
         provider, slash, model = name.partition("/")
@@ -227,6 +225,15 @@ class Registry:
                 "Did you mean " + " or ".join(f"{provider}/{name}" for provider in known[:3]) + "?"
             )
         return "A model is named provider/model, such as openai/gpt-5-mini or simulated/echo."
+
+
+def _pricing(row: Provider, facts: ModelFacts | None) -> Pricing:
+    """What a model's usage costs."""
+    if row.local:
+        return lambda usage: FREE
+    if facts is None:
+        return unknown_price
+    return Tariff(facts)
 
 
 def _as_row(name: str, row: Provider | dict[str, object]) -> Provider:

@@ -12,8 +12,10 @@ from polyvox.events import (
     Event,
     Failed,
     Nested,
+    Start,
     TextDelta,
     TextEnd,
+    TextStart,
     ThinkingDelta,
     ThinkingEnd,
     ToolCallDelta,
@@ -24,6 +26,9 @@ __all__ = ["MOST_HELD", "Opening", "is_content", "opening"]
 
 MOST_HELD = 1_000
 """An answer with so many events before its first content is committed as it is."""
+
+_BEFORE = (Start, TextStart)
+"""With these nearly every answer begins; whether the others are content takes a look at them."""
 
 
 class Opening(NamedTuple):
@@ -38,6 +43,8 @@ async def opening(events: AsyncGenerator[Event]) -> Opening:
     held: list[Event] = []
     async for event in events:
         held.append(event)
+        if type(event) in _BEFORE and len(held) < MOST_HELD:
+            continue
         if type(event) is Failed:
             return Opening(held, event)
         if is_content(event) or len(held) >= MOST_HELD:

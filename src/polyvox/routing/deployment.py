@@ -107,6 +107,7 @@ class Lane:
         "latency",
         "model",
         "name",
+        "open",
         "place",
         "requests",
         "tokens",
@@ -123,6 +124,7 @@ class Lane:
         self.latency = Latency()
         self.requests = MinuteWindow(deployment.rpm) if deployment.rpm else None
         self.tokens = MinuteWindow(deployment.tpm) if deployment.tpm else None
+        self.open = False
         self.in_flight = self.asked = self.answered = self.failed = 0
         self.last_error: str | None = None
 
@@ -134,7 +136,10 @@ class Lane:
 
     def due(self, now: float) -> float:
         """From when on it may be asked; infinity: only when a call of its own has ended."""
-        return float("inf") if self.full else max(self.breaker.due(), self.room_at(1, now))
+        if self.full:
+            return float("inf")
+        due = self.breaker.due() if self.breaker.level else 0.0
+        return max(due, self.room_at(1, now)) if self.requests or self.tokens else due
 
     def room_at(self, tokens: int, now: float) -> float:
         """From when on a call with so many tokens keeps the limits of a minute."""

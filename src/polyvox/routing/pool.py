@@ -61,7 +61,7 @@ class Pool:
         # Reentrant: the garbage collector may find a forgotten stream, whose end gives its place back.
         self._lock = threading.RLock()
         chance = Chance(clock, self.random)
-        self._open = Tiers(lambda: STRATEGIES[strategy](chance))
+        self._open = Tiers(lambda: STRATEGIES[strategy](chance), by_load=strategy == "least-busy")
         self._resting: Ranking[Lane] = Ranking()
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
         for lane in self.lanes:
@@ -111,9 +111,9 @@ class Pool:
             lane.answered += 1
             seat.sound = True
             lane.latency.observe(now - seat.since, now)
-            lane.breaker.answered(probe=seat.probe)
-            self._place(lane, now)
             if seat.probe:
+                lane.breaker.answered(probe=True)
+                self._place(lane, now)
                 seat.probe = False
                 self._wake_one()
 

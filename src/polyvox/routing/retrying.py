@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from random import Random
 
 import msgspec
@@ -84,7 +83,8 @@ class Retrying:
         asked = 0
         while True:
             asked += 1
-            async with aclosing(self.model.stream(request, own)) as events:
+            events = self.model.stream(request, own)
+            try:
                 begun = await opening(events)
                 if begun.failed is None:
                     for event in begun.events:
@@ -94,6 +94,8 @@ class Retrying:
                             tell(event.error, own.attempts)
                         yield event
                     return
+            finally:
+                await events.aclose()
             if (ended := await self._wait(asked, begun.failed, own)) is None:
                 continue
             tell(ended.error, own.attempts)

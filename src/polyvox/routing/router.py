@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 
 from polyvox.errors import ConfigurationError, PolyvoxError, RateLimitError
 from polyvox.events import Event, Failed
@@ -82,6 +81,8 @@ class Router:
     def quote(self, request: Request) -> Usage:
         """The most that any of them may use, with the dearest cost; one of each name is asked."""
         quotes = [quote_of(model, request) for model in self._models.values()]
+        if len(quotes) == 1:
+            return quotes[0]
         return Usage(
             input_tokens=max(quote.input_tokens for quote in quotes),
             output_tokens=max(quote.output_tokens for quote in quotes),
@@ -94,7 +95,8 @@ class Router:
         route = _Route(self, request, call.child())
         while (seat := await route.next_seat()) is not None:
             with seat:
-                async with aclosing(seat.lane.model.stream(request, seat.call)) as events:
+                events = seat.lane.model.stream(request, seat.call)
+                try:
                     begun = await opening(events)
                     if begun.failed is None:
                         seat.answered()
@@ -107,6 +109,8 @@ class Router:
                             yield event
                         return
                     seat.failed(begun.failed.error)
+                finally:
+                    await events.aclose()
             route.failed(seat, begun)
         for event in route.ending():
             yield event

@@ -157,17 +157,18 @@ class _Quickest:
         count, random = len(self._lanes), self._chance.random
         if count < 2:
             return self._lanes[0] if self._lanes else None
-        first = random.randrange(count)
-        second = (first + random.randrange(1, count)) % count
-        now = self._chance.clock()
-        return min(self._lanes[first], self._lanes[second], key=lambda lane: _expected(lane, now))
+        first = int(random.random() * count)  # randrange() takes several times as long
+        second = (first + 1 + int(random.random() * (count - 1))) % count
+        one, other, now = self._lanes[first], self._lanes[second], self._chance.clock()
+        return one if _expected(one, now) <= _expected(other, now) else other
 
 
 def _expected(lane: Lane, now: float) -> float:
     """How long an answer may take: one that nobody has seen yet is tried, by one call."""
-    if not lane.latency.known:
+    latency = lane.latency
+    if not latency.known:
         return float(lane.in_flight and 1e9)
-    return lane.latency.at(now) * (lane.in_flight + 1) / lane.deployment.weight
+    return latency.at(now) * (lane.in_flight + 1) / lane.deployment.weight
 
 
 class _Cheapest:
@@ -219,13 +220,17 @@ STRATEGIES: Mapping[Strategy, Callable[[Chance], Choice]] = {
 class Tiers:
     """A strategy for each priority: the lowest that has somebody to ask is asked."""
 
-    def __init__(self, make: Callable[[], Choice]) -> None:
+    def __init__(self, make: Callable[[], Choice], *, by_load: bool) -> None:
         self._make = make
+        self._by_load = by_load
         self._tiers: dict[int, Choice] = {}
         self._manned: Ranking[int] = Ranking()
 
     def put(self, lane: Lane) -> None:
-        """The lane may be asked, or its load has changed."""
+        """The lane may be asked, or its load has changed, which means something to few strategies."""
+        if lane.open and not self._by_load:
+            return
+        lane.open = True
         priority = lane.deployment.priority
         if priority not in self._tiers:
             self._tiers[priority] = self._make()
@@ -234,6 +239,9 @@ class Tiers:
 
     def drop(self, lane: Lane) -> None:
         """The lane may not be asked."""
+        if not lane.open:
+            return
+        lane.open = False
         priority = lane.deployment.priority
         tier = self._tiers.get(priority)
         if tier is not None:

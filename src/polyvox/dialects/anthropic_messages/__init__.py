@@ -4,16 +4,15 @@ From the pages "Create a Message", "Streaming Messages", "Count tokens in a Mess
 and "Errors" of Anthropic's API documentation, version 2023-06-01.
 
 One module each for the words and shapes of an answer (``wire``), blocks and requests both ways
-(``blocks_out``, ``blocks_in``, ``request_out``, ``request_in``), answers both ways (``answer_in``,
-``answer_out``) and ``errors``. What sets the models apart stands with all dialects in which Claude
-is asked: ``claude_traits``, ``claude_thinking``, ``cache_marks``.
+(``blocks_out``, ``blocks_in``, ``prompt_out``, ``request_out``, ``request_in``), answers both ways
+(``answer_in``, ``answer_out``) and ``errors``. What all dialects share in which Claude is asked stands
+beside them: ``claude_traits``, ``claude_thinking``, ``cache_marks``, ``write_prompt``, ``read_turns``.
 """
-
-from typing import TypeVar
 
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.anthropic_messages.answer_in import MessagesDecoder, read_response
 from polyvox.dialects.anthropic_messages.answer_out import MessagesEncoder, write_response
 from polyvox.dialects.anthropic_messages.blocks_out import takes_url
@@ -22,9 +21,8 @@ from polyvox.dialects.anthropic_messages.request_in import read_request
 from polyvox.dialects.anthropic_messages.request_out import COUNTED, RequestWriter
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
 from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
-from polyvox.dialects.errors import snippet
 from polyvox.dialects.sse import SSEReader
-from polyvox.errors import PolyvoxError, ProtocolError
+from polyvox.errors import PolyvoxError
 from polyvox.http import HttpRequest
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
@@ -32,8 +30,6 @@ from polyvox.request import Request
 __all__ = ["DIALECT", "AnthropicMessages"]
 
 _VERSION = "2023-06-01"
-
-_T = TypeVar("_T")
 
 
 class _ListedModel(msgspec.Struct):
@@ -96,7 +92,7 @@ class AnthropicMessages:
 
     def decode_models(self, body: bytes) -> list[str]:
         """The names in such a list. Raises ``ProtocolError`` when it is none."""
-        return [model.id for model in _read(body, _ModelList).data]
+        return [model.id for model in read_answer(body, _ModelList).data]
 
     def count_request(self, request: Request, target: Target) -> HttpRequest | None:
         """A request that counts the prompt's tokens, or None if the provider can't."""
@@ -108,7 +104,7 @@ class AnthropicMessages:
 
     def decode_count(self, body: bytes) -> int:
         """The number in its answer. Raises ``ProtocolError`` when there is none."""
-        return _read(body, _Count).input_tokens
+        return read_answer(body, _Count).input_tokens
 
     # Server half
 
@@ -160,13 +156,6 @@ def _headers(target: Target) -> dict[str, str]:
 def _post(target: Target, path: str, body: Json) -> HttpRequest:
     headers = {"content-type": "application/json", **_headers(target)}
     return HttpRequest("POST", _url(target, path), headers, jsontext.encode(body))
-
-
-def _read(body: bytes, kind: type[_T]) -> _T:
-    try:
-        return jsontext.decode(body, kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ProtocolError(f"not the answer asked for ({error}): {snippet(body)}") from None
 
 
 DIALECT = AnthropicMessages()

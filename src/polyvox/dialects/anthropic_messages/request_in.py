@@ -10,18 +10,8 @@ from typing import Any
 from polyvox.dialects.anthropic_messages.blocks_in import read_blocks, read_cache, read_content
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
 from polyvox.dialects.fields import Fields
-from polyvox.messages import (
-    AssistantMessage,
-    File,
-    Image,
-    Message,
-    SystemMessage,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolMessage,
-    UserMessage,
-)
+from polyvox.dialects.read_turns import GIVEN, TurnReader
+from polyvox.messages import Text, ToolMessage
 from polyvox.request import (
     Effort,
     NamedTool,
@@ -46,7 +36,7 @@ def read_request(body: bytes) -> Request:
     reasoning, response_format = _read_output(fields, options)
     request = Request(
         model=fields.take("model", str),
-        messages=_read_messages(fields),
+        messages=TurnReader(read_content, read_blocks, _read_result).read(fields),
         system=read_blocks(read_content(fields, "system"), (Text,)),
         tools=tools,
         tool_choice=tool_choice,
@@ -67,52 +57,14 @@ def read_request(body: bytes) -> Request:
     return request
 
 
-# --------------------------------------------------------------------------------------- messages
-
-
-def _read_messages(fields: Fields) -> list[Message]:
-    if "messages" not in fields.rest:
-        raise fields.wrong("messages", "is missing")
-    messages: list[Message] = []
-    names: dict[str, str] = {}  # of the tools called so far, by call id
-    for each in fields.take_list("messages"):
-        role, blocks = each.take("role", str), read_content(each)
-        if role == "user":
-            messages += _read_user(blocks, names)
-        elif role == "assistant":
-            said = AssistantMessage(read_blocks(blocks, (Text, Thinking, ToolCall)))
-            names.update({call.id: call.name for call in said.tool_calls})
-            messages.append(said)
-        elif role == "system":
-            messages.append(SystemMessage(read_blocks(blocks, (Text,))))
-        else:
-            raise each.wrong("role", f"{role!r} is neither 'user' nor 'assistant'")
-    return messages
-
-
-def _read_user(blocks: list[Fields], names: dict[str, str]) -> list[Message]:
-    """A user's turn: tool results are messages of their own, what stands between them another."""
-    messages: list[Message] = []
-    content: list[Fields] = []
-    for block in blocks:
-        if block.rest.get("type") != "tool_result":
-            content.append(block)
-            continue
-        messages += _spoken(content)
-        content = []
-        messages.append(_read_result(block, names))
-    return [*messages, *_spoken(content)]
-
-
-def _spoken(blocks: list[Fields]) -> list[Message]:
-    return [UserMessage(read_blocks(blocks, (Text, Image, File)))] if blocks else []
-
-
-def _read_result(fields: Fields, names: dict[str, str]) -> Message:
-    id = fields.take("tool_use_id", str)
-    content = read_blocks(read_content(fields), (Text, Image, File))
-    is_error = fields.take("is_error", bool, False)
-    return ToolMessage(id, content, names.get(id, ""), is_error, read_cache(fields))
+def _read_result(block: Fields) -> ToolMessage | None:
+    """The result of a tool, if the block is one."""
+    if block.rest.get("type") != "tool_result":
+        return None
+    id = block.take("tool_use_id", str)
+    content = read_blocks(read_content(block), GIVEN)
+    is_error = block.take("is_error", bool, False)
+    return ToolMessage(id, content, is_error=is_error, cache=read_cache(block))
 
 
 # ------------------------------------------------------------------------------------------ tools

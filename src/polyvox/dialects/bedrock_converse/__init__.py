@@ -6,17 +6,18 @@ streamed one comes in Amazon's own binary framing (``polyvox.dialects.event_stre
 not the dialect's business.
 
 One module each for the words and shapes (``wire``), how much to think (``reasoning``), blocks and
-requests both ways (``blocks_out``, ``blocks_in``, ``request_out``, ``request_in``), answers both ways
-(``answer_in``, ``answer_out``) and ``errors``.
+requests both ways (``blocks_out``, ``blocks_in``, ``prompt_out``, ``request_out``, ``request_in``),
+answers both ways (``answer_in``, ``answer_out``) and ``errors``. What it shares with Anthropic's own
+format stands beside them: ``write_prompt``, ``read_turns``.
 """
 
 import re
-from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
 from polyvox.dialects.bedrock_converse.answer_in import ConverseDecoder, read_response
 from polyvox.dialects.bedrock_converse.answer_out import ConverseEncoder, write_response
@@ -25,9 +26,8 @@ from polyvox.dialects.bedrock_converse.errors import error_body, read_error
 from polyvox.dialects.bedrock_converse.request_in import read_counted, read_request
 from polyvox.dialects.bedrock_converse.request_out import COUNTED, RequestWriter
 from polyvox.dialects.bedrock_converse.wire import NAME, Json
-from polyvox.dialects.errors import snippet
 from polyvox.dialects.event_stream import EventStreamReader
-from polyvox.errors import PolyvoxError, ProtocolError
+from polyvox.errors import PolyvoxError
 from polyvox.http import HttpRequest
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
@@ -37,9 +37,6 @@ __all__ = ["DIALECT", "BedrockConverse"]
 _PROFILE = re.compile(r"^[a-z-]+\.(?=[a-z0-9]+\.)")
 _MODELS = "/foundation-models"
 _COUNT = "/model/{model}/count-tokens"
-
-
-_T = TypeVar("_T")
 
 
 class _ListedModel(msgspec.Struct, rename="camel"):
@@ -106,7 +103,7 @@ class BedrockConverse:
 
     def decode_models(self, body: bytes) -> list[str]:
         """The names in such a list. Raises ``ProtocolError`` when it is none."""
-        return [model.model_id for model in _read(body, _ModelList).model_summaries]
+        return [model.model_id for model in read_answer(body, _ModelList).model_summaries]
 
     def count_request(self, request: Request, target: Target) -> HttpRequest | None:
         """A request that counts the prompt's tokens, or None if the provider can't."""
@@ -120,7 +117,7 @@ class BedrockConverse:
 
     def decode_count(self, body: bytes) -> int:
         """The number in its answer. Raises ``ProtocolError`` when there is none."""
-        return _read(body, _Count).input_tokens
+        return read_answer(body, _Count).input_tokens
 
     # Server half
 
@@ -156,13 +153,6 @@ def _post(target: Target, operation: str, body: Json) -> HttpRequest:
     url = f"{target.base_url.rstrip('/')}/model/{quote(target.model, safe='')}/{operation}"
     headers = {"content-type": "application/json", **auth_headers(target)}
     return HttpRequest("POST", url, headers, jsontext.encode(body))
-
-
-def _read(body: bytes, kind: type[_T]) -> _T:
-    try:
-        return jsontext.decode(body, kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ProtocolError(f"not the answer asked for ({error}): {snippet(body)}") from None
 
 
 DIALECT = BedrockConverse()

@@ -11,22 +11,13 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.bedrock_converse.blocks_in import read_blocks, read_cache, with_caches
+from polyvox.dialects.bedrock_converse.prompt_out import GONE
 from polyvox.dialects.bedrock_converse.reasoning import read_thinking
-from polyvox.dialects.bedrock_converse.request_out import GONE, STOP_PATH
+from polyvox.dialects.bedrock_converse.request_out import STOP_PATH
 from polyvox.dialects.bedrock_converse.wire import NAME, Json
 from polyvox.dialects.fields import Fields
-from polyvox.messages import (
-    AssistantMessage,
-    File,
-    Image,
-    Message,
-    SystemMessage,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolMessage,
-    UserMessage,
-)
+from polyvox.dialects.read_turns import GIVEN, TurnReader
+from polyvox.messages import Text, ToolMessage
 from polyvox.request import (
     Effort,
     NamedTool,
@@ -66,7 +57,7 @@ def _read(fields: Fields, model: str, *, stream: bool) -> Request:
         del fields.rest["additionalModelResponseFieldPaths"]
     request = Request(
         model=model,
-        messages=_read_messages(fields),
+        messages=TurnReader(_content, read_blocks, _read_result).read(fields),
         system=read_blocks(with_caches(fields.take_list("system")), (Text,)),
         tools=tools,
         tool_choice=choice,
@@ -87,53 +78,19 @@ def _read(fields: Fields, model: str, *, stream: bool) -> Request:
     return request
 
 
-# --------------------------------------------------------------------------------------- messages
+def _content(turn: Fields) -> list[Fields]:
+    return with_caches(turn.take_list("content"))
 
 
-def _read_messages(fields: Fields) -> list[Message]:
-    if "messages" not in fields.rest:
-        raise fields.wrong("messages", "is missing")
-    messages: list[Message] = []
-    names: dict[str, str] = {}  # of the tools called so far, by call id
-    for each in fields.take_list("messages"):
-        role, blocks = each.take("role", str), with_caches(each.take_list("content"))
-        if role == "user":
-            messages += _read_user(blocks, names)
-        elif role == "assistant":
-            said = AssistantMessage(read_blocks(blocks, (Text, Thinking, ToolCall)))
-            names.update({call.id: call.name for call in said.tool_calls})
-            messages.append(said)
-        elif role == "system":
-            messages.append(SystemMessage(read_blocks(blocks, (Text,))))
-        else:
-            raise each.wrong("role", f"{role!r} is neither 'user' nor 'assistant'")
-    return messages
-
-
-def _read_user(blocks: list[Fields], names: dict[str, str]) -> list[Message]:
-    """A user's turn: tool results are messages of their own, what stands between them another."""
-    messages: list[Message] = []
-    content: list[Fields] = []
-    for block in blocks:
-        result = block.take_object("toolResult")
-        if result is None:
-            content.append(block)
-            continue
-        messages += _spoken(content)
-        content = []
-        messages.append(_read_result(result, block, names))
-    return [*messages, *_spoken(content)]
-
-
-def _spoken(blocks: list[Fields]) -> list[Message]:
-    return [UserMessage(read_blocks(blocks, (Text, Image, File)))] if blocks else []
-
-
-def _read_result(fields: Fields, block: Fields, names: dict[str, str]) -> Message:
-    id = fields.take("toolUseId", str)
-    content = read_blocks(fields.take_list("content"), (Text, Image, File))
-    is_error = fields.take("status", str, "success") == "error"
-    return ToolMessage(id, content, names.get(id, ""), is_error, read_cache(block))
+def _read_result(block: Fields) -> ToolMessage | None:
+    """The result of a tool, if the block is one."""
+    result = block.take_object("toolResult")
+    if result is None:
+        return None
+    id = result.take("toolUseId", str)
+    content = read_blocks(result.take_list("content"), GIVEN)
+    is_error = result.take("status", str, "success") == "error"
+    return ToolMessage(id, content, is_error=is_error, cache=read_cache(block))
 
 
 # ------------------------------------------------------------------------------------------ tools

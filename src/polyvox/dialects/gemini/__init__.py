@@ -10,14 +10,11 @@ One module each for the words and shapes of an answer (``wire``), what sets mode
 ``frames``), embeddings (``embeddings``), addresses (``endpoint``) and ``errors``.
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
-
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
-from polyvox.dialects.errors import snippet
 from polyvox.dialects.gemini.answer_in import GeminiDecoder, read_response
 from polyvox.dialects.gemini.answer_out import GeminiEncoder, write_response
 from polyvox.dialects.gemini.embeddings import BATCH, SINGLE, GeminiEmbeddings
@@ -28,7 +25,7 @@ from polyvox.dialects.gemini.parts_out import takes_url
 from polyvox.dialects.gemini.request_in import read_request
 from polyvox.dialects.gemini.request_out import RequestWriter
 from polyvox.dialects.gemini.wire import NAME
-from polyvox.errors import PolyvoxError, ProtocolError
+from polyvox.errors import PolyvoxError
 from polyvox.http import HttpRequest
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
@@ -36,8 +33,6 @@ from polyvox.request import Request
 __all__ = ["DIALECT", "Gemini"]
 
 _METHODS = ["generateContent", "countTokens"]
-
-_T = TypeVar("_T")
 
 
 class _ListedModel(msgspec.Struct, rename="camel"):
@@ -88,6 +83,7 @@ class Gemini:
     decode_response = staticmethod(read_response)
     frame_reader = GeminiFrames
     stream_decoder = GeminiDecoder
+    decode_error = staticmethod(read_error)
 
     def encode_request(self, request: Request, target: Target) -> HttpRequest:
         """The request for ``generateContent``, or for its streaming sister, in server-sent events."""
@@ -96,10 +92,6 @@ class Gemini:
         http = post(target, method, writer.body())
         http.dropped = tuple(writer.notes)
         return http
-
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> PolyvoxError:
-        """The error that an answer with this status means. Header names are lower-case."""
-        return read_error(status, headers, body)
 
     def models_request(self, target: Target) -> HttpRequest | None:
         """A request for the list of models, or None if the provider has none."""
@@ -112,7 +104,7 @@ class Gemini:
         """The names of those in such a list that answer. Raises ``ProtocolError`` when it is none."""
         return [
             model.name.removeprefix("models/")
-            for model in _read(body, _ModelList).models
+            for model in read_answer(body, _ModelList).models
             if "generateContent" in (model.supported_generation_methods or _METHODS)
         ]
 
@@ -125,7 +117,7 @@ class Gemini:
 
     def decode_count(self, body: bytes) -> int:
         """The number in its answer. Raises ``ProtocolError`` when there is none."""
-        return _read(body, _Count).total_tokens
+        return read_answer(body, _Count).total_tokens
 
     # Server half
 
@@ -159,13 +151,6 @@ class Gemini:
     def encode_count(self, tokens: int) -> bytes | None:
         """The answer to a token count."""
         return jsontext.encode({"totalTokens": tokens})
-
-
-def _read(body: bytes, kind: type[_T]) -> _T:
-    try:
-        return jsontext.decode(body, kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ProtocolError(f"not the answer asked for ({error}): {snippet(body)}") from None
 
 
 DIALECT = Gemini()

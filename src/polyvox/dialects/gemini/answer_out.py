@@ -11,21 +11,8 @@ from polyvox.dialects import sse
 from polyvox.dialects.gemini.errors import error_body
 from polyvox.dialects.gemini.parts_out import answer_part
 from polyvox.dialects.gemini.wire import FINISH_WORDS, NAME, Json, usage_object
-from polyvox.events import (
-    Done,
-    Event,
-    Failed,
-    Start,
-    TextDelta,
-    TextEnd,
-    TextStart,
-    ThinkingDelta,
-    ThinkingEnd,
-    ThinkingStart,
-    ToolCallDelta,
-    ToolCallEnd,
-    ToolCallStart,
-)
+from polyvox.dialects.in_turn import BLOCK_ENDS, BlockEvent, InTurn
+from polyvox.events import Done, Event, Failed, Start, TextDelta, ThinkingDelta
 from polyvox.messages import AssistantMessage, Image, Text, Thinking, ToolCall
 from polyvox.request import Request
 from polyvox.usage import Usage
@@ -33,18 +20,6 @@ from polyvox.usage import Usage
 __all__ = ["GeminiEncoder", "write_response"]
 
 _Block: TypeAlias = Text | Thinking | ToolCall
-_BlockEvent: TypeAlias = (
-    TextStart
-    | TextDelta
-    | TextEnd
-    | ThinkingStart
-    | ThinkingDelta
-    | ThinkingEnd
-    | ToolCallStart
-    | ToolCallDelta
-    | ToolCallEnd
-)
-_ENDS = (TextEnd, ThinkingEnd, ToolCallEnd)
 
 
 def write_response(message: AssistantMessage) -> bytes:
@@ -96,10 +71,8 @@ class GeminiEncoder:
         self._model = request.model
         self._shared: Json = {}
         self._first = True
-        self._busy = False  # a block is going out ...
-        self._current = 0  # ... this one of the message
-        self._grown = False  # a piece of it was written
-        self._held: dict[int, list[_BlockEvent]] = {}
+        self._turns = InTurn()
+        self._grown = False  # a piece of the block that is going out was written
 
     @property
     def media_type(self) -> str:
@@ -116,29 +89,17 @@ class GeminiEncoder:
                 return self._last(message)
             case Failed(error=error):
                 return self._frame(error_body(error)[1], last=True)
-            case _ if isinstance(event, _BlockEvent):
-                return self._in_turn(event)
+            case _ if isinstance(event, BlockEvent):
+                return b"".join(map(self._block_event, self._turns.put(event)))
             case _:
                 return b""
 
     def _begin(self, id: str, model: str) -> None:
         self._shared = {"modelVersion": model or self._model, "responseId": id or _new_id()}
 
-    def _in_turn(self, event: _BlockEvent) -> bytes:
-        if not self._busy:
-            self._busy, self._current = True, event.index
-        elif event.index != self._current:
-            self._held.setdefault(event.index, []).append(event)
-            return b""
-        written = [self._block_event(event)]
-        while self._held and not self._busy:
-            self._busy, self._current = True, min(self._held)
-            written += map(self._block_event, self._held.pop(self._current))
-        return b"".join(written)
-
-    def _block_event(self, event: _BlockEvent) -> bytes:
-        if isinstance(event, _ENDS):
-            grown, self._busy, self._grown = self._grown, False, False
+    def _block_event(self, event: BlockEvent) -> bytes:
+        if isinstance(event, BLOCK_ENDS):
+            grown, self._grown = self._grown, False
             return self._ending(event.block, grown)
         match event:
             case TextDelta(text=text) if text:

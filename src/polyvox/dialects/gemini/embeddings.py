@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import Place, Target, merge_options
-from polyvox.dialects.embedding import read_answer
 from polyvox.dialects.gemini.endpoint import post, resource
 from polyvox.dialects.gemini.errors import read_error
 from polyvox.dialects.gemini.fields import Fields
@@ -67,7 +67,7 @@ class GeminiEmbeddings:
 
     def decode_response(self, body: bytes, target: Target) -> Embeddings:
         """The vectors."""
-        answer = read_answer(body, _Answer)
+        answer = read_answer(body, _Answer, "these are no embeddings")
         if answer.error:
             raise read_error(200, {}, body)
         counted = answer.usage_metadata and answer.usage_metadata.prompt_token_count

@@ -14,7 +14,7 @@ from polyvox.dialects.gemini.thinking import ask_for
 from polyvox.dialects.gemini.traits import traits_of
 from polyvox.dialects.gemini.wire import FOREIGN_SIGNATURES, NAME, SIGNATURE, Json
 from polyvox.dialects.media import checked
-from polyvox.dialects.turns import BEGUN, ENDED, OPENING
+from polyvox.dialects.turns import BEGUN, BY_USER, ENDED, OPENING, as_users_text
 from polyvox.handover import GO_ON, mend_request
 from polyvox.messages import (
     AssistantMessage,
@@ -127,9 +127,8 @@ class RequestWriter:
                 part, after = self._result(where, message)
                 return "result", [part], after
             case SystemMessage():
-                self._note(where, "instructions in mid-conversation were sent as the user's text")
-                text = "\n".join(block.text for block in message.content)
-                return "user", [{"text": f"<system>\n{text}\n</system>"}], []
+                self._note(where, BY_USER)
+                return "user", [{"text": as_users_text(message)}], []
 
     def _user_parts(self, where: str, blocks: list[Any]) -> list[Json]:
         parts: list[Json] = []

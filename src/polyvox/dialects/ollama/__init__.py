@@ -11,7 +11,8 @@ From the pages "Generate a chat message", "Generate a response", "List models", 
     errors, models, embeddings
 """
 
-from polyvox.dialects.base import Dialect, Route, Target
+from polyvox.dialects.base import Dialect, Route
+from polyvox.dialects.counting import NoCounting
 from polyvox.dialects.ndjson import NDJSONReader
 from polyvox.dialects.ollama.answer_in import OllamaDecoder, decode_response
 from polyvox.dialects.ollama.answer_out import OllamaEncoder, encode_response
@@ -22,14 +23,11 @@ from polyvox.dialects.ollama.models import TAGS, decode_models, encode_models, m
 from polyvox.dialects.ollama.read_request import decode_request
 from polyvox.dialects.ollama.write_messages import takes_url
 from polyvox.dialects.ollama.write_request import encode_request
-from polyvox.errors import ProtocolError
-from polyvox.http import HttpRequest
-from polyvox.request import Request
 
 __all__ = ["DIALECT", "Ollama"]
 
 
-class Ollama:
+class Ollama(NoCounting):
     """The codec; see ``polyvox.dialects.Dialect`` for what each method promises."""
 
     name = "ollama"
@@ -52,24 +50,12 @@ class Ollama:
     models_request = staticmethod(models_request)
     decode_models = staticmethod(decode_models)
 
-    def count_request(self, request: Request, target: Target) -> HttpRequest | None:
-        """None: the format has no way to count tokens."""
-        return None
-
-    def decode_count(self, body: bytes) -> int:
-        """Nothing to read; raises ``ProtocolError``."""
-        raise ProtocolError("ollama has no way to count tokens")
-
     # Server half
     decode_request = staticmethod(decode_request)
     encode_response = staticmethod(encode_response)
     stream_encoder = OllamaEncoder
     encode_error = staticmethod(encode_error)
     encode_models = staticmethod(encode_models)
-
-    def encode_count(self, tokens: int) -> bytes | None:
-        """None: the format has no way to count tokens."""
-        return None
 
 
 DIALECT: Dialect = Ollama()

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import Place, Target, auth_headers, merge_options
-from polyvox.dialects.embedding import read_answer, untold
+from polyvox.dialects.embedding import untold
 from polyvox.dialects.fields import Fields
 from polyvox.dialects.ollama.errors import line_error
 from polyvox.embedding import EmbeddingRequest, Embeddings, as_inputs
@@ -46,7 +47,7 @@ class OllamaEmbeddings:
 
     def decode_response(self, body: bytes, target: Target) -> Embeddings:
         """The vectors."""
-        answer = read_answer(body, _Answer)
+        answer = read_answer(body, _Answer, "these are no embeddings")
         if answer.error:
             raise line_error(answer.error)
         tokens = answer.prompt_eval_count

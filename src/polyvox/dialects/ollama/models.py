@@ -5,9 +5,8 @@ from typing import Any
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import Target, auth_headers
-from polyvox.dialects.errors import snippet
-from polyvox.errors import ProtocolError
 from polyvox.http import HttpRequest
 
 TAGS = "/api/tags"
@@ -35,10 +34,7 @@ def decode_models(body: bytes) -> list[str]:
     >>> decode_models(b'{"models": [{"name": "llama3.2:latest", "size": 2019393189}]}')
     ['llama3.2:latest']
     """
-    try:
-        listed = jsontext.decode(body, _List).models or []
-    except (msgspec.DecodeError, RecursionError):
-        raise ProtocolError(f"this is no list of models: {snippet(body)}") from None
+    listed = read_answer(body, _List, "this is no list of models").models or []
     return [name for each in listed if (name := each.model or each.name)]
 
 

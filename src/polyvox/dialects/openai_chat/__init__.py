@@ -9,7 +9,8 @@
 Laws, tested: what is written is read back the same, as far as the format can say it.
 """
 
-from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route, Target
+from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route
+from polyvox.dialects.counting import NoCounting
 from polyvox.dialects.openai_chat.answer import decode_response, encode_response
 from polyvox.dialects.openai_chat.read_request import decode_request
 from polyvox.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder
@@ -19,15 +20,13 @@ from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
 from polyvox.dialects.sse import SSEReader
-from polyvox.errors import ProtocolError
-from polyvox.http import HttpRequest
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 __all__ = ["DIALECT", "OpenAIChat"]
 
 
-class OpenAIChat:
+class OpenAIChat(NoCounting):
     """The codec; see ``polyvox.dialects.Dialect`` for what each method promises."""
 
     name = "openai-chat"
@@ -49,14 +48,6 @@ class OpenAIChat:
     models_request = staticmethod(models_request)
     decode_models = staticmethod(decode_models)
 
-    def count_request(self, request: Request, target: Target) -> HttpRequest | None:
-        """None: the format has no way to count tokens."""
-        return None
-
-    def decode_count(self, body: bytes) -> int:
-        """Nothing to read; raises ``ProtocolError``."""
-        raise ProtocolError("openai-chat has no way to count tokens")
-
     # Server half
     stream_encoder = ChatStreamEncoder
     encode_error = staticmethod(encode_error)
@@ -69,10 +60,6 @@ class OpenAIChat:
     def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
         """A whole answer; its form is the same for all requests."""
         return encode_response(message)
-
-    def encode_count(self, tokens: int) -> bytes | None:
-        """None: the format has no way to count tokens."""
-        return None
 
 
 DIALECT: Dialect = OpenAIChat()

@@ -12,8 +12,8 @@ from polyvox.dialects.openai_chat.cache import cache_mark, mark_automatically, s
 from polyvox.dialects.openai_chat.effort import beside_tools, write_reasoning
 from polyvox.dialects.openai_chat.write_messages import write_messages
 from polyvox.dialects.openai_notes import dropped_wishes, takes_choice, takes_sampling
-from polyvox.dialects.schema import OPENAI_STRICT, as_openai_takes_it
-from polyvox.dialects.strict_tools import strict_tool
+from polyvox.dialects.schema import OPENAI_STRICT
+from polyvox.dialects.strict import as_openai_takes_it, strict_tool
 from polyvox.errors import BadRequestError
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest

@@ -13,8 +13,8 @@ Laws, tested: what is written is read back the same, as far as the format can sa
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route
-from polyvox.dialects.errors import snippet
 from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
@@ -25,7 +25,6 @@ from polyvox.dialects.openai_responses.stream_out import ResponsesEncoder
 from polyvox.dialects.openai_responses.write_input import takes_url
 from polyvox.dialects.openai_responses.write_request import count_request, encode_request
 from polyvox.dialects.sse import SSEReader
-from polyvox.errors import ProtocolError
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
@@ -64,10 +63,7 @@ class OpenAIResponses:
 
     def decode_count(self, body: bytes) -> int:
         """The number of tokens. Raises ``ProtocolError`` when the body tells none."""
-        try:
-            return jsontext.decode(body, _Count).input_tokens
-        except msgspec.DecodeError:
-            raise ProtocolError(f"this is no count of tokens: {snippet(body)}") from None
+        return read_answer(body, _Count, "this is no count of tokens").input_tokens
 
     # Server half
     stream_encoder = ResponsesEncoder

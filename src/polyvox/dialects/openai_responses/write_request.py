@@ -17,8 +17,8 @@ from polyvox.dialects.openai_notes import dropped_wishes, takes_choice, takes_sa
 from polyvox.dialects.openai_responses.items import NAME
 from polyvox.dialects.openai_responses.wire import Json
 from polyvox.dialects.openai_responses.write_input import write_input
-from polyvox.dialects.schema import OPENAI_STRICT, as_openai_takes_it
-from polyvox.dialects.strict_tools import strict_tool
+from polyvox.dialects.schema import OPENAI_STRICT
+from polyvox.dialects.strict import as_openai_takes_it, strict_tool
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
 from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition

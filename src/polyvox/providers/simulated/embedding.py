@@ -12,8 +12,7 @@ from math import hypot
 from zlib import crc32
 
 from polyvox.dialects import Target
-from polyvox.dialects.base import Quirks
-from polyvox.dialects.embedding import EmbedQuirks
+from polyvox.dialects.quirks import EmbedQuirks, Quirks
 from polyvox.embedding import EmbeddingRequest, Embeddings
 from polyvox.model import Call
 from polyvox.providers.batches import Batches

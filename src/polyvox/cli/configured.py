@@ -1,0 +1,40 @@
+"""The client of a command: it knows what the configuration says, where there is one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from polyvox.client import AsyncClient
+from polyvox.config.finding import is_configured
+
+__all__ = ["configured_client", "logs_here", "provider_of"]
+
+
+def configured_client(
+    config: Path | None = None, providers: Mapping[str, dict[str, object]] | None = None
+) -> AsyncClient:
+    """A client with this configuration, or the one that is found, or none; and with these providers.
+
+    Raises ``ConfigurationError`` if something is wrong with it.
+    """
+    if config is None and not is_configured():
+        return AsyncClient(providers=providers)
+    return AsyncClient.from_config(config, providers=providers)
+
+
+def logs_here(client: AsyncClient, *, wanted: bool) -> bool:
+    """Whether the command writes the call down itself: not if the configuration has a log.
+
+    When no log is ``wanted``, that one is left out too. To be asked before the first model is.
+    """
+    setup = client.setup
+    if setup is None or setup.config.log is None:
+        return wanted
+    if not wanted:
+        setup.log = None
+    return False
+
+
+def provider_of(client: AsyncClient, name: str) -> str:
+    """The provider of the model that is asked under this name; "" for a router, which may ask several."""
+    provider, slash, _ = client.target(name).partition("/")
+    return provider if slash else ""

@@ -1,0 +1,300 @@
+"""From a configuration to models: each name becomes a model with everything around it.
+
+From the outside in: the template of an alias, the log, the costs, the cache; then rate limits, budgets
+and retries, which a router's deployments may have once more each; last the provider.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import groupby
+from typing import Any, TypedDict
+
+from msgspec.structs import replace
+
+from polyvox.caching import Cached, CacheStore
+from polyvox.config.around import budget_of, rate_of
+from polyvox.config.keyless import Keyless
+from polyvox.config.names import target_of
+from polyvox.config.problems import did_you_mean
+from polyvox.config.schema import Config
+from polyvox.config.stores import accounts_of, answers_of, log_of, secrets_of
+from polyvox.config.templated import Templated
+from polyvox.embedding import Embedder
+from polyvox.errors import ConfigurationError, MissingKeyError
+from polyvox.http import Timeouts
+from polyvox.ledger import CallLog, CostTracker, Logged, Tracked
+from polyvox.limits import Budget, Budgeted, LimitStore, RateLimited
+from polyvox.model import Model
+from polyvox.providers import Provider, Registry, load_providers
+from polyvox.routing import Deployment, Retrying, RetryPolicy, Router, key_pool
+
+__all__ = ["RegistrySettings", "Rules", "Setup", "registry_settings"]
+
+Rules = frozenset[tuple[str, str]]
+"""Budgets and limits by section and name: those that hold already, further out."""
+
+_NONE: Rules = frozenset()
+
+
+class RegistrySettings(TypedDict):
+    """What a configuration says to a ``Registry``."""
+
+    keys: Mapping[str, str]
+    base_urls: Mapping[str, str]
+    providers: Mapping[str, Provider | dict[str, object]]
+    timeouts: Timeouts | None
+
+
+def registry_settings(config: Config) -> RegistrySettings:
+    """The providers of a configuration, as arguments of ``Registry`` and of the clients."""
+    packaged = load_providers() if config.providers else {}
+    keys: dict[str, str] = {}
+    base_urls: dict[str, str] = {}
+    for name, section in config.providers.items():
+        known = packaged.get(name)
+        if section.all_keys:
+            keys[name] = section.all_keys[0].reveal()
+        # An address in the file comes before that of the provider's own environment variable.
+        if known and section.base_url != known.base_url and "{" not in section.base_url:
+            base_urls[name] = section.base_url
+    return RegistrySettings(
+        keys=keys,
+        base_urls=base_urls,
+        providers={name: section.row for name, section in config.providers.items()},
+        timeouts=config.timeouts,
+    )
+
+
+class Setup:
+    """The models that a configuration describes, each made when it is first asked for.
+
+    All share one log, one ``tracker`` of costs, one cache and the accounts of budgets and limits;
+    what is opened here is closed here.
+
+    Args:
+        config: what is wanted; ``load_config`` has checked it.
+        registry: where "provider/model" becomes a model; see ``registry_settings``.
+    """
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        self.config = config
+        self.registry = registry
+        self.tracker = CostTracker()
+        self._lock = threading.RLock()
+        self._made: dict[str, Model] = {}
+        self._closed = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that may be asked besides "provider/model": aliases, routers, deployments."""
+        return self.config.names
+
+    @cached_property
+    def log(self) -> CallLog | None:
+        """The call log, if there is one."""
+        section = self.config.log
+        return log_of(section, secrets_of(self.config)) if section else None
+
+    def model(self, name: str) -> Model:
+        """The model of that name, with everything that the configuration puts around it.
+
+        Raises ``ConfigurationError`` for a name that means nothing, ``MissingKeyError`` without a key.
+        """
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = self._asked(name)
+            return self._made[name]
+
+    def embedder(self, name: str) -> Embedder:
+        """The embedding model of that name. Raises as ``model`` does.
+
+        Budgets and limits count answers, not embeddings: where one covers the model it is refused,
+        rather than asked uncounted.
+        """
+        target = self.target(name)
+        if target in self.config.names:
+            raise ConfigurationError(
+                f"{name!r} is a router or a deployment, and embeddings come from one model",
+                hint="Name it as provider/model, or by an alias of that.",
+            )
+        rules = sorted(self._covering(target))
+        if rules:
+            raise ConfigurationError(
+                f"{'.'.join(rules[0])} covers {target!r}, but does not count embeddings",
+                hint="Say with 'models' what it covers, or ask with a client without a configuration.",
+            )
+        return self.registry.embedder(target)
+
+    def target(self, name: str) -> str:
+        """Who is asked under this name: "provider/model", a router or a deployment."""
+        return target_of(self.config, name)
+
+    async def aclose(self) -> None:
+        """Write what the log still holds, and close the stores."""
+        for store in (self.__dict__.get("_answers"), self.__dict__.get("_accounts")):
+            if (aclose := getattr(store, "aclose", None)) is not None:
+                await aclose()
+        if (log := self.__dict__.get("log")) is not None and not self._closed:
+            self._closed = True
+            await asyncio.to_thread(log.close)
+
+    @cached_property
+    def _answers(self) -> CacheStore | None:
+        return answers_of(self.config.cache) if self.config.cache else None
+
+    @cached_property
+    def _accounts(self) -> LimitStore:
+        return accounts_of(self.config.accounts)
+
+    def _asked(self, name: str) -> Model:
+        alias = self.config.alias(name)
+        if alias is not None:
+            return self._templated(self.model(alias.model), alias.template, name)
+        if "/" not in name and name not in self.config.names:
+            raise ConfigurationError(
+                f"{name!r} is no alias, router or deployment{did_you_mean(name, self.names)}",
+                hint="A model is named provider/model, such as openai/gpt-5-mini.",
+            )
+        model = self._limited(name, _NONE, self.config.retry)
+        if self._answers is not None:
+            assert self.config.cache is not None
+            cache = self.config.cache
+            model = Cached(model, self._answers, ttl=cache.ttl, scope=cache.scope)
+        model = Tracked(model, self.tracker)
+        return Logged(model, self.log) if self.log else model
+
+    def _limited(
+        self, name: str, held: Rules, retry: RetryPolicy | None, *, routed: bool = False
+    ) -> Model:
+        """A router, a deployment or a provider's model, within the limits that it has itself."""
+        rules = self._covering(name) - held
+        held |= rules
+        router = self.config.routers.get(name)
+        deployment = self.config.deployments.get(name)
+        if router is not None:
+            model, retry = self._router(name, held), router.retry or retry
+        elif deployment is not None:
+            model = Router(self._deployments(name, held), name=name)
+            retry = None if deployment.retry else retry
+        else:
+            model = self._provided(name, routed=routed)
+        return self._within(_retried(model, retry), rules, held)
+
+    def _router(self, name: str, held: Rules) -> Router:
+        section = self.config.routers[name]
+
+        def lanes(members: tuple[str, ...]) -> list[Deployment]:
+            return [lane for member in members for lane in self._lanes(member, held)]
+
+        return Router(
+            lanes(section.deployments),
+            strategy=section.strategy,
+            fallbacks=lanes(section.fallbacks),
+            on_context_window=lanes(section.on_context_window),
+            on_content_filter=lanes(section.on_content_filter),
+            wait_seconds=section.wait_seconds,
+            attempts=section.attempts,
+            name=name,
+        )
+
+    def _lanes(self, name: str, held: Rules) -> list[Deployment]:
+        """What a router asks for one of its members."""
+        alias = self.config.alias(name)
+        if alias is not None:
+            lanes = self._lanes(self.target(name), held)
+            own = {} if self.target(name) in self.config.deployments else {"name": name}
+            return [replace(lane, model=self._aliased(lane.model, name), **own) for lane in lanes]
+        if name in self.config.deployments:
+            rules = self._covering(name) - held
+            lanes = self._deployments(name, held | rules)
+            return [
+                replace(lane, model=self._within(lane.model, rules, held | rules)) for lane in lanes
+            ]
+        return [Deployment(self._limited(name, held, None, routed=True), name=name)]
+
+    def _deployments(self, name: str, held: Rules) -> list[Deployment]:
+        """A deployment for each of its keys."""
+        section = self.config.deployments[name]
+        target = self.target(section.model)
+        settings: dict[str, Any] = {
+            field: getattr(section, field)
+            for field in ("priority", "weight", "max_parallel", "rpm", "tpm")
+        }
+        provider = self.config.providers.get(target.partition("/")[0])
+        keys = section.all_keys or (provider.all_keys if provider else ())
+        if keys:
+            lanes = key_pool(self.registry, target, keys, name=name, **settings)
+        else:
+            lanes = [Deployment(self._provided(target, routed=True), name=name, **settings)]
+        if len(lanes) == 1:
+            lanes = [replace(lanes[0], name=name)]
+        return [replace(lane, model=self._deployed(lane.model, name, held)) for lane in lanes]
+
+    def _deployed(self, model: Model, name: str, held: Rules) -> Model:
+        section = self.config.deployments[name]
+        rules = self._covering(model.name) - held
+        model = self._templated(self._aliased(model, section.model), section.template, name)
+        return self._within(_retried(model, section.retry), rules, held | rules)
+
+    def _provided(self, name: str, *, routed: bool = False) -> Model:
+        """The provider's model, or all of its keys in turn; without a key a router can do without it."""
+        provider = self.config.providers.get(name.partition("/")[0])
+        if provider is not None and len(provider.all_keys) > 1:
+            return Router(key_pool(self.registry, name, provider.all_keys), name=name)
+        try:
+            return self.registry.model(name)
+        except MissingKeyError as error:
+            if not routed:
+                raise
+            return Keyless(name, error)
+
+    def _aliased(self, model: Model, name: str) -> Model:
+        """The model that a name leads to, with the templates on the way there."""
+        alias = self.config.alias(name)
+        if alias is None:
+            return model
+        return self._templated(self._aliased(model, alias.model), alias.template, name)
+
+    def _templated(self, model: Model, template: str, name: str) -> Model:
+        return Templated(model, self.config.templates[template], name) if template else model
+
+    def _covering(self, name: str) -> Rules:
+        """The budgets and limits that cover whoever is asked by this name, or by an alias of it."""
+        sections = {"budgets": self.config.budgets, "limits": self.config.limits}
+        return frozenset(
+            (section, key)
+            for section, rules in sections.items()
+            for key, rule in rules.items()
+            if any(self._covers(pattern, name) for pattern in rule.models)
+        )
+
+    def _covers(self, pattern: str, name: str) -> bool:
+        return fnmatchcase(name, self.target(pattern) if pattern in self.names else pattern)
+
+    def _within(self, model: Model, rules: Rules, held: Rules) -> Model:
+        """The model within these budgets, and those within these rate limits."""
+        config = self.config
+        budgets = [name for section, name in sorted(rules) if section == "budgets"]
+        if budgets:
+            described = [self._budget(name, held) for name in budgets]
+            model = Budgeted(model, *described, store=self._accounts)
+        limits = [(name, config.limits[name]) for section, name in rules if section == "limits"]
+        limits.sort(key=lambda each: (each[1].wait_seconds, each[0]))
+        for seconds, alike in groupby(limits, key=lambda each: each[1].wait_seconds):
+            rates = [rate_of(name, section) for name, section in alike]
+            model = RateLimited(model, *rates, store=self._accounts, wait_seconds=seconds)
+        return model
+
+    def _budget(self, name: str, held: Rules) -> Budget:
+        section = self.config.budgets[name]
+        if not section.downgrade:
+            return budget_of(name, section)
+        cheaper = self._limited(self.target(section.downgrade), held, self.config.retry)
+        return budget_of(name, section, self._aliased(cheaper, section.downgrade))
+
+
+def _retried(model: Model, policy: RetryPolicy | None) -> Model:
+    return Retrying(model, policy) if policy and policy.attempts > 1 else model
