@@ -6,7 +6,6 @@ dearest that such a usage can meet.
 """
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
@@ -15,7 +14,7 @@ from polyvox.model import Model
 from polyvox.request import Request
 from polyvox.usage import Cost, Usage
 
-__all__ = ["OUTPUT_TOKENS", "Quoting", "priced", "quote_of", "worst_usage"]
+__all__ = ["OUTPUT_TOKENS", "priced", "quote_of", "worst_usage"]
 
 OUTPUT_TOKENS = 16_384
 """What is reserved for an answer when neither the request nor the catalog names a limit."""
@@ -24,18 +23,9 @@ _INPUT_MARGIN = 1.5
 """Dense texts (code, JSON, scripts other than Latin) have more tokens than the rule of thumb tells."""
 
 
-@runtime_checkable
-class Quoting(Protocol):
-    """A model that can tell the most that a request may cost; a wrapper asks the one inside."""
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use, with its cost. Unknown prices are told as unknown."""
-        ...
-
-
 def quote_of(model: Model, request: Request) -> Usage:
     """The most that asking this model may use and cost; at an unknown price if it can't tell."""
-    # Asking a Protocol whether the model is an instance would take longer than most quotes.
+    # A model may have the method ``quote``; to ask a Protocol for it takes longer than most quotes.
     quote: Callable[[Request], Usage] | None = getattr(model, "quote", None)
     return worst_usage(request, None) if quote is None else quote(request)
 

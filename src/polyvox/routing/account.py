@@ -3,12 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from polyvox.assembly import failed
 from polyvox.attempt import Attempt
-from polyvox.errors import AbortedError, PolyvoxError
-from polyvox.events import Failed
+from polyvox.errors import PolyvoxError
 
-__all__ = ["account_of", "stopped", "tell"]
+__all__ = ["account_of", "tell"]
 
 _MOST_NAMED = 5
 
@@ -22,14 +20,6 @@ def tell(error: PolyvoxError, attempts: Sequence[Attempt]) -> None:
     hint = (error.hint or "").removesuffix(told).rstrip() if told else error.hint
     error.attempts = list(attempts)
     error.hint = "\n".join(part for part in (hint, account_of(attempts)) if part) or None
-
-
-def stopped(error: PolyvoxError) -> Failed:
-    """The end of a call that nobody was asked for any more."""
-    event = failed(error)
-    if isinstance(error, AbortedError):
-        event.message.stop_reason = "aborted"
-    return event
 
 
 def account_of(attempts: Sequence[Attempt]) -> str:

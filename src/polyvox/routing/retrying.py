@@ -6,12 +6,13 @@ from random import Random
 
 import msgspec
 
+from polyvox.assembly import failed
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Event, Failed
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
-from polyvox.routing.account import stopped, tell
+from polyvox.routing.account import tell
 from polyvox.routing.commit import opening
 from polyvox.usage import Usage
 from polyvox.waiting import Waiter
@@ -110,18 +111,18 @@ class Retrying:
             own.deadline = deadline if call.deadline is None else min(deadline, call.deadline)
         return own
 
-    async def _wait(self, asked: int, failed: Failed, own: Call) -> Failed | None:
+    async def _wait(self, asked: int, last: Failed, own: Call) -> Failed | None:
         """Wait until the model may be asked again; else the end of the call."""
-        seconds = self.policy.pause(asked, failed.error, self._random)
+        seconds = self.policy.pause(asked, last.error, self._random)
         if seconds is None:
-            return failed
+            return last
         due = time.monotonic() + seconds
         if own.deadline is not None and due >= own.deadline:
-            return failed
+            return last
         try:
             with Waiter(own) as waiter:
                 await waiter.until(due)
         except PolyvoxError as error:
-            error.provider, error.model = failed.error.provider, failed.error.model
-            return stopped(error)
+            error.provider, error.model = last.error.provider, last.error.model
+            return failed(error)
         return None

@@ -3,12 +3,13 @@
 import time
 from collections.abc import AsyncGenerator, Sequence
 
+from polyvox.assembly import failed
 from polyvox.errors import ConfigurationError, PolyvoxError, RateLimitError
 from polyvox.events import Event, Failed
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
-from polyvox.routing.account import stopped, tell
+from polyvox.routing.account import tell
 from polyvox.routing.breaker import cooldown_kind
 from polyvox.routing.commit import Opening, opening
 from polyvox.routing.deployment import Deployment, DeploymentStatus, Lane
@@ -203,7 +204,7 @@ class _Route:
         return seat
 
     def _end(self, error: PolyvoxError) -> None:
-        event = stopped(error)
+        event = failed(error)
         self._outcome = Opening([event], event)
 
     def _nobody(self, busy: Busy) -> RateLimitError:
