@@ -22,6 +22,7 @@ from polyvox.cli.exit_codes import EXIT_CODES
 from polyvox.config import Config
 from polyvox.config.schema import NOT_SAID, ProviderSection
 from polyvox.providers import Provider, load_providers
+from polyvox.routing import Cooldown
 
 NOT_LISTED = (
     "prompt",
@@ -136,7 +137,8 @@ def _section_lines(section: inspect.Field) -> Iterator[str]:
     for field in struct.fields:
         if struct.cls is not ProviderSection or field.name not in NOT_SAID:
             meaning = told[field.name].replace("|", "\\|")
-            yield f"| `{field.name}` | {_default(field)} | {meaning} |"
+            default = "of its kind" if struct.cls is Cooldown else _default(field)
+            yield f"| `{field.name}` | {default} | {meaning} |"
 
 
 def _default(field: inspect.Field) -> str:

@@ -10,6 +10,11 @@ that ``import polyvox`` costs next to nothing.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from polyvox.agent import Agent as Agent
+    from polyvox.agent import AgentResult as AgentResult
+    from polyvox.agent import AgentStream as AgentStream
+    from polyvox.agent import RunLimits as RunLimits
+    from polyvox.agent import RunState as RunState
     from polyvox.attempt import Attempt as Attempt
     from polyvox.caching import Cached as Cached
     from polyvox.caching import DiskCache as DiskCache
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
     from polyvox.errors import ProtocolError as ProtocolError
     from polyvox.errors import RateLimitError as RateLimitError
     from polyvox.errors import RequestTimeoutError as RequestTimeoutError
+    from polyvox.errors import RunLimitError as RunLimitError
     from polyvox.errors import ServerError as ServerError
     from polyvox.events import Done as Done
     from polyvox.events import Event as Event
@@ -69,6 +75,7 @@ if TYPE_CHECKING:
     from polyvox.events import ToolCallStart as ToolCallStart
     from polyvox.events import Warned as Warned
     from polyvox.http import Timeouts as Timeouts
+    from polyvox.layers import layered as layered
     from polyvox.ledger import CallLog as CallLog
     from polyvox.ledger import CostTracker as CostTracker
     from polyvox.ledger import JsonlSink as JsonlSink
@@ -118,6 +125,12 @@ if TYPE_CHECKING:
     from polyvox.routing import Router as Router
     from polyvox.routing import key_pool as key_pool
     from polyvox.secret import Secret as Secret
+    from polyvox.tools import Tool as Tool
+    from polyvox.tools import ToolContext as ToolContext
+    from polyvox.tools import ToolResult as ToolResult
+    from polyvox.tools import ToolRetry as ToolRetry
+    from polyvox.tools import Toolset as Toolset
+    from polyvox.tools import tool as tool
     from polyvox.usage import ZERO_USAGE as ZERO_USAGE
     from polyvox.usage import Cost as Cost
     from polyvox.usage import Usage as Usage
@@ -125,6 +138,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "agent": "Agent AgentResult AgentStream RunLimits RunState",
     "caching": "Cached DiskCache MemoryCache RedisCache SemanticCache",
     "config": "Config Setup load_config",
     "ledger": "CallLog CostTracker JsonlSink Logged MemorySink SqliteSink Traced Tracked default_log",
@@ -140,13 +154,14 @@ _HOMES = {
         "AbortedError AuthenticationError BadRequestError BudgetExceededError ConfigurationError"
         " ContentFilterError ContextWindowExceededError InvalidAnswerError MissingKeyError"
         " NetworkError NotFoundError OverloadedError PermissionDeniedError PolyvoxError"
-        " ProtocolError RateLimitError RequestTimeoutError ServerError"
+        " ProtocolError RateLimitError RequestTimeoutError RunLimitError ServerError"
     ),
     "events": (
         "Done Event Failed Nested Start TextDelta TextEnd TextStart ThinkingDelta ThinkingEnd"
         " ThinkingStart ToolCallDelta ToolCallEnd ToolCallStart Warned"
     ),
     "http": "Timeouts",
+    "layers": "layered",
     "messages": (
         "AssistantMessage File Image Message Prompt SystemMessage Text Thinking ToolCall ToolMessage"
         " UserMessage assistant dump_messages load_messages tool_result user"
@@ -155,6 +170,7 @@ _HOMES = {
     "providers": "UrlFetch",
     "request": "NamedTool Reasoning Request ResponseFormat ToolDefinition",
     "secret": "Secret",
+    "tools": "Tool ToolContext ToolResult ToolRetry Toolset tool",
     "usage": "Cost Usage ZERO_USAGE",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

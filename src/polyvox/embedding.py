@@ -59,7 +59,11 @@ class Embeddings(msgspec.Struct, kw_only=True):
 
 
 class Embedder(Protocol):
-    """Anything that can turn texts into vectors."""
+    """Anything that can turn texts into vectors.
+
+    It may have a method ``quote(request) -> Usage``, the most that this may use and cost: without one
+    its price is unknown to budgets. ``layered`` puts around it what there is for models.
+    """
 
     @property
     def name(self) -> str:

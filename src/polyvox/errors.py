@@ -17,7 +17,8 @@
      |- ProtocolError                 the answer breaks its own format, or stopped before its end
      |- InvalidAnswerError            the answer came, but is not the JSON that was asked for
      |- AbortedError                  the caller's interrupt
-     '- BudgetExceededError           our own budget does not allow the call
+     |- BudgetExceededError           our own budget does not allow the call
+     '- RunLimitError                 an agent's run came to one of its limits
 
 Every error knows the provider, the model and the request id where there are any, whether asking
 again may help (``retryable``), ``attempts``: what was tried before giving up, and ``message``: the
@@ -66,6 +67,7 @@ class PolyvoxError(Exception):
         self.request_id: str | None = None
         self.message: AssistantMessage | None = None
         self.attempts: list[Attempt] = []
+        self.result: Any = None  # of an agent's run that ended with this error: its AgentResult
 
     def __str__(self) -> str:
         name = "/".join(part for part in (self.provider, self.model) if part)
@@ -209,6 +211,12 @@ class BudgetExceededError(PolyvoxError):
     """The call would cost more than its budget allows."""
 
     kind = "budget_exceeded"
+
+
+class RunLimitError(PolyvoxError):
+    """An agent's run came to one of its limits; ``result`` is what it had done by then."""
+
+    kind = "run_limit"
 
 
 _FIELDS = (

@@ -48,7 +48,10 @@ def message_tokens(message: Message) -> int:
 
 def request_tokens(request: Request) -> int:
     """The estimate for all input of a request: instructions, tools, messages."""
-    tokens = sum(map(message_tokens, request.messages))
+    tokens = TOKENS_PER_MESSAGE * len(request.messages)
+    for message in request.messages:
+        for block in message.content:
+            tokens += _block_tokens(block)
     if request.system:
         tokens += content_tokens(request.system)
     for tool in request.tools:

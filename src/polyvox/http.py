@@ -5,9 +5,12 @@ A ``Transport`` has one method, so that a program can bring its own HTTP client:
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from math import inf
 from typing import Literal, Protocol
 
 import msgspec
+
+from polyvox.errors import ConfigurationError
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -15,12 +18,22 @@ class Timeouts(msgspec.Struct, frozen=True):
 
     ``connect`` for a free connection to be there or be made, ``first_byte`` from the request to the
     first byte of the answer's body, ``idle`` between two pieces of the body, ``total`` for it all.
+
+    Raises ``ConfigurationError`` for a number that is no time to wait.
     """
 
     connect: float | None = 10.0
     first_byte: float | None = 600.0
     idle: float | None = 300.0
     total: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if (seconds := getattr(self, name)) is not None and not 0 < seconds < inf:
+                raise ConfigurationError(
+                    f"{name} is {seconds}; give seconds, more than 0",
+                    hint='To wait for ever give None, in a configuration "never".',
+                )
 
 
 class HttpRequest(msgspec.Struct):

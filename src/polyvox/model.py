@@ -15,12 +15,13 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from polyvox.attempt import Attempt
-from polyvox.errors import BadRequestError
+from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.events import Event
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 Caching: TypeAlias = Literal["use", "skip", "refresh"]
+Kind: TypeAlias = Literal["answer", "embedding"]
 
 
 class Interrupt:
@@ -95,13 +96,13 @@ class Call(msgspec.Struct, kw_only=True):
     ``tags`` are words by which costs and logs are found again. Without ``fallbacks`` no router asks
     another model in place of the one that was meant.
 
-    ``attempts`` grows by one for each time that a provider was asked. ``partial`` is written by the
-    model when its stream is closed or its task cancelled before the end: the message, usage and cost
-    so far, which no event can carry any more.
+    ``attempts`` grows by one for each time that a provider was asked, and ``on_attempt`` is told of
+    it. ``partial`` is written by the model when its stream is closed or its task cancelled before the
+    end: the message, usage and cost so far, which no event can carry any more.
 
     ``caching`` says what a cache of answers may do: "use" a stored one, "skip" it (neither look nor
     store), or "refresh" it (ask anew and store); ``caching_ttl`` is how many seconds the answer to
-    this call may be stored.
+    this call may be stored. ``kind`` is what is asked for: an answer, or vectors (see ``layered``).
     """
 
     id: str = msgspec.field(default_factory=_new_id)
@@ -113,9 +114,11 @@ class Call(msgspec.Struct, kw_only=True):
     fallbacks: bool = True
     caching: Caching = "use"
     caching_ttl: float | None = None
+    kind: Kind = "answer"
     partial: AssistantMessage | None = None
     attempts: list[Attempt] = []
     parent: "Call | None" = None
+    on_attempt: Callable[[Attempt], None] | None = None
 
     def child(self) -> "Call":
         """A call inside this one, with books of its own: what it records is recorded here as well."""
@@ -129,6 +132,7 @@ class Call(msgspec.Struct, kw_only=True):
             fallbacks=self.fallbacks,
             caching=self.caching,
             caching_ttl=self.caching_ttl,
+            kind=self.kind,
             parent=self,
         )
 
@@ -137,6 +141,8 @@ class Call(msgspec.Struct, kw_only=True):
         call: Call | None = self
         while call is not None:
             call.attempts.append(attempt)
+            if call.on_attempt is not None:
+                call.on_attempt(attempt)
             call = call.parent
 
     def leave(self, message: AssistantMessage) -> None:
@@ -166,3 +172,23 @@ class Model(Protocol):
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as events, in the grammar of ``polyvox.events``; closing it stops the work."""
         ...
+
+
+def checked_model(model: Model, where: str) -> Model:
+    """The model itself. Raises ``ConfigurationError`` for what can't be asked, such as a name."""
+    if hasattr(model, "name") and hasattr(model, "stream"):
+        return model
+    if isinstance(model, str):
+        raise ConfigurationError(
+            f"{where} takes a model, and {model!r} is a string",
+            hint=f"A client makes models of names: client.model({model!r}).",
+        )
+    if hasattr(model, "name") and hasattr(model, "embed"):
+        raise ConfigurationError(
+            f"{where} takes a model, and {type(model).__name__} is an embedder",
+            hint=f"polyvox.layered(embedder, lambda model: {where}(model, ...)) takes both.",
+        )
+    raise ConfigurationError(
+        f"{where} takes a model, not an object of type {type(model).__name__}",
+        hint='A client makes models of names: client.model("openai/gpt-5-mini").',
+    )

@@ -5,7 +5,7 @@ are an estimate with a margin, of the output the request's limit or the model's;
 dearest that such a usage can meet.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
@@ -14,13 +14,16 @@ from polyvox.model import Model
 from polyvox.request import Request
 from polyvox.usage import Cost, Usage
 
-__all__ = ["OUTPUT_TOKENS", "priced", "quote_of", "worst_usage"]
+__all__ = ["OUTPUT_TOKENS", "priced", "quote_of", "worst_embedding", "worst_usage"]
 
 OUTPUT_TOKENS = 16_384
 """What is reserved for an answer when neither the request nor the catalog names a limit."""
 
 _INPUT_MARGIN = 1.5
 """Dense texts (code, JSON, scripts other than Latin) have more tokens than the rule of thumb tells."""
+
+_TEXT_MARKS = 2
+"""Many embedding models set a mark before each text and one behind it."""
 
 
 def quote_of(model: Model, request: Request) -> Usage:
@@ -48,6 +51,16 @@ def worst_usage(request: Request, max_output_tokens: int | None) -> Usage:
         output_tokens=output,
         basis="estimated",
     )
+
+
+def worst_embedding(inputs: Iterable[str]) -> Usage:
+    """The most tokens that the vectors of these texts may use, without a price.
+
+    >>> worst_embedding(["cats", "dogs"]).total_tokens
+    10
+    """
+    tokens = sum(estimate.text_tokens(text) + _TEXT_MARKS for text in inputs)
+    return Usage(input_tokens=int(tokens * _INPUT_MARGIN) + 1, basis="estimated")
 
 
 def priced(worst: Usage, pricing: Callable[[Usage], Cost]) -> Usage:

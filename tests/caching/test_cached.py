@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from contextlib import aclosing
 
 import pytest
@@ -10,17 +11,29 @@ from hypothesis import given
 from polyvox.assembly import fold, unfold
 from polyvox.caching import Cached, CacheStore, MemoryCache
 from polyvox.caching.answers import Answer, pack, replay, unpack
+from polyvox.embedding import EmbeddingRequest
 from polyvox.errors import AbortedError, ConfigurationError, RateLimitError
 from polyvox.events import Done, Start, TextDelta, Warned
-from polyvox.messages import AssistantMessage, StopReason, Text, Thinking, ToolCall, user
+from polyvox.layers import layered
+from polyvox.messages import (
+    AssistantBlock,
+    AssistantMessage,
+    Image,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    user,
+)
 from polyvox.model import Call, Interrupt
+from polyvox.providers.simulated.embedding import HashedWords
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.testing import check_grammar
 from polyvox.usage import Cost, Usage
 from strategies import Carries, answers
 
-from .rig import USED, Asked, Clock, answer, ask, listen, saying, turns
+from .rig import USED, Asked, Clock, answer, ask, listen, saying, soon, turns
 
 NOTHING = Usage(cost=Cost("known"))
 
@@ -360,3 +373,48 @@ def test_a_message_says_in_json_that_it_was_cached():
     assert list(unfold(message))[-1].message.cached
     assert b'"cached":true' in pack(Answer(message))
     assert b'"cached"' not in pack(Answer(answer("Hi.")))
+
+
+async def test_a_picture_is_warned_of_once_also_when_it_is_given_again():
+    message = AssistantMessage(
+        [Text("Here."), Image(b"\x89PNG\r\n\x1a\n")], usage=USED, provider="test", model="one"
+    )
+    model = Cached(Asked(message))
+    first = await listen(model, *saying("Draw."))
+    again = await listen(model, *saying("Draw."))
+    assert [first[-1].message.cached, again[-1].message.cached] == [False, True]
+    assert Counter(map(repr, again[:-1])) == Counter(map(repr, first[:-1]))
+
+
+@pytest.mark.parametrize("content", [[Text("")], [Thinking("Hm.")], [Thinking("Hm."), Text("")]])
+async def test_an_answer_that_says_nothing_is_not_kept(content: list[AssistantBlock]):
+    empty = AssistantMessage(content, usage=USED, provider="test", model="one")
+    inner = Asked(empty)
+    model = Cached(inner)
+    await ask(model, *saying("Hi."))
+    assert (await ask(model, *saying("Hi."))).text == "answer 2"
+
+
+async def test_a_call_cancelled_while_its_answer_is_stored_has_the_answer_in_its_books():
+    storing = asyncio.Event()
+
+    class Slow(MemoryCache):
+        async def put(self, key: bytes, value: bytes, ttl: float) -> None:
+            storing.set()
+            await asyncio.Event().wait()
+
+    request, call = saying("Hi.")
+    task = asyncio.ensure_future(listen(Cached(Asked(), Slow()), request, call))
+    await soon(storing.wait())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert call.partial is not None
+    assert call.partial.text == "answer 1"
+
+
+async def test_vectors_are_never_taken_from_a_cache_nor_put_there():
+    model = layered(HashedWords(), Cached)
+    request = EmbeddingRequest(inputs=["cats"])
+    first = await model.embed(request, Call())
+    assert (await model.embed(request, Call())).vectors == first.vectors

@@ -229,3 +229,16 @@ def test_a_key_is_the_same_in_every_process_and_version():
     )
     assert key(request, tenant="t") is not None
     assert len(key(request, tenant="t") or b"") == 32
+
+
+def test_keys_that_are_numbers_are_told_from_words_and_do_not_keep_an_answer_from_being_kept():
+    biased, worded = (
+        replace(BASE, options={"openai": {"logit_bias": {token: -100}}}) for token in (50256, 5025)
+    )
+    assert key(biased) is not None
+    assert key(biased) == key(msgspec.convert(msgspec.to_builtins(biased), Request))
+    assert key(biased) != key(worded)
+
+
+def test_what_is_asked_for_vectors_has_no_key():
+    assert key(BASE, kind="embedding") is None

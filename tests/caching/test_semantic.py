@@ -318,3 +318,13 @@ def test_the_threshold_must_be_given_and_be_a_cosine():
 def test_what_may_be_used_is_told_by_the_model_within():
     assert quote_of(semantic(), BASE) == USED
     assert semantic().name == "test/one"
+
+
+async def test_a_judge_of_likeness_that_fails_is_a_miss():
+    def broken(one: str, other: str) -> bool:
+        raise KeyError(one)
+
+    model = SemanticCache(Asked(), embed=lambda text: [1.0, 0.0], threshold=0.9, alike=broken)
+    await ask(model, *saying("One."))
+    assert (await ask(model, *saying("Another."))).text == "answer 2"
+    assert (model.stats.faults, model.stats.hits) == (1, 0)

@@ -31,6 +31,24 @@ def test_models_complete(run: Run):
     assert "anthropic/claude-sonnet-4-5" in offered(run, "polyvox chat -m anthropic/claude-s", 3)
 
 
+def test_names_of_the_configuration_complete(run: Run, tmp_path: Path):
+    text = "[aliases]\nquick = 'simulated/echo'\n[routers.quiz]\ndeployments = ['quick']\n"
+    (tmp_path / "polyvox.toml").write_text(
+        f"{text}[deployments.quarry]\nmodel = 'simulated/echo'\n", "utf-8"
+    )
+    (tmp_path / "other.toml").write_text("[aliases]\nquaint = 'simulated/echo'\n", "utf-8")
+    assert offered(run, "polyvox ask -m qu", 3) == ["quarry", "quick", "quiz"]
+    assert offered(run, "polyvox chat --config other.toml -m qu", 5) == ["quaint"]
+    assert offered(run, "polyvox ask -m simulated/l", 3) == ["simulated/lorem"]
+
+
+def test_a_wrong_configuration_is_no_reason_to_complete_nothing(run: Run, tmp_path: Path):
+    (tmp_path / "polyvox.toml").write_text("[rotuers\n", "utf-8")
+    assert offered(run, "polyvox ask -m simulated/l", 3) == ["simulated/lorem"]
+    (tmp_path / "polyvox.toml").write_text("[aliases]\nsim = 'x'\n", "utf-8")
+    assert offered(run, "polyvox ask -m sim", 3)[:2] == ["sim", "simulated/echo"]
+
+
 def test_dialects_and_providers_complete(run: Run):
     assert offered(run, "polyvox mock --dialect anth", 3) == ["anthropic-messages"]
     assert offered(run, "polyvox ask --dialect openai-c", 3) == ["openai-chat"]

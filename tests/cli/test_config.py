@@ -1,9 +1,12 @@
 """`polyvox config`: the file checked, shown, found, begun; and what ask, chat and models make of it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from polyvox.testing import MockProvider, ThreadedMock
 
 from .conftest import Run
 
@@ -213,3 +216,53 @@ def test_doctor_looks_at_the_file(run: Run, polyvox_toml: Path):
     )
     assert check["status"] == "failed"
     assert check["text"].startswith("polyvox.toml, line 1: unknown key 'rotuer'")
+
+
+ROUTED = """
+[providers.lab]
+base_url = "{url}"
+auth = "none"
+[deployments.one]
+model = "lab/one"
+[aliases]
+two = "lab/two"
+[routers.same]
+deployments = ["one", "two"]
+fallbacks = ["inner"]
+[routers.inner]
+deployments = ["lab/three"]
+[routers.mixed]
+deployments = ["one"]
+fallbacks = ["simulated/echo"]
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[ThreadedMock]:
+    """A provider that the file's names lead to."""
+    with MockProvider("openai-chat") as mock:
+        (tmp_path / "polyvox.toml").write_text(ROUTED.format(url=mock.url), "utf-8")
+        yield mock
+
+
+@pytest.mark.parametrize("name", ["one", "two", "same", "inner", "lab/four"])
+def test_options_reach_the_provider_under_every_name(run: Run, lab: ThreadedMock, name: str):
+    done = run("ask", "-m", name, "-o", "user=ada", "hello")
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    assert json.loads(lab.requests[0].body)["user"] == "ada"
+    done = run("chat", "-m", name, "-o", "user=ada", stdin="hello\n/option user=bob\nagain\n")
+    assert done.returncode == 0, done.stderr
+    users = [json.loads(request.body)["user"] for request in lab.requests[1:]]
+    assert users == ["ada", "bob"]
+
+
+def test_options_for_a_router_that_asks_several_providers_are_refused(run: Run, lab: ThreadedMock):
+    for command in ("ask", "chat"):
+        done = run(command, "-m", "mixed", "-o", "user=ada", stdin="hello\n")
+        assert done.returncode == 3
+        assert "'mixed' asks models of lab, simulated" in done.stderr
+        assert "[templates.NAME.options.PROVIDER]" in done.stderr
+    done = run("chat", "-m", "mixed", stdin="/option user=ada\nhello\n")
+    assert "'mixed' asks models of lab, simulated" in done.stderr
+    assert [json.loads(request.body).get("user") for request in lab.requests] == [None]
+    assert run("ask", "-m", "mixed", "hello").stdout == "hello\n"

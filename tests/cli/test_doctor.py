@@ -23,6 +23,13 @@ def test_nothing_set_up_says_what_to_do(run: Run):
     assert "To talk with a real model" in done.stdout
 
 
+def test_a_key_that_two_providers_share_is_missed_once(run: Run):
+    report = json.loads(run("doctor", "--json").stdout)
+    missing = checks(report, "keys")["not set"]["text"].split(", ")
+    assert "OPENAI_API_KEY" in missing
+    assert len(missing) == len(set(missing))
+
+
 def test_help_says_how_it_ends(run: Run):
     shown = " ".join(run("doctor", "--help").stdout.split())
     assert "Ends with 0 if there is a real model to talk with, else with 3." in shown

@@ -35,6 +35,15 @@ def asked(run: Run) -> Run:
     return run
 
 
+def write(place: Path, **fields: Any) -> None:
+    """One more call in the log, as a program would write it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    given: dict[str, Any] = {"id": "one", "model": "simulated/echo", "seconds": 0.0}
+    given |= {"time": 1_770_000_000.0, "request": Request(messages=[user("Hello.")])}
+    with CallLog(SqliteSink(place)) as log:
+        log.add(CallRecord(**(given | fields)))
+
+
 def as_json(run: Run, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run("log", *arguments).stdout.splitlines()]
 
@@ -88,6 +97,73 @@ def test_a_log_that_cant_be_written_is_told_and_the_answer_is_there(run: Run, pl
     assert "warning: not logged" in done.stderr
     assert "is not a call log" in done.stderr
     assert place.read_text().startswith("Dear diary")
+
+
+EMBED = ("embed", "-m", "openai/text-embedding-3-small")
+
+
+@pytest.fixture
+def embedded(run: Run, polyvox_mock: Callable[..., ThreadedMock]) -> Run:
+    """Two texts that became vectors, beside an answer."""
+    server = polyvox_mock("openai-chat")
+    env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-any-0000"}
+    assert run(*ASK, "hello").returncode == 0
+    assert run(*EMBED, "fat cats", "dogs", env=env).returncode == 0
+    return run
+
+
+def test_embeddings_are_listed_and_shown_by_their_texts_without_vectors(embedded: Run):
+    first, answer = as_json(embedded, "--json")
+    assert (first["kind"], "kind" in answer) == ("embedding", False)
+    assert first["usage"]["input_tokens"] == 3
+    row = embedded("log").stdout.splitlines()[1]
+    assert "openai/text-embedding-3-small" in row
+    assert "$0.00000006" in row
+    assert "[embedding] fat cats" in row
+    shown = embedded("log", "show", "last").stdout
+    assert "kind      embedding" in shown
+    assert "fat cats\ndogs" in shown
+    assert "2 vectors of 256 dimensions" in shown
+    assert len(shown) < 1_000
+
+
+def test_embeddings_are_found_and_added_up(embedded: Run):
+    (found,) = as_json(embedded, "search", "dogs", "--json")
+    assert found["kind"] == "embedding"
+    (sums,) = as_json(embedded, "stats", "--by", "kind", "--json")
+    told = {group["name"]: group["calls"] for group in sums["groups"]}
+    assert told == {"embedding": 1, "answer": 1}
+    assert sums["total"]["cost_nanos"] == 60
+
+
+def test_embeddings_are_no_conversation_and_not_replayed(embedded: Run):
+    (conversation,) = as_json(embedded, "export", "--format", "messages")
+    assert conversation["messages"][0]["content"][0]["text"] == "hello"
+    done = embedded("log", "replay", "last")
+    assert done.returncode == 2
+    assert "asked for vectors" in done.stderr
+
+
+def test_embeddings_are_not_written_where_that_is_not_wished(run: Run, place: Path):
+    assert run("embed", "-m", "simulated/embedding", "--no-log", "cats").returncode == 0
+    assert not place.exists()
+
+
+def test_a_configured_log_has_an_embedding_once(run: Run, tmp_path: Path, place: Path):
+    (tmp_path / "polyvox.toml").write_text('[log]\npath = "here.db"\n')
+    assert run("embed", "-m", "simulated/embedding", "cats").returncode == 0
+    (call,) = as_json(run, "--json")
+    assert call["kind"] == "embedding"
+    assert not place.exists()
+
+
+def test_a_configured_budget_stops_an_embedding(run: Run, tmp_path: Path):
+    (tmp_path / "polyvox.toml").write_text("[budgets.none]\nlimit = 0\n")
+    done = run(*EMBED, "cats", env={"OPENAI_API_KEY": "sk-any-0000"})
+    assert done.returncode != 0
+    assert "the budget 'none' allows" in done.stderr
+    (call,) = as_json(run, "--errors", "--json")
+    assert (call["kind"], call["error"]["kind"]) == ("embedding", "budget_exceeded")
 
 
 def test_keys_are_not_written_down(
@@ -242,7 +318,56 @@ def test_an_unknown_group_is_told(run: Run):
     for wrong in ("week", "tag", "model:x"):
         done = run("log", "stats", "--by", wrong)
         assert done.returncode == 2
-        assert "model, day, session or tag:KEY" in done.stderr
+        assert "kind or tag:KEY" in done.stderr
+
+
+def test_calls_are_found_and_added_up_by_tenant(run: Run, place: Path):
+    write(place, id="one", tenant="ada")
+    write(place, id="two", tenant="bob")
+    assert [call["tenant"] for call in as_json(run, "--tenant", "bob", "--json")] == ["bob"]
+    rows = run("log", "stats", "--by", "tenant").stdout.splitlines()
+    assert rows[0].split()[0] == "TENANT"
+    assert sorted(row.split()[:2] for row in rows[1:]) == [
+        ["ada", "1"],
+        ["bob", "1"],
+        ["total", "2"],
+    ]
+
+
+def test_a_stored_answer_is_told_from_one_that_was_asked_for(run: Run, place: Path):
+    write(place, id="one", message=assistant("Hi."))
+    said = assistant("Hi.")
+    said.cached = True
+    write(place, id="two", message=said)
+    stored, fresh = run("log").stdout.splitlines()[1:]
+    assert stored.endswith("[cached] Hello.")
+    assert fresh.endswith("0.0  Hello.")
+    assert "nothing: the answer is a stored one" in run("log", "show", "last").stdout
+
+
+def test_a_log_of_json_lines_is_told_from_any_other_file(run: Run, tmp_path: Path):
+    lines = tmp_path / "calls.jsonl"
+    lines.write_text('{"id":"one"}\n')
+    done = run("log", env={"POLYVOX_LOG": str(lines)})
+    assert done.returncode == 3
+    assert "is not a call log" in done.stderr
+    assert "jq" in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "80", "200"])
+def test_a_narrow_terminal_loses_nothing_of_a_table(
+    run: Run, terminal: Callable[..., Terminal], place: Path, columns: str
+):
+    write(place, model="lab/a-model-with-a-long-name")
+    screen = terminal("log", env={"COLUMNS": columns})
+    assert screen.wait() == 0
+    letters = "".join(screen.seen.split())
+    for head in ("id", "time", "model", "in", "out", "cost", "seconds", "asked"):
+        assert head in letters
+    table = screen.seen
+    assert "2026" in table
+    assert "lab/a-" in table
+    assert "Hello." in table
 
 
 def test_calls_are_exported_as_lines_oldest_first(asked: Run, tmp_path: Path):
@@ -368,3 +493,30 @@ def test_a_terminal_cant_be_bent_by_what_was_said(run: Run, terminal: Callable[.
     screen = terminal("log")
     assert screen.wait() == 0
     assert "\x07" not in screen.raw
+
+
+@pytest.mark.parametrize(
+    ("command", "calls"),
+    [
+        (["search", ""], 3),
+        (["list", "-n", "9" * 30], 3),
+        (["search", "b\udcffd"], 0),
+        (["list", "--session", "\udcff"], 0),
+    ],
+)
+def test_odd_words_are_no_crash(asked: Run, command: list[str], calls: int):
+    done = asked("log", *command, "--json")
+    assert "Traceback" not in done.stderr
+    assert (len(done.stdout.splitlines()), done.returncode) == (calls, 0 if calls else 1)
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["stats"], ["export"], ["prune", "--older-than", "1d"]]
+)
+def test_a_damaged_log_is_told(asked: Run, place: Path, command: list[str]):
+    whole = place.read_bytes()
+    place.write_bytes(whole[:4096] + b"\xee" * (len(whole) - 4096))
+    done = asked("log", *command)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert f"can't read the call log {place}" in done.stderr

@@ -31,6 +31,7 @@ from polyvox.model import Call
 from polyvox.providers import Registry
 from polyvox.providers.batches import CONCURRENT, cut
 from polyvox.providers.simulated.embedding import vector_of
+from polyvox.routing import Retrying, RetryPolicy
 from polyvox.testing import Knobs, MockProvider
 from polyvox.usage import FREE
 
@@ -261,11 +262,11 @@ class Office:
 
 def asked(office: Office, inputs: list[str], call: Call | None = None, **settings: Any):
     """One embedding under way, in batches of one text."""
-    timeouts = settings.pop("timeouts", None)
+    timeouts, layers = settings.pop("timeouts", None), settings.pop("layers", None)
     registry = Registry(
         office, providers=lab("http://lab.test/v1", batch=1, **settings), timeouts=timeouts
     )
-    embedder = registry.embedder(MODEL)
+    embedder = registry.embedder(MODEL, layers=layers)
     return asyncio.create_task(embedder.embed(EmbeddingRequest(inputs=inputs), call or Call()))
 
 
@@ -317,6 +318,24 @@ async def test_the_first_failure_ends_the_rest_and_says_what_was_charged():
     assert (len(usages), usages[:2]) == (5, [10, 0])
     assert error.message.usage.input_tokens == sum(usages) > 10
     assert error.message.usage.basis == "partial"
+
+
+async def test_only_the_request_that_failed_is_sent_again():
+    office, call = Office(), Call()
+    at_once = RetryPolicy(base=0)
+    task = asked(office, list("abc"), call, layers=lambda model: Retrying(model, at_once))
+    await office.until(*"abc")
+    office.answer("a", 1)
+    office.answer("c", 3)
+    await office.until("b")
+    office.refuse("b")
+    await office.until()
+    await office.until("b")
+    office.answer("b", 2)
+    result = await task
+    assert result.vectors == [[1.0], [2.0], [3.0]]
+    assert result.usage.input_tokens == 30
+    assert sorted(attempt.status or 200 for attempt in call.attempts) == [200, 200, 200, 429]
 
 
 async def test_the_key_is_masked_in_what_a_provider_repeats():

@@ -190,3 +190,21 @@ def test_every_setting_of_a_call_reaches_the_call_and_none_the_request():
 def test_a_wrong_setting_of_a_call_is_named(setting, named):
     with pytest.raises(BadRequestError, match=named):
         make_call(setting)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("stream", "client.stream(...)"),
+        ("api_key", "Client(keys="),
+        ("api_base", "Client(base_urls="),
+        ("num_retries", "Retrying(client.model(...))"),
+        ("max_completion_tokens", "'max_tokens'"),
+        ("reasoning_effort", "'reasoning'"),
+        ("user", "tenant"),
+    ],
+)
+def test_a_setting_of_another_library_leads_to_ours(name: str, hint: str):
+    with pytest.raises(BadRequestError, match=f"no setting is called '{name}'") as caught:
+        make_request("Hi.", {name: "x"})  # type: ignore[typeddict-item]
+    assert hint in (caught.value.hint or "")

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 import polyvox
 from polyvox import AsyncClient, Client, InvalidAnswerError, parse
-from polyvox.client.conformance import problems
 from polyvox.client.shapes import shape_of
 from polyvox.dialects.schema import ANTHROPIC, OPENAI_STRICT, adapt
 from polyvox.errors import BadRequestError, ContentFilterError, ServerError
 from polyvox.messages import AssistantMessage, Text, ToolCall
 from polyvox.testing import ScriptedModel, ThreadedMock
+from polyvox.tools.conformance import problems
 from polyvox.usage import Usage
 
 

@@ -342,23 +342,6 @@ def test_a_name_that_means_nothing_names_the_nearest(write: Write):
             client.model("opneai/gpt-5")
 
 
-def test_embeddings_go_by_an_alias(write: Write):
-    text = "[aliases]\nvectors = 'simulated/embedding'\n[deployments.east]\nmodel = 'vectors'"
-    with Client.from_config(write(text)) as client:
-        assert len(client.embed("vectors", ["a", "b"]).vectors) == 2
-        with pytest.raises(ConfigurationError, match="embeddings come from one model"):
-            client.embed("east", "a")
-
-
-def test_embeddings_that_a_budget_would_not_count_are_refused(write: Write):
-    text = "[budgets.all]\nlimit = 1\n[limits.echo]\nrequests = 1\nmodels = ['simulated/echo']"
-    with (
-        Client.from_config(write(text)) as client,
-        pytest.raises(ConfigurationError, match=r"budgets\.all covers 'simulated/embedding'"),
-    ):
-        client.embed("simulated/embedding", "a")
-
-
 def test_tokens_are_counted_by_who_is_asked(write: Write):
     with MockProvider("anthropic-messages") as mock:
         text = (

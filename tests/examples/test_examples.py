@@ -221,3 +221,25 @@ def test_the_chart_of_the_lowest_latency_has_every_call():
     assert [place for place, _ in bars] == ["oslo", "lagos", "lima"] * 2
     assert sum(int(count) for _, count in bars) == 24
     assert len(re.findall(r"^\w+ +\d+ ms to the first word$", shown, re.MULTILINE)) == 3
+
+
+def test_answers_that_are_kept_are_asked_for_once(tmp_path: Path):
+    shown = output(run("caching.py", str(tmp_path / "answers.db")))
+    assert shown.count("  stored  $0.00\n") == 1
+    assert "1 asked, the others had its answer\n" in shown
+    assert "bob  asked " in shown
+    assert shown.endswith(
+        "10 of 15 answers were stored: $0.00163 saved\nThe provider was asked 5 times.\n"
+    )
+    again = output(run("caching.py", str(tmp_path / "answers.db")))
+    assert "0 asked, the others had its answer\n" in again
+    assert again.endswith("The provider was asked 1 times.\n")
+
+
+def test_every_tenant_has_a_budget_and_a_bill():
+    shown = output(run("tenants.py"))
+    assert "ada  Why is the sky blue?  a stored answer, $0.00\n" in shown
+    assert "bob  Why is the sky blue?  answered by west, $0.000203\n" in shown
+    assert "Why is snow white?    stopped: the budget 'customer' allows $0.0005 per month" in shown
+    assert "  ada              4 calls, 1 failed, $0.000406\n" in shown
+    assert "  east/gpt-5-mini  3 calls, 3 failed, $0.00\n" in shown

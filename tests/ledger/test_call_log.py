@@ -6,18 +6,31 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from polyvox.attempt import Attempt
 from polyvox.errors import ConfigurationError, RateLimitError
 from polyvox.events import Event, Start, TextDelta, TextStart
-from polyvox.ledger import CallLog, CallRecord, Entry, Logged, MemorySink
+from polyvox.ledger import (
+    CallLog,
+    CallRecord,
+    Entry,
+    History,
+    JsonlSink,
+    Logged,
+    MemorySink,
+    SqliteSink,
+)
 from polyvox.messages import Image, Text, assistant, user
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.testing import check_grammar
+from polyvox.usage import Usage
 
 from .rig import HI, PATIENCE, PRICED, Broken, Held, Leaf, ask, record
 
@@ -402,3 +415,26 @@ def test_text_of_a_record_is_all_that_was_said():
     each = record(request=request, message=assistant("Well."), error={"kind": "x", "text": "Oh."})
     assert each.text == "Be kind.\nHi.\nYes?\nSo.\nWell.\nOh."
     assert each.question == "So."
+
+
+def test_words_that_are_numbers_are_written_as_words():
+    sink = MemorySink()
+    with CallLog(sink) as log:
+        log.add(record("one", tags={"try": 3}, session=7))  # pyright: ignore[reportArgumentType]
+        log.add(record("bias", request=replace(HI, options={"openai": {"bias": {50256: -100}}})))
+    one, bias = sink.records
+    assert (one.tags, one.session, one.question) == ({"try": "3"}, "7", "Hi.")
+    assert bias.request is not None
+    assert bias.request.options == {"openai": {"bias": {"50256": -100}}}
+
+
+def test_a_record_that_cant_be_written_spoils_no_other(tmp_path: Path):
+    half = Attempt(provider="a", model="b", started=0.0, seconds=0.0, usage=Usage(None))  # pyright: ignore[reportArgumentType]
+    with CallLog(JsonlSink(tmp_path / "c.jsonl"), SqliteSink(tmp_path / "c.db")) as log:
+        for number in range(3):
+            log.add(record(str(number), attempts=[half] * number))
+    lines = (tmp_path / "c.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line)["id"] for line in lines] == ["0", "1", "2"]
+    with History(tmp_path / "c.db") as history:
+        assert [each.id for each in history.find()] == ["2", "1", "0"]
+    assert (log.dropped, log.failure) == (0, None)

@@ -10,6 +10,7 @@ import pytest
 from polyvox.attempt import Attempt
 from polyvox.errors import ConfigurationError, NotFoundError
 from polyvox.ledger import CallFilter, CallLog, History, SqliteSink, default_log, default_path
+from polyvox.ledger import history as history_module
 from polyvox.ledger import schema as schema_module
 from polyvox.messages import assistant
 from polyvox.usage import FREE, Cost, Usage
@@ -54,6 +55,7 @@ CALLS = [
         "Hello.",
         time=NOON + 2 * DAY,
         model="ollama/llama",
+        tenant="ada",
         session="s1",
         attempts=[attempt("ollama/llama", FREE)],
     ),
@@ -159,6 +161,13 @@ def test_a_search_is_narrowed_and_cut(history: History):
     assert [each.id for each in history.search("hello", limit=1)] == ["cc44"]
 
 
+def test_a_reader_who_leaves_early_may_close_the_log_first(path: Path):
+    with History(path) as history:
+        found = history.find()
+        assert next(found).id == "cc44"
+    found.close()  # type: ignore[attr-defined]
+
+
 def test_sums_by_model_count_every_attempt_for_who_was_asked(history: History):
     rows = {row.name: row for row in history.stats("model")}
     assert set(rows) == {"openai/gpt", "anthropic/claude", "ollama/llama", ""}
@@ -179,8 +188,19 @@ def test_sums_in_all_by_day_session_and_tag(history: History):
     assert {row.name: row.calls for row in history.stats("session")} == {"s1": 2, "": 2}
     tags = {row.name: row.calls for row in history.stats("tag", tag="feature")}
     assert tags == {"search": 1, "mail": 1, "": 2}
+    assert {row.name: row.calls for row in history.stats("tenant")} == {"ada": 1, "": 3}
+    assert [row.calls for row in history.stats(None, CallFilter(tenant="ada"))] == [1]
     (narrowed,) = history.stats("tag", CallFilter(session="s1", errors=False), tag="x")
     assert narrowed.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("by", "tag"), [("week", ""), ("tag:feature", ""), ("tag", ""), ("model", "feature")]
+)
+def test_other_words_to_add_up_by_are_told(history: History, by: str, tag: str):
+    with pytest.raises(ConfigurationError, match=f"not added up by '{by}'") as caught:
+        history.stats(by, tag=tag)  # type: ignore[arg-type]
+    assert 'by="tag" goes tag=' in (caught.value.hint or "")
 
 
 def test_old_calls_are_deleted_wherever_they_stand(path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -263,3 +283,75 @@ def test_tests_never_write_among_the_users_own_data():
 
 def test_a_log_that_is_off_writes_nowhere():
     assert default_log({"POLYVOX_LOG": "off"}).sinks == ()
+
+
+@pytest.mark.parametrize("scanned", [False, True], ids=["indexed", "not indexed"])
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ("", ["c", "b", "a"]),
+        (" \t", ["c", "b", "a"]),
+        ("天气", ["a"]),
+        ("HELLO 天气", ["a"]),
+        ("hello 雨", []),
+        ("ครับ", ["b"]),
+        ("\udcff", []),
+        ("zz\x00qq", []),
+        ("x' OR 1 --", []),
+    ],
+)
+def test_any_words_may_be_searched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, ids: list[str], scanned: bool
+):
+    with CallLog(SqliteSink(tmp_path / "calls.db")) as log:
+        for id, text in (("a", "今天天气怎么样 Hello"), ("b", "สวัสดีครับ"), ("c", "50% off")):
+            log.add(record(id, text))
+    monkeypatch.setattr(history_module, "has_search", lambda _: not scanned)
+    with History(tmp_path / "calls.db") as history:
+        assert [each.id for each in history.search(words)] == ids
+
+
+def test_words_that_are_no_text_find_nothing(history: History):
+    odd = "\udcff"
+    assert list(history.find(CallFilter(session=odd, model=odd, tags={odd: odd}))) == []
+    with pytest.raises(NotFoundError):
+        history.get(odd)
+
+
+def test_as_many_calls_as_there_are_may_be_asked_for(history: History):
+    assert len(list(history.find(limit=10**30))) == len(list(history.find()))
+
+
+def test_the_newest_are_given_oldest_first(history: History):
+    newest = [each.id for each in history.find(limit=2)]
+    assert [each.id for each in history.find(limit=2, oldest_first=True)] == newest[::-1]
+
+
+def test_a_record_that_cant_be_read_is_named(path: Path):
+    with CallLog(SqliteSink(path)) as log:
+        log.add(record("one"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE calls SET record = '{'")
+    connection.close()
+    with History(path) as history, pytest.raises(ConfigurationError, match="call one"):
+        list(history.find())
+
+
+def test_a_damaged_log_is_told(tmp_path: Path):
+    path = tmp_path / "calls.db"
+    with CallLog(SqliteSink(path)) as log:
+        for number in range(50):
+            log.add(record(str(number), "word " * 500))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xee" * (len(whole) - 4096))
+    with History(path) as history:
+        for look in (
+            lambda: list(history.find()),
+            lambda: history.get("1"),
+            lambda: list(history.search("word")),
+            history.stats,
+            history.count,
+            lambda: history.prune(0.0),
+        ):
+            with pytest.raises(ConfigurationError, match=r"can't read the call log .*calls\.db"):
+                look()

@@ -193,3 +193,69 @@ async def test_the_providers_words_about_a_key_are_masked(tmp_path: Path):
     assert key not in text
     assert "Incorrect API key provided: ***" in text
     assert "My key is ***." in text
+
+
+def test_secrets_are_masked_whatever_their_fields_hold():
+    given = {
+        "password": 1234,
+        "OPENAI_API_KEY": "x",
+        "x-goog-api-key": "x",
+        "dbPassword": "x",
+        "api_keys": ["kept"],
+        "apiKey": ["x", "y"],
+        "Cookie": "x",
+        "secret": None,
+        "authorization": {"scheme": "lab", "token": "kept"},
+        "max_tokens": 5,
+    }
+    cleaned = Redactor().clean(ToolCall("1", "go", given))["arguments"]
+    masked = {name for name, value in cleaned.items() if value == MASK}
+    assert masked == {
+        *("password", "OPENAI_API_KEY", "x-goog-api-key", "dbPassword", "apiKey", "Cookie")
+    }
+    assert {name: cleaned[name] for name in {*given} - masked} == {
+        name: given[name] for name in {*given} - masked
+    }
+
+
+def test_the_form_of_a_password_is_none():
+    schema = {"properties": {"password": {"type": "string"}}, "required": ["password"]}
+    cleaned = Redactor().clean(ToolDefinition("log_in", parameters=schema))
+    assert cleaned["parameters"] == schema
+
+
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        ("https://x.example/?api_key=hunter2hunter2&b=1", "https://x.example/?api_key=***&b=1"),
+        (
+            "https://x.example/?a=1&access_token=hunter2hunter2",
+            "https://x.example/?a=1&access_token=***",
+        ),
+        (
+            "see https://x.blob.example/a?sv=2020&sig=abc%3Ddefghi.",
+            "see https://x.blob.example/a?sv=2020&sig=***.",
+        ),
+        (
+            "https://b.example/a.png?X-Amz-Signature=0123456789abcdef#x",
+            "https://b.example/a.png?X-Amz-Signature=***#x",
+        ),
+        ("https://x.example/?page_token=2&sig=short", "https://x.example/?page_token=2&sig=short"),
+    ],
+)
+def test_what_opens_an_address_is_masked(address: str, masked: str):
+    assert Redactor().text(address) == masked
+
+
+@pytest.mark.parametrize(
+    "piece", ["eyJ-", "eyJ.", "sk-", "Bearer ", "://a:", "?a-", "-----BEGIN ", "AKIA"]
+)
+def test_no_text_takes_long_to_be_masked(piece: str):
+    """Quadratic work on a megabyte would take minutes: the test would never end."""
+    Redactor().text(piece * (1_000_000 // len(piece)) + "PRIVATE KEY://?api_key=")
+
+
+def test_a_pattern_leaves_a_result_with_its_call():
+    messages = [AssistantMessage([ToolCall("call_123", "f")]), tool_result("call_123", "7")]
+    answer, result = Redactor([r"\d+"]).clean(Request(messages=messages))["messages"]
+    assert answer["content"][0]["id"] == result["tool_call_id"]

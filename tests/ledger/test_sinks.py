@@ -7,13 +7,16 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
 from polyvox.errors import ConfigurationError
 from polyvox.ledger import CallLog, CallRecord, Entry, History, JsonlSink, Redactor, SqliteSink
-from polyvox.ledger.schema import MIGRATIONS
+from polyvox.ledger import schema as schema_module
+from polyvox.ledger.schema import MIGRATIONS, connect
 
 from .rig import record
 
@@ -228,3 +231,122 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     sink.close()
     with History(path) as history:
         assert [each.id for each in history.find()] == ["new", "old"]
+
+
+def test_a_line_that_broke_off_spoils_only_itself(tmp_path: Path):
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(entries("a")[0].json + b'\n{"id":"b')
+    sink = JsonlSink(path)
+    sink.write(entries("c"))
+    sink.write(entries("d"))
+    whole, torn, *rest = path.read_bytes().splitlines()
+    assert (json.loads(whole)["id"], torn) == ("a", b'{"id":"b')
+    assert [json.loads(line)["id"] for line in rest] == ["c", "d"]
+
+
+def test_a_full_disk_takes_nothing_from_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "c"
+    others = entries("other")[0].json + b"\n"
+    whole = os.write
+
+    def write(file: int, data: bytes) -> int:
+        with path.open("ab") as other:  # between our look at the file and our write
+            other.write(others)
+        return whole(file, data[:5])
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(OSError, match="no space"):
+        JsonlSink(path).write(entries("a"))
+    assert path.read_bytes() == others
+
+
+def test_a_full_database_is_told_as_that(tmp_path: Path):
+    sink = SqliteSink(tmp_path / "calls.db")
+    sink.write(entries("a"))
+    connection = sink._connection
+    assert connection is not None
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        sink.write(entries("b", text="long " * 20_000))
+    sink.close()
+    sink.write(entries("c"))
+    sink.close()
+    with History(tmp_path / "calls.db") as history:
+        assert [each.id for each in history.find()] == ["c", "a"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file can't be deleted there")
+def test_a_database_that_was_deleted_is_made_anew(tmp_path: Path):
+    path = tmp_path / "calls.db"
+    sink = SqliteSink(path)
+    sink.write(entries("a"))
+    path.unlink()
+    sink.write(entries("b"))
+    path.rename(tmp_path / "old.db")
+    sink.write(entries("c"))
+    sink.close()
+    with History(path) as history:
+        assert [each.id for each in history.find()] == ["c"]
+
+
+def test_tables_that_another_process_makes_meanwhile_are_no_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "calls.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+    class Raced(sqlite3.Connection):
+        others: ClassVar = [path]
+
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if "sqlite_master" in statement and self.others:
+                connect(self.others.pop(), create=True).close()
+            return super().execute(statement, *values)
+
+    def open_raced(path: Path, timeout: float, *, create: bool) -> sqlite3.Connection:
+        kind = Raced if Raced.others else sqlite3.Connection
+        return sqlite3.connect(path, timeout, factory=kind, isolation_level=None)
+
+    monkeypatch.setattr(schema_module, "open_file", open_raced)
+    connect(path, create=True).close()
+    assert not Raced.others
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there nobody holds anybody off")
+def test_a_folder_that_may_be_written_to_and_not_read_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = os.open
+
+    def unreadable(path: Path, *arguments: int) -> int:
+        if path == tmp_path:
+            raise PermissionError(errno.EACCES, "no", str(path))
+        return whole(path, *arguments)
+
+    monkeypatch.setattr(os, "open", unreadable)
+    JsonlSink(tmp_path / "c").write(entries("a"))
+    assert ids_in(tmp_path / "c") == ["a"]
+
+
+WRITING = """
+import sys
+from polyvox.ledger import CallRecord, Entry, JsonlSink, Redactor
+sink = JsonlSink(sys.argv[1], max_bytes=1_000_000, keep=100)
+for number in range(100):
+    record = CallRecord(id=f"{sys.argv[2]}{number}", time=1.0, model="m", seconds=1.0, tenant="x" * 50_000)
+    sink.write([Entry(record, Redactor())])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there only one process may rotate")
+def test_several_processes_write_and_rotate_one_file_and_lose_nothing(tmp_path: Path):
+    command = [sys.executable, "-c", WRITING, str(tmp_path / "calls.jsonl")]
+    writers = [subprocess.Popen([*command, name]) for name in "abc"]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    found = sorted(id for path in tmp_path.iterdir() for id in ids_in(path))
+    assert found == sorted(f"{name}{number}" for name in "abc" for number in range(100))
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 1_000_000

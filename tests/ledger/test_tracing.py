@@ -14,7 +14,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from polyvox.embedding import EmbeddingRequest
 from polyvox.errors import RateLimitError
+from polyvox.layers import layered
 from polyvox.ledger import Traced
 from polyvox.messages import (
     File,
@@ -27,6 +29,7 @@ from polyvox.messages import (
     user,
 )
 from polyvox.model import Call, Model
+from polyvox.providers.simulated import simulated_embedder
 from polyvox.quote import quote_of
 from polyvox.request import Request, ResponseFormat
 from polyvox.testing import check_grammar
@@ -130,6 +133,19 @@ async def test_a_call_is_one_span_with_the_names_of_the_conventions(telemetry: T
         "polyvox.cost.nanos": 7,
     }
     assert telemetry.span.status.status_code is StatusCode.UNSET
+
+
+async def test_an_embedding_is_told_as_one(telemetry: Telemetry):
+    embedder = layered(simulated_embedder("simulated/embedding"), telemetry.traced)
+    await embedder.embed(EmbeddingRequest(inputs=["cats", "dogs"]), Call(session="s"))
+    assert telemetry.span.name == "embeddings embedding"
+    attributes = telemetry.attributes
+    assert attributes["gen_ai.operation.name"] == "embeddings"
+    assert attributes["gen_ai.usage.input_tokens"] == 2
+    assert attributes["gen_ai.conversation.id"] == "s"
+    for name in ("gen_ai.client.token.usage", "gen_ai.client.operation.duration"):
+        for point in telemetry.points(name):
+            assert (point.attributes or {})["gen_ai.operation.name"] == "embeddings"
 
 
 async def test_what_was_said_is_told_only_where_that_is_wished(telemetry: Telemetry):
@@ -276,3 +292,14 @@ def test_without_the_extra_the_error_names_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "Traced needs OpenTelemetry\npip install 'polyvox[otel]'\n"
+
+
+async def test_what_cant_be_told_leaves_the_call_and_its_span_alone(telemetry: Telemetry):
+    deep: list[object] = []
+    for _ in range(5_000):
+        deep = [deep]
+    asked = assistant(ToolCall("1", "dig", {"down": deep}))
+    events = await ask(telemetry.traced(Leaf(), content=True), user("Hi."), asked, user("Dug?"))
+    assert events[-1].message.text == "Hello there."
+    assert telemetry.attributes["gen_ai.usage.input_tokens"] == 10
+    assert "gen_ai.input.messages" not in telemetry.attributes

@@ -115,7 +115,7 @@ def test_groups_are_bounded_and_what_is_forgotten_is_told():
     assert set(tracker.by_model()) == {"test/8", "test/9", "test/always"}
     assert set(tracker.by_session()) == {"s8", "s9", "always"}
     assert set(tracker.by_tag("user")) == {"u7", "u8", "u9"}
-    assert tracker.forgotten == {"models": 8, "sessions": 8, "tags": 7}
+    assert tracker.forgotten == {"models": 8, "tenants": 0, "sessions": 8, "tags": 7}
     assert (tracker.calls, tracker.running_cost.nanos) == (20, 20 * 1_500)
     assert tracker.by_session()["always"].calls == 10
 
@@ -132,6 +132,25 @@ def test_reset_begins_anew():
     tracker.reset()
     assert (tracker.calls, tracker.running_cost, tracker.by_session()) == (0, FREE, {})
     assert tracker.forgotten["sessions"] == 0
+
+
+def test_sums_are_told_by_tenant():
+    tracker = CostTracker(max_groups=2)
+    tracker.add_attempts([attempt(usage=PRICED), attempt(usage=PRICED)], tenant="ada")
+    tracker.add(AssistantMessage([], provider="openai", model="m", usage=PRICED), tenant="bob")
+    tracker.add_attempts([attempt(usage=PRICED)])
+    tallies = tracker.by_tenant()
+    assert {name: tally.calls for name, tally in tallies.items()} == {"ada": 1, "bob": 1}
+    assert tallies["ada"].cost == PRICED.cost + PRICED.cost
+    tracker.add_attempts([attempt()], tenant="eve")
+    assert tracker.forgotten["tenants"] == 1
+    assert tracker.calls == 4
+
+
+async def test_tracked_calls_count_for_their_tenant():
+    tracker = CostTracker()
+    await ask(Tracked(Leaf(), tracker), call=Call(tenant="ada"))
+    assert tracker.by_tenant()["ada"].calls == 1
 
 
 def test_an_answer_is_added_by_hand():
@@ -170,3 +189,18 @@ def test_many_threads_lose_nothing():
 def test_the_wrapper_has_the_models_name_and_quote():
     tracked = Tracked(Leaf(), CostTracker())
     assert (tracked.name, quote_of(tracked, HI)) == ("test/leaf", PRICED)
+
+
+def test_a_call_counts_for_the_tags_it_had():
+    tracker, tags = CostTracker(), {"user": "ann"}
+    tracker.add_attempts([attempt()], tags=tags)
+    tags["user"] = "bob"
+    assert set(tracker.by_tag("user")) == {"ann"}
+
+
+def test_tags_that_name_nothing_are_told_to_who_gave_them():
+    tracker = CostTracker()
+    with pytest.raises(TypeError, match="unhashable"):
+        tracker.add_attempts([attempt()], tags={"users": ["ann"]})  # pyright: ignore[reportArgumentType]
+    tracker.add_attempts([attempt()])
+    assert tracker.calls == 1

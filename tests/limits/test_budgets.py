@@ -52,7 +52,8 @@ async def test_the_error_says_which_budget_what_is_spent_and_when_it_resets():
     )
     assert caught.value.retry_after == 4 * 3600
     assert caught.value.hint is not None
-    assert "resets in 14400 seconds" in caught.value.hint
+    assert caught.value.hint.startswith("It resets at 20")
+    assert "max_tokens" in caught.value.hint
     assert caught.value.retryable is False
     assert caught.value.message is not None
 

@@ -101,6 +101,17 @@ async def test_python_values_are_turns_too():
     assert error.error == "no"
 
 
+async def test_python_values_may_have_knobs_and_be_repeated():
+    model = ScriptedModel(
+        [
+            {"error": RateLimitError("no"), "knobs": {"text_piece": 1}},
+            {"message": assistant("hi"), "repeat": True},
+        ]
+    )
+    error, said, again = [fold(await events_of(model)) for _ in range(3)]
+    assert (error.error, said.text, again.text) == ("no", "hi", "hi")
+
+
 async def test_the_script_running_out_is_an_error_that_says_which_turn_was_asked_for():
     model = ScriptedModel(["a", "b"])
     await events_of(model)

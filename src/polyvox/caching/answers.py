@@ -1,5 +1,6 @@
 """Answers that are kept: which are, in what form, and how they are told again."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeAlias
@@ -11,7 +12,7 @@ from polyvox import jsontext
 from polyvox.assembly import failed, fold, unfold
 from polyvox.errors import AbortedError, PolyvoxError
 from polyvox.events import Done, Event, Failed, Warned
-from polyvox.messages import AssistantMessage, ToolCall
+from polyvox.messages import AssistantBlock, AssistantMessage, Text, Thinking, ToolCall
 from polyvox.model import Call, Model
 from polyvox.request import Request
 from polyvox.usage import Cost, Usage
@@ -50,9 +51,13 @@ def _worth_keeping(message: AssistantMessage) -> bool:
     """Not what broke off, was cut by a filter, wants to go on, says nothing, or can't be run."""
     return (
         message.stop_reason in _GOOD_ENDS
-        and bool(message.content)
+        and any(map(_says_something, message.content))
         and all(block.executable for block in message.content if isinstance(block, ToolCall))
     )
+
+
+def _says_something(block: AssistantBlock) -> bool:
+    return bool(block.text) if isinstance(block, Text) else not isinstance(block, Thinking)
 
 
 Finish: TypeAlias = Callable[[Answer | None], Awaitable[None]]
@@ -72,7 +77,11 @@ async def asked(
                 if isinstance(event, Warned):
                     warnings.append(event)
                 elif isinstance(event, Done) and _worth_keeping(event.message):
-                    await finish(Answer(event.message, warnings))
+                    try:
+                        await finish(Answer(event.message, warnings))
+                    except asyncio.CancelledError:
+                        call.leave(event.message)
+                        raise
                 elif not _interrupted(event):
                     await finish(None)
             yield event
@@ -85,7 +94,8 @@ def _interrupted(event: Event) -> bool:
 async def replay(answer: Answer, call: Call) -> AsyncGenerator[Event]:
     """The events of an answer that is given again: nothing was asked, nothing was used."""
     message = replace(answer.message, usage=_NOTHING, cached=True)
-    events = list(unfold(message))
+    # What is warned of when a message is told stands among the warnings of the first time.
+    events: list[Event] = [event for event in unfold(message) if not isinstance(event, Warned)]
     events[1:1] = answer.warnings
     for told, event in enumerate(events, start=1):
         try:

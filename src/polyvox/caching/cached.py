@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from os import PathLike
 
 from polyvox.caching.answers import Answer, asked, pack, refused, replay, unpack
 from polyvox.caching.flights import Flights, Seat
@@ -11,7 +12,7 @@ from polyvox.caching.memory import MemoryCache
 from polyvox.caching.store import CacheStats, CacheStore
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError
 from polyvox.events import Event
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.usage import Usage
@@ -48,7 +49,12 @@ class Cached:
         scope: str = "tenant",
         patience: float = 60.0,
     ) -> None:
-        self.model = model
+        self.model = checked_model(model, "Cached")
+        if isinstance(store, (str, PathLike)):  # its faults would be misses, and nobody told
+            raise ConfigurationError(
+                f"Cached takes a store, and {str(store)!r} is a path",
+                hint=f"Give DiskCache({str(store)!r}).",
+            )
         self.store: CacheStore = MemoryCache() if store is None else store
         self.ttl = checked_ttl(ttl)
         self.stats = CacheStats()

@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeVar
 
+from polyvox.transport.sqlite_file import open_file, write_ahead
+
 __all__ = ["DiskCache"]
 
 _T = TypeVar("_T")
@@ -169,14 +171,10 @@ class _Table:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             # Closed in whichever thread is the last; used in the worker's only.
-            connection = sqlite3.connect(
-                self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False
-            )
+            connection = open_file(self._path, self._timeout)
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
+                write_ahead(connection, self._timeout)
                 connection.execute("PRAGMA journal_size_limit = 4194304")
                 connection.executescript(_SCHEMA)
             except BaseException:

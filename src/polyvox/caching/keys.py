@@ -48,7 +48,7 @@ class KeyMaker:
     def key(self, name: str, request: Request, call: Call) -> bytes | None:
         """The key of a request to the model of this name; None: the answer must not be kept."""
         subject = self._subject(call)
-        if subject is None:
+        if subject is None or call.kind != "answer":  # a cache has answers only, no vectors
             return None
         head = (_FORM, call.tenant, subject, name, call.fallbacks)
         try:
@@ -88,7 +88,7 @@ def _subject_of(scope: str) -> Subject:
 def _encode(value: Any) -> bytes:
     try:
         return _encoder.encode(value)
-    except UnicodeEncodeError:  # half an emoji: no Unicode text, but the same each time
+    except (UnicodeEncodeError, TypeError):  # half an emoji, or keys that are numbers
         return json.dumps(msgspec.to_builtins(value), sort_keys=True).encode()
 
 

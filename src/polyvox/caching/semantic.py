@@ -19,7 +19,7 @@ from polyvox.caching.store import CacheStats
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Event, Warned
 from polyvox.messages import Text, UserMessage
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.usage import Usage
@@ -48,7 +48,8 @@ class SemanticCache:
             embedding model: measure it on your own questions.
         ttl: how many seconds an answer is kept.
         scope: who shares answers within a tenant, as for ``Cached``.
-        alike: whether two texts that are near may be the same question at all.
+        alike: whether two texts that are near may be the same question at all. A fault of it is a
+            miss.
         texts: where texts and answers are kept, and how many; several models may share it.
 
     Raises ``ConfigurationError`` for a wrong ``threshold``, ``ttl`` or ``scope``.
@@ -69,7 +70,7 @@ class SemanticCache:
             raise ConfigurationError(
                 f"threshold is {threshold}; give a cosine, more than 0 up to 1"
             )
-        self.model = model
+        self.model = checked_model(model, "SemanticCache")
         self.ttl = checked_ttl(ttl)
         self.stats = CacheStats()
         self.texts = SimilarTexts() if texts is None else texts
@@ -116,13 +117,22 @@ class SemanticCache:
             self.stats.misses += 1
             return self.model.stream(request, call)
         if call.caching == "use":
-            fits = partial(self._alike, text)
-            found = await self.texts.find(group, vector, self._threshold, fits)
+            found = await self._found(group, text, vector)
             if found is not None:
                 return replay(self._hit(*found), call)
         self.stats.misses += 1
         finish = partial(self._finish, group, text, vector, call)
         return asked(self.model, request, call, finish)
+
+    async def _found(
+        self, group: bytes, text: str, vector: Direction
+    ) -> tuple[bytes, float] | None:
+        fits = partial(self._alike, text)
+        try:
+            return await self.texts.find(group, vector, self._threshold, fits)
+        except Exception:  # noqa: BLE001 - whatever ``alike`` raises, the provider can still be asked
+            self.stats.faults += 1
+            return None
 
     def _hit(self, data: bytes, likeness: float) -> Answer:
         answer = unpack(data)

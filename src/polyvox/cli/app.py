@@ -27,6 +27,7 @@ COMMANDS = {
     "log": "Look back at calls: find, read, add up, ask again.",
     "mock": "Serve a provider's API from a script, for tests.",
     "models": "Find models: prices, limits, keys.",
+    "tool": "Run functions as commands; see what models are told of them.",
 }
 """Every command with its line in ``polyvox --help``; it lives in the module of its name."""
 

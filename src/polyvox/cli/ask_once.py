@@ -91,7 +91,8 @@ async def _ask(options: "AskOptions", prompt: list[UserBlock], view: View) -> Ou
         own_log = logs_here(client, wanted=options.log)
         name = await model_name(client, options, quiet=options.quiet)
         model = model_named(client, name)
-        request = make_request(list(prompt), settings_of(options, provider_of(client, name)))
+        provider = provider_of(client, name) if options.vendor else ""
+        request = make_request(list(prompt), settings_of(options, provider))
         request.stream = options.stream
         wanted = request.response_format
         check = _conforming(wanted.schema) if wanted and wanted.schema else None

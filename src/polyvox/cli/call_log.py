@@ -1,4 +1,4 @@
-"""The log of what ``ask`` and ``chat`` ask, and a look into it."""
+"""The log of what ``ask``, ``chat`` and ``embed`` ask, and a look into it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

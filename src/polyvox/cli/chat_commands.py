@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from polyvox.cli.configured import provider_of
 from polyvox.cli.options import InputError
 from polyvox.cli.request_options import fields_text, vendor_fields
 from polyvox.cli.terminal import note
@@ -70,6 +71,7 @@ def _option(chat: "ChatSession", argument: str) -> None:
     if argument == "-":
         chat.vendor = {}
     elif argument:
+        provider_of(chat.client, chat.conversation.model)
         try:
             chat.vendor |= vendor_fields([argument])
         except InputError as error:

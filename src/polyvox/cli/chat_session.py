@@ -52,7 +52,7 @@ class ChatSession:
         self.id = uuid4().hex
         self.saved: set[Path] = set()
         self.unanswered: UserMessage | None = None
-        provider = provider_of(client, conversation.model)
+        provider = provider_of(client, conversation.model) if options.vendor else ""
         self._settings = settings_of(options, provider)
         self.vendor = self._settings.pop("options", {}).get(provider, {})
         self._code = 0

@@ -56,7 +56,7 @@ def check_versions() -> Iterator[Check]:
 
 def check_keys(registry: Registry) -> Iterator[Check]:
     """Every provider whose key is set; all others in one line."""
-    missing: list[str] = []
+    missing: dict[str, None] = {}  # each once: two providers may share a key
     for row in registry.rows.values():
         key = registry.key(row)
         if key is not None:
@@ -66,7 +66,7 @@ def check_keys(registry: Registry) -> Iterator[Check]:
         elif where := registry.credentials(row):
             yield Check("keys", row.name, "ok", f"no key, but AWS credentials: {where}")
         elif row.key_env and not row.local:
-            missing.append(row.key_env[0])
+            missing[row.key_env[0]] = None
     if missing:
         yield Check("keys", "not set", "off", ", ".join(missing))
 

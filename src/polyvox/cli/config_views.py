@@ -102,6 +102,10 @@ def outline(config: Config) -> Iterator[str]:
     for name, router in config.routers.items():
         yield f"router {name}: {router.strategy}"
         yield from _branches(_router_lines(config, router))
+    if config.prices:
+        yield f"prices of your own: {', '.join(config.prices)}"
+    if config.cooldowns:
+        yield f"cooldowns of your own: {', '.join(config.cooldowns)}"
     routed = {member for router in config.routers.values() for member in router.members}
     for name, deployment in config.deployments.items():
         if name not in routed:
@@ -144,8 +148,12 @@ def _around(config: Config) -> Iterator[str]:
     if (log := config.log) is not None:
         form = "lines of JSON" if log.is_jsonl else "SQLite"
         yield f"log: {form}, {log.path or 'in its usual place'}, content {log.content}"
+    if config.telemetry is not None:
+        yield f"telemetry: OpenTelemetry, content {'on' if config.telemetry.content else 'off'}"
     if (cache := config.cache) is not None and cache.kind != "off":
-        yield f"cache: {cache.kind}, {cache.ttl:g} s, shared by {cache.scope}"
+        similar = cache.semantic
+        near = f", similar from {similar.threshold:g} by {similar.model}" if similar else ""
+        yield f"cache: {cache.kind}, {cache.ttl:g} s, shared by {cache.scope}{near}"
     for name, limit in config.limits.items():
         yield f"limit {name}: {_limit_line(limit)}"
     for name, budget in config.budgets.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from polyvox.client import AsyncClient
 from polyvox.config.finding import is_configured
+from polyvox.errors import ConfigurationError
 
 __all__ = ["configured_client", "logs_here", "provider_of"]
 
@@ -35,6 +36,15 @@ def logs_here(client: AsyncClient, *, wanted: bool) -> bool:
 
 
 def provider_of(client: AsyncClient, name: str) -> str:
-    """The provider of the model that is asked under this name; "" for a router, which may ask several."""
-    provider, slash, _ = client.target(name).partition("/")
-    return provider if slash else ""
+    """The provider that is asked under this name, whose own fields may so be given.
+
+    Raises ``ConfigurationError`` for a router that asks several: nobody knows whose the fields would be.
+    """
+    names = client.setup.targets(name) if client.setup else {name}
+    providers = sorted({target.partition("/")[0] for target in names})
+    if len(providers) != 1:
+        raise ConfigurationError(
+            f"{name!r} asks models of {', '.join(providers)}: an option would go to all of them",
+            hint="Name one of them; or say it in the configuration: [templates.NAME.options.PROVIDER].",
+        )
+    return providers[0]

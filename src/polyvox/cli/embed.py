@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from polyvox.cli.attachments import piped_text
-from polyvox.cli.options import InputError, debug_option, gathered
+from polyvox.cli.options import InputError, debug_option, gathered, log_option
 from polyvox.cli.request_options import (
     CUSTOM,
     RequestOptions,
@@ -29,6 +29,7 @@ class EmbedOptions(RequestOptions, kw_only=True):
     dimensions: int | None
     task: Task | None
     as_json: bool
+    log: bool
 
 
 @click.command("embed", context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +45,7 @@ class EmbedOptions(RequestOptions, kw_only=True):
 @click.option("--task", type=click.Choice(get_args(Task)), help="What the vectors are for.")
 @call_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with the usage.")
+@log_option
 @debug_option
 @gathered(EmbedOptions)
 def command(options: EmbedOptions) -> int:
@@ -68,15 +70,22 @@ def command(options: EmbedOptions) -> int:
 
 
 async def _embed(options: EmbedOptions, texts: list[str]) -> "Embeddings":
-    from polyvox.cli.configured import configured_client, provider_of
+    from polyvox.cli.call_log import call_log
+    from polyvox.cli.configured import configured_client, logs_here, provider_of
+    from polyvox.layers import layered
+    from polyvox.ledger import Logged
 
     name = f"{CUSTOM}/{options.model}" if options.base_url else options.model or ""
     wishes: dict[str, Any] = {"dimensions": options.dimensions, "task": options.task}
     async with configured_client(options.config, custom_provider(options)) as client:
+        own_log = logs_here(client, wanted=options.log)
+        embedder = client.embedder(name)
         if options.vendor:
             wishes["options"] = {provider_of(client, name): vendor_fields(options.vendor)}
         given: Any = {key: value for key, value in wishes.items() if value is not None}
-        return await client.embed(name, texts, timeout=options.timeout, **given)
+        with call_log(own_log) as log:
+            logged = layered(embedder, lambda model: Logged(model, log))
+            return await client.embed(logged, texts, timeout=options.timeout, **given)
 
 
 def _show(result: "Embeddings", *, as_json: bool) -> None:

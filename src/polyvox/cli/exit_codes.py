@@ -34,6 +34,7 @@ EXIT_CODES: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (12, ("protocol",), "the answer breaks its own format"),
     (13, ("budget_exceeded",), "over the budget"),
     (14, ("invalid_answer",), "the answer is not the JSON that was asked for"),
+    (15, ("run_limit",), "a limit of the agent's run was reached"),
     (INTERRUPTED, ("aborted",), "interrupted by Ctrl-C"),
     (READER_GONE, (), "whoever read the output went away"),
 )

@@ -19,6 +19,7 @@ class FindOptions(msgspec.Struct, kw_only=True):
     """Which calls are meant, and how they are shown."""
 
     model: str | None = None
+    tenant: str | None = None
     session: str | None = None
     tags: tuple[str, ...] = ()
     since: str | None = None
@@ -79,7 +80,8 @@ def _complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def _complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    return [name for name in ("model", "day", "session", "tag:") if name.startswith(incomplete)]
+    words = ("model", "day", "tenant", "session", "kind", "tag:")
+    return [word for word in words if word.startswith(incomplete)]
 
 
 _FILTERS = (
@@ -90,6 +92,7 @@ _FILTERS = (
         shell_complete=complete_model,
         help="Only calls of models whose names hold this.",
     ),
+    click.option("--tenant", metavar="NAME", help="Only calls for this tenant."),
     click.option(
         "--session",
         metavar="NAME",
@@ -130,7 +133,7 @@ def _limit(default: int) -> Callable[[Callable[..., object]], Callable[..., obje
 def command() -> None:
     """Look back at calls.
 
-    'polyvox ask' and 'polyvox chat' write down what they ask, in a file that only you may read;
+    'polyvox ask', 'chat' and 'embed' write down what they ask, in a file that only you may read;
     programs do with polyvox.ledger. Without a command, the last calls are listed. An ID may be cut
     short, or be 'last'. Where there is nothing to show, it ends with 1.
 
@@ -184,7 +187,7 @@ def search(options: FindOptions) -> int:
 @click.option(
     "--by",
     default="model",
-    metavar="model|day|session|tag:KEY",
+    metavar="model|day|tenant|session|kind|tag:KEY",
     show_default=True,
     shell_complete=_complete_group,
     help="What to add up by.",

@@ -74,6 +74,11 @@ class _Silent:
 
 def _request(record: CallRecord) -> Request:
     """The request of a record. Raises ``InputError`` if the log does not have all of it."""
+    if record.kind != "answer":
+        raise InputError(
+            f"call {record.id} asked for vectors, not for an answer",
+            "'polyvox embed' makes them again, and 'polyvox log show' has the texts.",
+        )
     if record.request is None:
         raise InputError(
             f"what call {record.id} asked is not in the log", "Its content was not written down."

@@ -109,8 +109,10 @@ def show_call(id: str, *, as_json: bool) -> bool:
 def show_stats(options: "StatsOptions") -> bool:
     """The sums of the calls that are meant; False if there are none."""
     by, _, tag = options.by.partition(":")
-    if by not in ("model", "day", "session", "tag") or (by == "tag") != bool(tag):
-        raise InputError(f"--by {options.by}", "It may be model, day, session or tag:KEY.")
+    if by not in ("model", "day", "tenant", "session", "kind", "tag") or (by == "tag") != bool(tag):
+        raise InputError(
+            f"--by {options.by}", "It may be model, day, tenant, session, kind or tag:KEY."
+        )
     history = opened_log()
     if history is None:
         return False
@@ -136,21 +138,20 @@ def export(options: "ExportOptions") -> bool:
     if history is None:
         return False
     with history:
-        records = list(history.find(_wanted(options), options.limit))
-    records.reverse()
-    lines = [
-        jsontext.encode(record if options.form == "jsonl" else {"messages": messages})
-        for record in records
-        if (messages := _conversation(record)) or options.form == "jsonl"
-    ]
-    if options.output is None:
-        return _print_lines(lines)
-    try:
-        options.output.write_bytes(b"".join(line + b"\n" for line in lines))
-    except OSError as error:
-        raise ConfigurationError(f"can't write {options.output}: {error.strerror}") from None
-    note(f"{len(lines)} written to {options.output}")
-    return bool(lines)
+        lines = (
+            jsontext.encode(record if options.form == "jsonl" else {"messages": messages})
+            for record in history.find(_wanted(options), options.limit, oldest_first=True)
+            if (messages := _conversation(record)) or options.form == "jsonl"
+        )
+        if options.output is None:
+            return _print_lines(lines)
+        try:
+            with options.output.open("wb") as file:
+                count = sum(file.write(line + b"\n") > 0 for line in lines)
+        except OSError as error:
+            raise ConfigurationError(f"can't write {options.output}: {error.strerror}") from None
+    note(f"{count} written to {options.output}")
+    return count > 0
 
 
 def prune(older_than: str) -> bool:
@@ -209,6 +210,8 @@ def _facts(record: CallRecord) -> Iterator[tuple[str, str]]:
     yield "id", record.id
     yield "time", _time(record, "%Y-%m-%d %H:%M:%S")
     yield "model", record.model
+    if record.kind != "answer":
+        yield "kind", record.kind
     if record.answered_by != record.model:
         yield "answered", f"by {record.answered_by}"
     for name, value in (("tenant", record.tenant), ("session", record.session)):
@@ -218,13 +221,19 @@ def _facts(record: CallRecord) -> Iterator[tuple[str, str]]:
         yield "tags", " ".join(f"{key}={value}" for key, value in record.tags.items())
     first = f", first token after {record.first_token:.2f} s" if record.first_token else ""
     yield "took", f"{record.seconds:.2f} s{first}"
-    yield "used", usage_text(record.usage) if record.attempts else "nothing: nobody was asked"
+    yield "used", _used(record)
     for attempt in record.attempts if len(record.attempts) > 1 else ():
         yield "attempt", f"{attempt}, {attempt.usage.cost}"
     if record.message is not None:
         yield "ended", record.message.stop_reason
     if record.error is not None:
         yield "error", f"{record.error_kind}: {record.error.get('text', '')}"
+
+
+def _used(record: CallRecord) -> str:
+    if record.attempts:
+        return usage_text(record.usage)
+    return f"nothing: {'the answer is a stored one' if record.cached else 'nobody was asked'}"
 
 
 def _readable(message: Message) -> str:
@@ -250,7 +259,8 @@ def _role(message: Message) -> str:
 
 def _conversation(record: CallRecord) -> list[Message]:
     """What was said and answered; nothing where the log does not have it, or no answer came whole."""
-    if record.request is None or record.message is None or record.error is not None:
+    answered = record.kind == "answer" and record.error is None
+    if not answered or record.request is None or record.message is None:
         return []
     system = [SystemMessage(record.request.system)] if record.request.system else []
     return [*system, *record.request.messages, record.message]
@@ -262,6 +272,10 @@ def _cells(record: CallRecord) -> list[str]:
         asked = asked[: _ASKED_CHARACTERS - 1] + "…"
     if record.error_kind:
         asked = f"[{record.error_kind}] {asked}"
+    if record.kind != "answer":
+        asked = f"[{record.kind}] {asked}"
+    if record.cached:
+        asked = f"[cached] {asked}"
     return [
         record.id[:_ID_CHARACTERS],
         _time(record, "%Y-%m-%d %H:%M"),
@@ -283,6 +297,7 @@ def _wanted(options: "FindOptions") -> CallFilter:
     tags = (tag.partition("=") for tag in options.tags)
     return CallFilter(
         model=options.model,
+        tenant=options.tenant,
         session=options.session,
         tags={key: value if equals else None for key, equals, value in tags},
         since=seconds_ago(options.since) if options.since else None,

@@ -1,15 +1,28 @@
 """The names of models that may be typed, without asking anybody."""
 
+from pathlib import Path
+
 from polyvox.catalog import Catalog
+from polyvox.config import examine
+from polyvox.errors import ConfigurationError
 from polyvox.providers import Provider, load_providers
 from polyvox.providers.simulated import SIMULATED
 
-__all__ = ["catalog_name", "model_names"]
+__all__ = ["catalog_name", "configured_names", "model_names"]
 
 
 def catalog_name(row: Provider) -> str:
     """The name under which the catalog knows a provider."""
     return row.catalog or row.name
+
+
+def configured_names(path: Path | None = None) -> list[str]:
+    """The names of this configuration, or of the one that is found; none of one that can't be read."""
+    try:
+        config = examine(path).config
+    except ConfigurationError:
+        return []
+    return sorted(config.names) if config else []
 
 
 def model_names() -> list[str]:

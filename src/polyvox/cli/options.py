@@ -74,7 +74,7 @@ def model_option(command: Callable[..., object]) -> Callable[..., object]:
         envvar="POLYVOX_MODEL",
         shell_complete=complete_model,
         callback=_not_empty,
-        help="Which model; else POLYVOX_MODEL, else what is there: a key, a local server.",
+        help="Which model; else POLYVOX_MODEL, the configuration's, or what is there: a key, a server.",
     )(command)
 
 
@@ -117,6 +117,7 @@ def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
     """The names of models that begin so."""
-    from polyvox.cli.names import model_names
+    from polyvox.cli.names import configured_names, model_names
 
-    return [name for name in model_names() if name.startswith(incomplete)]
+    names = [*configured_names(ctx.params.get("config")), *model_names()]
+    return [name for name in names if name.startswith(incomplete)]

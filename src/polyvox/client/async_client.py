@@ -91,7 +91,8 @@ class AsyncClient:
         """A client that knows what ``polyvox.toml`` says: its names, and what is around every call.
 
         Without a path the file is the one that POLYVOX_CONFIG names, or the nearest one, or the
-        user's; see "Configure with a file" in the documentation. ``providers`` come on top.
+        user's; see "Configure with a file" in the documentation. ``providers`` come on top, and a
+        ``catalog`` in place of the file's prices.
 
         Raises ``ConfigurationError``, which names the file, the line, the key and the nearest known one.
         """
@@ -101,7 +102,8 @@ class AsyncClient:
         config = load_config(path)
         settings = registry_settings(config)
         settings["providers"] = {**settings["providers"], **(providers or {})}
-        client = cls(transport=transport, catalog=catalog, **settings)
+        settings["catalog"] = catalog or settings["catalog"]
+        client = cls(transport=transport, **settings)
         client._setup = Setup(config, client.registry)
         return client
 
@@ -116,6 +118,13 @@ class AsyncClient:
         Raises ``ConfigurationError`` for an unknown name, ``MissingKeyError`` without a key.
         """
         return self.registry.model(name) if self._setup is None else self._setup.model(name)
+
+    def embedder(self, name: str) -> Embedder:
+        """The embedding model of that name, to be asked directly, or put within ``layered`` ones.
+
+        Raises as ``model`` does, and ``NotFoundError`` when the provider has no embeddings.
+        """
+        return self.registry.embedder(name) if self._setup is None else self._setup.embedder(name)
 
     def target(self, name: str) -> str:
         """Who is asked under this name: what an alias stands for, else the name itself."""
@@ -195,7 +204,7 @@ class AsyncClient:
         Raises ``PolyvoxError``; the usage of its ``message`` is what was charged until then.
         """
         request = make_embedding_request(inputs, settings)
-        chosen = self._embedder(model) if isinstance(model, str) else model
+        chosen = self.embedder(model) if isinstance(model, str) else model
         return await chosen.embed(request, make_call(settings))
 
     async def models(self, provider: str) -> list[str]:
@@ -225,9 +234,6 @@ class AsyncClient:
     def facts(self, model: str) -> ModelFacts | None:
         """What the catalog knows of a model: context window, limits, prices; None if it is unknown."""
         return self.registry.facts(self.target(model))
-
-    def _embedder(self, name: str) -> Embedder:
-        return self.registry.embedder(name) if self._setup is None else self._setup.embedder(name)
 
     async def aclose(self) -> None:
         """Close the connections, unless the transport was brought from outside."""

@@ -1,6 +1,6 @@
 """The arguments of a call, said once for every method that takes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict, cast, get_args
 
@@ -29,6 +29,7 @@ from polyvox.request import (
     ToolChoice,
     ToolDefinition,
 )
+from polyvox.tools.tool import as_tool
 
 
 class HasDefinition(Protocol):
@@ -40,7 +41,7 @@ class HasDefinition(Protocol):
         ...
 
 
-ToolLike: TypeAlias = ToolDefinition | HasDefinition | Mapping[str, Any]
+ToolLike: TypeAlias = ToolDefinition | HasDefinition | Mapping[str, Any] | Callable[..., Any]
 
 
 class CallSettings(TypedDict, total=False):
@@ -66,11 +67,9 @@ class CallSettings(TypedDict, total=False):
     caching_ttl: float
 
 
-class CommonSettings(CallSettings, total=False):
-    """``Settings`` without ``response_format``. Whatever is left out is the provider's default.
+class ModelSettings(TypedDict, total=False):
+    """What may be said about the answer. Whatever is left out is the provider's default.
 
-    system: instructions, as a string or as text blocks.
-    tools: tool definitions (or dicts with name, description, parameters).
     tool_choice: "auto", "none", "required", or the name of the tool to call.
     parallel_tool_calls: whether several tools may be called at once.
     max_tokens: the most tokens to be written, reasoning included.
@@ -85,8 +84,6 @@ class CommonSettings(CallSettings, total=False):
     options: vendor fields by provider or dialect, put into the body as they are.
     """
 
-    system: str | Sequence[Text | str]
-    tools: Sequence[ToolLike]
     tool_choice: ToolChoice | str
     parallel_tool_calls: bool
     max_tokens: int
@@ -98,6 +95,17 @@ class CommonSettings(CallSettings, total=False):
     cache: CacheHint | Literal["auto"]
     metadata: dict[str, str]
     options: dict[str, dict[str, Any]]
+
+
+class CommonSettings(CallSettings, ModelSettings, total=False):
+    """``Settings`` without ``response_format``: ``CallSettings``, ``ModelSettings``, and this.
+
+    system: instructions, as a string or as text blocks.
+    tools: tools, typed functions, tool definitions, or dicts with name, description, parameters.
+    """
+
+    system: str | Sequence[Text | str]
+    tools: Sequence[ToolLike]
 
 
 class Settings(CommonSettings, total=False):
@@ -212,15 +220,22 @@ def _system(value: str | Sequence[Text | str]) -> list[Text]:
 
 
 def _tools(tools: Sequence[ToolLike]) -> list[Any]:
-    definitions: list[Any] = [openai_tool(getattr(tool, "definition", tool)) for tool in tools]
+    definitions: list[Any] = [openai_tool(_definition(tool)) for tool in tools]
     for place, tool in enumerate(definitions):
         if not isinstance(tool, (ToolDefinition, Mapping)):
             kind = type(tool).__name__
             raise BadRequestError(
                 f"tools[{place}] is a {kind}",
-                hint="Give a ToolDefinition, a dict of its fields, or something with a .definition.",
+                hint="Give a tool, a function, a ToolDefinition or a dict of its fields.",
             )
     return definitions
+
+
+def _definition(tool: ToolLike) -> object:
+    """What a tool tells of itself; what is no tool stays as it is."""
+    if callable(tool) and not hasattr(tool, "definition"):
+        return as_tool(tool).definition
+    return getattr(tool, "definition", tool)
 
 
 def _tool_choice(choice: ToolChoice | str) -> ToolChoice:
@@ -263,7 +278,26 @@ _SHAPES = {
 }
 
 
+_ELSEWHERE = {
+    "stream": "Ask with client.stream(...): the answer comes as events.",
+    "n": "Ask so many times: AsyncClient and asyncio.gather do it at once.",
+    "api_key": 'Keys are the client\'s: Client(keys={"<provider>": "..."}).',
+    "api_base": 'Addresses are the client\'s: Client(base_urls={"<provider>": "..."}).',
+    "base_url": 'Addresses are the client\'s: Client(base_urls={"<provider>": "..."}).',
+    "num_retries": "Put it around the model: Retrying(client.model(...)).",
+    "max_retries": "Put it around the model: Retrying(client.model(...)).",
+    "max_completion_tokens": "Did you mean 'max_tokens'?",
+    "reasoning_effort": "Did you mean 'reasoning'?",
+    "user": 'Say metadata={"user_id": "..."}; tenant says who is to be charged.',
+    "functions": "Did you mean 'tools'?",
+    "deadline": "Did you mean 'timeout'?",
+}
+"""Names by which other libraries know what is had in another way here."""
+
+
 def _nearest(name: str) -> str:
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
     close = get_close_matches(name, Settings.__annotations__, n=1)
     if close:
         return f"Did you mean {close[0]!r}?"

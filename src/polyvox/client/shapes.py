@@ -1,7 +1,6 @@
 """What an answer shall be: a type, or a JSON schema, and how a value of it is read from a text.
 
-msgspec makes the schemas of structs, dataclasses, TypedDicts and plain types, and validates; for
-pydantic's types pydantic does, which is imported only when one of them is given.
+Types as schemas, and values of them, are the business of ``polyvox.tools.typed``.
 """
 
 import re
@@ -12,25 +11,16 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_origin
 import msgspec
 
 from polyvox import jsontext
-from polyvox.client.conformance import Problem, problems
 from polyvox.dialects.schema import Schema, resolved
 from polyvox.dialects.schema_nulls import without_nulls
 from polyvox.errors import BadRequestError
 from polyvox.request import ResponseFormat
+from polyvox.tools.conformance import problems
+from polyvox.tools.typed import Misfit, schema_and_convert
 
 _T = TypeVar("_T")
 _WRAPPER = "answer"
 _FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)\n?```", re.DOTALL)
-_PLACE = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
-
-
-class Misfit(Exception):  # noqa: N818 - never leaves this room
-    """No value can be read: ``path`` is where it breaks, or None when the text is no JSON."""
-
-    def __init__(self, text: str, path: str | None = None) -> None:
-        super().__init__(text)
-        self.text = text
-        self.path = path
 
 
 class Shape(Generic[_T]):
@@ -75,7 +65,7 @@ def shape_of(wanted: type[_T]) -> Shape[_T]:
     name = getattr(wanted, "__name__", None) if not get_args(wanted) else None
     name = name or str(wanted)
     try:
-        schema, convert = (_by_pydantic if _is_pydantic(wanted) else _by_msgspec)(wanted)
+        schema, convert = schema_and_convert(wanted)
     except (TypeError, ValueError, NameError) as error:
         raise BadRequestError(
             f"response_format: no JSON schema can be made of {name}: {error}".splitlines()[0],
@@ -118,44 +108,6 @@ def _first_json(texts: Iterator[str]) -> object:
         except msgspec.DecodeError as error:
             complaint = complaint or (str(error) if text.strip() else "the answer is empty")
     raise Misfit(complaint)
-
-
-def _by_msgspec(wanted: Any) -> tuple[Schema, Callable[[Any], Any]]:
-    def convert(value: Any) -> Any:
-        try:
-            return msgspec.convert(value, wanted)
-        except msgspec.ValidationError as error:
-            found = _PLACE.fullmatch(str(error))
-            raise Misfit(*(found.groups() if found else (str(error), "$"))) from error
-
-    return msgspec.json.schema(wanted), convert
-
-
-def _by_pydantic(wanted: Any) -> tuple[Schema, Callable[[Any], Any]]:
-    from pydantic import TypeAdapter, ValidationError
-
-    adapter: TypeAdapter[Any] = TypeAdapter(wanted)
-
-    def convert(value: Any) -> Any:
-        try:
-            return adapter.validate_json(jsontext.encode(value))
-        except ValidationError as error:
-            places: list[Problem] = [
-                ("$" + "".join(map(_step, each["loc"])), each["msg"]) for each in error.errors()
-            ]
-            raise Misfit(places[0][1], places[0][0]) from error
-
-    return adapter.json_schema(), convert
-
-
-def _is_pydantic(wanted: Any) -> bool:
-    """Whether this is a type of pydantic's, or made of one."""
-    own = hasattr(wanted, "__pydantic_core_schema__")
-    return own or any(_is_pydantic(part) for part in get_args(wanted))
-
-
-def _step(place: int | str) -> str:
-    return f"[{place}]" if isinstance(place, int) else f".{place}"
 
 
 def _at_the_top(schema: Schema) -> Schema:

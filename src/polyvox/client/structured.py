@@ -10,11 +10,12 @@ import msgspec
 
 from polyvox.client.async_stream import AsyncStream
 from polyvox.client.settings import Settings, make_call, make_request
-from polyvox.client.shapes import Misfit, Shape, is_type, shape_of, shape_of_schema, texts_in
+from polyvox.client.shapes import Shape, is_type, shape_of, shape_of_schema, texts_in
 from polyvox.errors import BadRequestError, ContentFilterError, InvalidAnswerError, PolyvoxError
 from polyvox.messages import AssistantMessage, Prompt, Text, user
 from polyvox.model import Call, Model
 from polyvox.request import Request, ResponseFormat
+from polyvox.tools.typed import Misfit
 from polyvox.usage import Usage
 
 _T = TypeVar("_T")

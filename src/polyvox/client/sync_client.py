@@ -95,6 +95,10 @@ class Client:
         """The model of that name; see ``AsyncClient.model``."""
         return self._client.model(name)
 
+    def embedder(self, name: str) -> Embedder:
+        """The embedding model of that name; see ``AsyncClient.embedder``."""
+        return self._client.embedder(name)
+
     def stream(
         self,
         model: str | Model,

@@ -11,6 +11,7 @@ from polyvox.caching.cached import checked_ttl
 from polyvox.ledger.log import Content
 from polyvox.limits.budget import Budget, Policy, UnknownPrice
 from polyvox.limits.meters import Per
+from polyvox.limits.money import nanos_of
 from polyvox.limits.rate_limit import RateLimit
 from polyvox.providers.simulated import simulated_model
 from polyvox.secret import Secret
@@ -24,6 +25,8 @@ __all__ = [
     "LogSection",
     "Seconds",
     "Section",
+    "SemanticSection",
+    "TelemetrySection",
     "budget_of",
     "rate_of",
 ]
@@ -38,6 +41,19 @@ class Section(
     """A table of the file: an unknown key is an error."""
 
 
+class SemanticSection(Section, frozen=True, kw_only=True):
+    """When a question passes for another one: ``[cache.semantic]``.
+
+    ``model``        the embedding model: "provider/model", or an alias of one
+    ``threshold``    the cosine from which on two questions are the same, up to 1; it depends on the model
+    ``max_entries``  how many questions are kept, in this process
+    """
+
+    model: str
+    threshold: Annotated[float, Meta(gt=0, le=1)]
+    max_entries: Count = 1_000
+
+
 class CacheSection(Section, frozen=True, kw_only=True):
     """Answers that need not be asked for again: ``[cache]``.
 
@@ -47,6 +63,8 @@ class CacheSection(Section, frozen=True, kw_only=True):
     ``max_bytes``  how much is kept, of kind "memory" or "disk"
     ``path``       the file, of kind "disk"; relative to the folder of this file
     ``url``        where Redis is, of kind "redis"
+    ``semantic``   give the answer to a similar question too: a table with an embedding ``model``, a
+                   ``threshold`` (the cosine from which on questions are the same) and ``max_entries`` (1,000)
     """
 
     kind: Literal["memory", "disk", "redis", "off"] = "memory"
@@ -55,6 +73,7 @@ class CacheSection(Section, frozen=True, kw_only=True):
     max_bytes: Count | None = None
     path: Path | None = None
     url: Secret | None = None
+    semantic: SemanticSection | None = None
 
     def __post_init__(self) -> None:
         checked_ttl(self.ttl)
@@ -94,6 +113,7 @@ class BudgetSection(Section, frozen=True, kw_only=True):
             raise ValueError(
                 'policy = "downgrade" and downgrade = "<the cheaper model>" go together'
             )
+        nanos_of(self.per_million_tokens or 0, "per_million_tokens")
         budget_of("", self, simulated_model("simulated/echo") if self.downgrade else None)
 
 
@@ -168,17 +188,39 @@ class LogSection(Section, frozen=True, kw_only=True):
             raise ValueError('content = "sampled" and rate = <the share> go together')
         if not self.is_jsonl and (self.max_bytes is not None or self.keep is not None):
             raise ValueError("max_bytes and keep mean nothing to a log of format 'sqlite'")
-        for pattern in self.redact:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"redact: {pattern!r} is no regular expression: {error}") from None
+        _check_patterns(self.redact)
 
     @property
     def is_jsonl(self) -> bool:
         """Whether it is lines of JSON."""
         by_name = self.path is not None and self.path.suffix == ".jsonl"
         return self.format == "jsonl" or (self.format is None and by_name)
+
+
+class TelemetrySection(Section, frozen=True, kw_only=True):
+    """A span and measurements of every call, for the program's OpenTelemetry: ``[telemetry]``.
+
+    ``content``  whether what was asked and answered stands in the span
+    ``redact``   regular expressions: what they find in it is masked; keys always are
+    """
+
+    content: bool = False
+    redact: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.redact and not self.content:
+            raise ValueError("redact means nothing without content = true")
+        _check_patterns(self.redact)
+
+
+def _check_patterns(redact: tuple[str, ...]) -> None:
+    for pattern in redact:
+        try:
+            found = re.search(pattern, "")
+        except re.error as error:
+            raise ValueError(f"redact: {pattern!r} is no regular expression: {error}") from None
+        if found:
+            raise ValueError(f"redact: {pattern!r} finds something even where there is nothing")
 
 
 def budget_of(name: str, section: BudgetSection, downgrade: Any = None) -> Budget:

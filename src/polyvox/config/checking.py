@@ -4,18 +4,21 @@ import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from polyvox.catalog.overrides import read_overrides
 from polyvox.config.around import BudgetSection, LimitSection
 from polyvox.config.names import target_of
 from polyvox.config.positions import KeyPath
 from polyvox.config.problems import Problem, did_you_mean
 from polyvox.config.schema import NAME, Config
 from polyvox.config.source import Source
-from polyvox.config.stores import accounts_of, answers_of
+from polyvox.config.stores import accounts_of, answers_of, traced
+from polyvox.dialects import get_dialect
 from polyvox.errors import ConfigurationError
 from polyvox.providers import Provider, load_providers
 from polyvox.providers.registry import LITELLM, SIMULATED
 from polyvox.providers.rows import key_of
 from polyvox.providers.simulated import EMBEDDER, simulated_model
+from polyvox.routing import COOLDOWNS
 
 __all__ = ["check"]
 
@@ -38,10 +41,13 @@ class _Checker:
         }
         self._keyless: set[str] = set()
         self._providers()
+        self._prices()
         self._names()
         self._aliases()
         self._deployments()
         self._routers()
+        self._cooldowns(config.cooldowns, ("cooldowns",))
+        self._semantic()
         self._rules("budgets", config.budgets)
         self._rules("limits", config.limits)
         if config.defaults.model:
@@ -67,6 +73,38 @@ class _Checker:
                 text = f"{name}/ models have no provider's row: nothing of this would hold"
                 self._wrong(("providers", name), text)
 
+    def _prices(self) -> None:
+        for name, section in self._config.prices.items():
+            provider = name.partition("/")[0]
+            row = self._rows.get(provider)
+            if row is None:
+                guess = _guess(provider, self._rows)
+                self._wrong(("prices", name), f"prices: there is no provider {provider!r}{guess}")
+            elif row.local:
+                self._wrong(("prices", name), f"{provider} is local: all of it is free of charge")
+            try:
+                read_overrides({name: section.said})
+            except ConfigurationError as error:
+                self._wrong(("prices", name), error.text, error.hint or "")
+
+    def _cooldowns(self, kinds: Mapping[str, object], path: KeyPath) -> None:
+        for kind in kinds:
+            if kind not in COOLDOWNS:
+                text = f"there is no kind of error {kind!r}{did_you_mean(kind, COOLDOWNS)}"
+                self._wrong((*path, kind), text)
+
+    def _semantic(self) -> None:
+        """Whether the embedding model of the cache is one."""
+        section = self._config.cache and self._config.cache.semantic
+        path: KeyPath = ("cache", "semantic", "model")
+        if section is None or not self._known(section.model, path):
+            return
+        target = self._target(section.model)
+        row = self._rows.get(target.partition("/")[0])
+        embeds = row is not None and get_dialect(row.dialect).embeddings is not None
+        if target and not embeds and target != EMBEDDER and not target.startswith(f"{LITELLM}/"):
+            self._wrong(path, f"{section.model!r} is no embedding model")
+
     def _aliases(self) -> None:
         for name in self._config.aliases:
             path: KeyPath = ("aliases", name)
@@ -83,6 +121,7 @@ class _Checker:
         for name, section in self._config.deployments.items():
             path: KeyPath = ("deployments", name, "model")
             self._template(section.template, ("deployments", name, "template"))
+            self._cooldowns(section.cooldowns, ("deployments", name, "cooldowns"))
             if not self._known(section.model, path, has_key=bool(section.all_keys)):
                 continue
             target = self._target(section.model)
@@ -95,21 +134,29 @@ class _Checker:
     def _routers(self) -> None:
         for name, section in self._config.routers.items():
             for field in ("deployments", "fallbacks", "on_context_window", "on_content_filter"):
-                for place, member in enumerate(getattr(section, field)):
+                members = getattr(section, field)
+                for place, member in enumerate(members):
                     self._known(member, ("routers", name, field, place))
-            if circle := self._circle([name]):
+                    if member in members[:place]:
+                        self._warn(
+                            ("routers", name, field, place),
+                            f"{member!r} is named twice: it is asked twice",
+                        )
+            if circle := self._circle([name], set()):
                 text = f"the router asks itself: {' -> '.join(circle)}"
                 self._wrong(("routers", name), text)
 
-    def _circle(self, way: list[str]) -> list[str]:
-        """The way from a router back to where it began, if there is one."""
+    def _circle(self, way: list[str], seen: set[str]) -> list[str]:
+        """The way from a router back to where it began, if there is one by whom was not ``seen``."""
         section = self._config.routers.get(way[-1])
         for member in section.members if section else ():
             target = self._target(member)
             if target == way[0]:
                 return [*way, target]
-            if target and target not in way and (circle := self._circle([*way, target])):
-                return circle
+            if target and target not in seen:
+                seen.add(target)
+                if circle := self._circle([*way, target], seen):
+                    return circle
         return []
 
     def _rules(
@@ -147,7 +194,7 @@ class _Checker:
             return False
         if provider == SIMULATED:
             try:
-                if name != EMBEDDER or path[0] != "aliases":
+                if name != EMBEDDER or path[0] not in ("aliases", "cache"):
                     simulated_model(name)
             except ConfigurationError as error:
                 self._wrong(path, f"{what}: {error.text}", error.hint or "")
@@ -215,6 +262,11 @@ class _Checker:
             accounts_of(self._config.accounts)
         except ConfigurationError as error:
             self._wrong(("accounts",), f"accounts: {error.text}", error.hint or "")
+        try:
+            if self._config.telemetry is not None:
+                traced(simulated_model("simulated/echo"), self._config.telemetry, [])
+        except ConfigurationError as error:
+            self._wrong(("telemetry",), f"telemetry: {error.text}", error.hint or "")
 
     def _wrong(self, path: KeyPath, text: str, hint: str = "") -> None:
         self.problems.append(Problem(self._source.where(path), text, hint))

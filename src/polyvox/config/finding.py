@@ -24,6 +24,7 @@ VARIABLE = "POLYVOX_CONFIG"
 FILE = "polyvox.toml"
 PYPROJECT = "pyproject.toml"
 
+_OURS = re.compile(r"^\s*\[\s*tool\s*\.\s*polyvox\b", re.MULTILINE)
 _OVERRIDE = re.compile(r"POLYVOX_[A-Z0-9]+__\w+")
 
 
@@ -42,17 +43,16 @@ def find_config(environ: Mapping[str, str] | None = None, start: Path | None = N
     if named.lower() == "off":
         return None
     if named:
-        path = Path(named).expanduser()
-        if not path.is_file():
+        path = Path(os.path.expanduser(named))
+        if not os.path.isfile(path):
             raise ConfigurationError(f"{VARIABLE} names the file {named!r}, which is not there")
         return path
-    folder = (start or Path.cwd()).absolute()
-    for above in (folder, *folder.parents):
-        for path in (above / FILE, above / PYPROJECT):
-            if path.is_file() and (path.name == FILE or _is_meant(path)):
+    for folder in _upwards(start):
+        for path in (folder / FILE, folder / PYPROJECT):
+            if os.path.isfile(path) and (path.name == FILE or _is_meant(path)):
                 return _own(path)
     path = user_config(environ)
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None
 
 
 def overrides_in(environ: Mapping[str, str]) -> dict[str, str]:
@@ -77,7 +77,7 @@ def user_config(environ: Mapping[str, str]) -> Path:
         return Path(folder) / "polyvox" / "config.toml"
     if os.name == "nt" and (folder := environ.get("APPDATA")):
         return Path(folder) / "polyvox" / "config.toml"
-    return Path.home() / ".config" / "polyvox" / "config.toml"
+    return Path(os.path.expanduser("~")) / ".config" / "polyvox" / "config.toml"
 
 
 def ours_in(pyproject: dict[str, Any]) -> dict[str, Any] | None:
@@ -87,13 +87,25 @@ def ours_in(pyproject: dict[str, Any]) -> dict[str, Any] | None:
     return cast("dict[str, Any]", ours) if isinstance(ours, dict) else None
 
 
-def _is_meant(path: Path) -> bool:
-    """Whether a pyproject.toml has a table for us; one that is no TOML is somebody else's matter."""
+def _upwards(start: Path | None) -> tuple[Path, ...]:
+    """The folder and those above it; none if the working directory was deleted."""
     try:
-        text = path.read_text("utf-8")
-        return "polyvox" in text and ours_in(tomllib.loads(text)) is not None
-    except (OSError, ValueError):
+        folder = (start or Path.cwd()).absolute()
+    except FileNotFoundError:
+        return ()
+    return (folder, *folder.parents)
+
+
+def _is_meant(path: Path) -> bool:
+    """Whether a pyproject.toml has a table for us; one that is no TOML may have had one."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
         return False
+    try:
+        return "polyvox" in text and ours_in(tomllib.loads(text)) is not None
+    except (ValueError, RecursionError):
+        return _OURS.search(text) is not None
 
 
 def _own(path: Path) -> Path:

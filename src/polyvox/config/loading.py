@@ -5,15 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from polyvox.config.checking import check
 from polyvox.config.finding import FILE, find_config, is_configured
 from polyvox.config.positions import KeyPath
 from polyvox.config.problems import Problem, error_of
 from polyvox.config.reading import Reader
+from polyvox.config.references import SECRET
 from polyvox.config.schema import Config
 from polyvox.config.source import Source, apply_overrides, read_source
 from polyvox.errors import ConfigurationError
+from polyvox.ledger import Redactor
+from polyvox.secret import Secret
 
 __all__ = ["Loaded", "examine", "load_config"]
 
@@ -71,7 +75,19 @@ def examine(
     problems = reader.problems
     if config is not None and not problems:
         problems = check(config, source, environ)
+    if problems:
+        problems = _masked(problems, reader, environ)
     return Loaded(config, problems, source, reader.variables)
+
+
+def _masked(problems: list[Problem], reader: Reader, environ: Mapping[str, str]) -> list[Problem]:
+    """The problems without the secrets that were put where none belongs."""
+    names = {name for names in reader.variables.values() for name in names}
+    names |= set(reader.source.overridden.values())
+    redactor = Redactor(
+        Secret(environ[name]) for name in names if SECRET.search(name) and environ.get(name)
+    )
+    return [replace(each, text=redactor.text(each.text)) for each in problems]
 
 
 def _source(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Source:

@@ -3,7 +3,7 @@
 from polyvox.config.schema import Config
 from polyvox.errors import ConfigurationError
 
-__all__ = ["target_of"]
+__all__ = ["target_of", "targets_of"]
 
 
 def target_of(config: Config, name: str) -> str:
@@ -15,3 +15,21 @@ def target_of(config: Config, name: str) -> str:
             raise ConfigurationError(f"the alias {name!r} leads back to itself: {circle}")
         way.append(alias.model)
     return way[-1]
+
+
+def targets_of(config: Config, name: str) -> set[str]:
+    """Every "provider/model" that may be asked under this name. Raises as ``target_of``."""
+    found: set[str] = set()
+    ahead, seen = [name], set[str]()
+    while ahead:
+        target = target_of(config, ahead.pop())
+        if target in seen:
+            continue
+        seen.add(target)
+        if target in config.routers:
+            ahead += config.routers[target].members
+        elif target in config.deployments:
+            ahead.append(config.deployments[target].model)
+        else:
+            found.add(target)
+    return found

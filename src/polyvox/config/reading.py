@@ -1,9 +1,10 @@
 """From tables to values of the schema, with everything that is wrong told at once."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
+from math import inf, isnan
 from typing import Any, cast
 
 import msgspec
@@ -17,6 +18,7 @@ from polyvox.config.source import Source
 from polyvox.dialects import Quirks
 from polyvox.errors import ConfigurationError
 from polyvox.providers import Provider, load_providers
+from polyvox.routing import COOLDOWNS, Cooldown
 from polyvox.secret import Secret
 
 __all__ = ["Reader", "dotted"]
@@ -29,14 +31,29 @@ _PLAIN: dict[type[inspect.Type], type[object]] = {
     inspect.FloatType: float,
     inspect.BoolType: bool,
 }
+_TAKES: dict[type[inspect.Type], type[object]] = {
+    inspect.StructType: dict,
+    inspect.DictType: dict,
+    inspect.StrType: str,
+    inspect.CustomType: str,
+}
+_DEEPEST = 64
+_FOR_EVER = "never"
+"""Says of a timeout that it never comes: TOML has no word for nothing."""
+
+_BARE_KEY = re.compile(r"[\w-]+")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _TYPES = re.compile(r"`([^`]*)`")
 _WORDS = {
     "object": "a table",
+    "dict": "a table",
     "array": "a list",
+    "list": "a list",
     "str": "a string",
+    "Secret": "a string",
+    "Path": "a string",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -53,21 +70,38 @@ class Reader:
     def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
         self.problems: list[Problem] = []
         self.variables: dict[KeyPath, list[str]] = {}
-        self._source = source
+        self.source = source
         self._environ = environ
 
     def read(self) -> Config | None:
         """The configuration; None if something is wrong with the whole of it."""
-        config = self._value(self._source.tables, inspect.type_info(Config), ())
+        config = self._value(self.source.tables, inspect.type_info(Config), ())
         return config if isinstance(config, Config) else None
 
     def _value(self, value: Any, kind: inspect.Type, path: KeyPath) -> Any:
         kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+        if len(path) > _DEEPEST:
+            return self._problem(path, f"{dotted(path[:4])} is nested too deeply")
         if isinstance(value, dict):
             return self._table(cast("dict[str, Any]", value), kinds, path)
         if isinstance(value, list):
             return self._list(cast("list[Any]", value), kinds, path)
-        return self._text(value, kinds, path) if isinstance(value, str) else value
+        read = self._text(value, kinds, path) if isinstance(value, str) else value
+        # What is sent is JSON, which has no such numbers.
+        if isinstance(read, float) and (
+            isnan(read) or (abs(read) == inf and path[0] == "templates")
+        ):
+            return self._problem(path, f"{dotted(path)} is {read}, which is no number")
+        return read
+
+    def _member(self, value: Any, kind: inspect.Type, path: KeyPath) -> Any:
+        """A value of a list, or of a table whose keys are names: msgspec would not say which one."""
+        kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+        takes = [_TAKES[type(each)] for each in kinds if type(each) in _TAKES]
+        if len(takes) < len(kinds) or type(value) in takes:
+            return self._value(value, kind, path)
+        wanted, got = " or ".join(map(_word, takes)), _word(cast("type[object]", type(value)))
+        return self._problem(path, f"{dotted(path)}: expected {wanted}, got {got}")
 
     def _table(self, table: dict[str, Any], kinds: tuple[inspect.Type, ...], path: KeyPath) -> Any:
         for kind in kinds:
@@ -77,7 +111,7 @@ class Reader:
             (kind.value_type for kind in kinds if isinstance(kind, inspect.DictType)), None
         )
         read = {
-            key: self._value(value, below or inspect.AnyType(), (*path, key))
+            key: self._member(value, below or inspect.AnyType(), (*path, key))
             for key, value in table.items()
         }
         return {key: value for key, value in read.items() if value is not _NOTHING}
@@ -86,7 +120,7 @@ class Reader:
         lists = (inspect.ListType, inspect.VarTupleType)
         below = next((kind.item_type for kind in kinds if isinstance(kind, lists)), None)
         read = [
-            self._value(item, below or inspect.AnyType(), (*path, place))
+            self._member(item, below or inspect.AnyType(), (*path, place))
             for place, item in enumerate(items)
         ]
         return [item for item in read if item is not _NOTHING]
@@ -108,13 +142,15 @@ class Reader:
             return msgspec.convert(self._completed(fields, kind.cls, path), kind.cls)
         except msgspec.ValidationError as error:
             if len(self.problems) == before:  # else it may only miss what was wrong
-                self._invalid(str(error), path)
+                self._invalid(str(error), path, fields)
         except ConfigurationError as error:
-            self._problem(path, f"{dotted(path)}: {error.text}", error.hint or "")
+            self._told(error.text, path, fields, error.hint or "")
         return _NOTHING
 
     def _completed(self, fields: dict[str, Any], cls: type, path: KeyPath) -> dict[str, Any]:
-        """What is left unsaid of a provider that is known is as it always is."""
+        """What is left unsaid of a provider or an error that is known is as it always is."""
+        if cls is Cooldown:
+            return {**msgspec.to_builtins(COOLDOWNS.get(str(path[-1]), Cooldown(1))), **fields}
         if cls not in (ProviderSection, Quirks) or path[:1] != ("providers",):
             return fields
         name = str(path[1])
@@ -132,22 +168,25 @@ class Reader:
 
     def _text(self, text: str, kinds: tuple[inspect.Type, ...], path: KeyPath) -> Any:
         """A string: its references replaced, and of the type that belongs there."""
-        elsewhere = path in self._source.overridden
+        elsewhere = self.source.is_overridden(path)
         if not elsewhere:
             expanded = expand(text, self._environ)
             if expanded.problem:
-                self._problem(
+                return self._problem(
                     path, f"{dotted(path)}: {expanded.problem}", _reference_hint(expanded.variables)
                 )
-                return _NOTHING
             text, elsewhere = expanded.text, bool(expanded.variables)
             if elsewhere:
                 self.variables[path] = expanded.variables
         if elsewhere and not text:
             return _NOTHING
+        if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+            return self._problem(path, f"{dotted(path)} is not UTF-8 in the environment")
+        if text == _FOR_EVER and path[0] == "timeouts":
+            return None
         for kind in kinds:
             if isinstance(kind, inspect.CustomType):
-                return Secret(text) if kind.cls is Secret else self._path(text)
+                return (self._secret if kind.cls is Secret else self._path)(text.strip(), path)
             if isinstance(kind, (inspect.StrType, inspect.AnyType)):
                 return text
         return self._word(text, kinds, path, typed=elsewhere)
@@ -164,20 +203,31 @@ class Reader:
                 continue
         words = [str(word) for kind in kinds for word in _words_of(kind)]
         if words and text not in words:
-            self._problem(path, f"{dotted(path)} is {text!r}{did_you_mean(text, words)}")
-            return _NOTHING
+            return self._problem(path, f"{dotted(path)} is {text!r}{did_you_mean(text, words)}")
         return text
 
-    def _path(self, text: str) -> Path:
-        return self._source.folder / Path(text).expanduser()
+    def _secret(self, text: str, path: KeyPath) -> object:
+        if text and text.isprintable():
+            return Secret(text)
+        what = "holds characters that can't be sent" if text else "is empty"
+        return self._problem(path, f"{dotted(path)} {what}")
 
-    def _invalid(self, text: str, path: KeyPath) -> None:
+    def _path(self, text: str, path: KeyPath) -> object:
+        file = self.source.folder / os.path.expanduser(text)
+        if text and not os.path.isdir(file):
+            return file
+        return self._problem(path, f"{dotted(path)} is {text!r}: name a file")
+
+    def _invalid(self, text: str, path: KeyPath, fields: dict[str, Any]) -> None:
         """What msgspec has found wrong, in our words."""
         missing = _MISSING.search(text)
         if missing:
             self._problem(path, f"{dotted((*path, missing[1]))} is missing")
             return
         place = _PLACE.search(text)
+        if place is None and not text.startswith("Expected"):
+            self._told(text, path, fields)
+            return
         for name, number in _STEP.findall(place[1] if place else ""):
             path = (*path, name or int(number))
         text = _PLACE.sub("", text)
@@ -186,8 +236,21 @@ class Reader:
             text = text[:1].lower() + text[1:]
         self._problem(path, f"{dotted(path)}: {text}")
 
-    def _problem(self, path: KeyPath, text: str, hint: str = "") -> None:
-        self.problems.append(Problem(self._source.where(path), text, hint))
+    def _told(self, text: str, path: KeyPath, fields: dict[str, Any], hint: str = "") -> None:
+        """What a section itself has found wrong, at the key that it speaks of."""
+        first = re.split(r"\W", text, maxsplit=1)[0]
+        quoted = [key for key, value in fields.items() if value != "" and repr(value) in text]
+        key = (
+            first
+            if first in fields
+            else max(quoted, key=lambda key: len(repr(fields[key])), default=None)
+        )
+        where = self.source.where(path if key is None else (*path, key))
+        self.problems.append(Problem(where, f"{dotted(path)}: {text}", hint))
+
+    def _problem(self, path: KeyPath, text: str, hint: str = "") -> object:
+        self.problems.append(Problem(self.source.where(path), text, hint))
+        return _NOTHING
 
 
 def dotted(path: KeyPath) -> str:
@@ -195,14 +258,24 @@ def dotted(path: KeyPath) -> str:
 
     >>> dotted(("routers", "chat", "deployments", 0))
     'routers.chat.deployments[0]'
+    >>> dotted(("prices", "openai/gpt-4.1", "input"))
+    'prices."openai/gpt-4.1".input'
     """
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{_key(step)}" for step in path)[1:]
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else msgspec.json.encode(name).decode()
 
 
 def _in_words(types: re.Match[str]) -> str:
     """Types as people call them: "int | str | null" is "a whole number or a string"."""
     named = [_WORDS.get(name, name) for name in types[1].split(" | ") if name != "null"]
     return " or ".join(named)
+
+
+def _word(kind: type[object]) -> str:
+    return _WORDS.get(kind.__name__, kind.__name__)
 
 
 def _words_of(kind: inspect.Type) -> Iterator[object]:

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-__all__ = ["Expanded", "expand"]
+__all__ = ["SECRET", "Expanded", "expand"]
 
-_REFERENCE = re.compile(r"\$(\$\{)|\$\{([^}]*)\}|\$\{")
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+"""What is in the names of variables and fields that hold what must not be told."""
+
+_REFERENCE = re.compile(r"\$(\$\{)|\$\{((?:(?!\$\{)[^}])*)\}|\$\{")
 _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
@@ -39,7 +42,7 @@ def expand(text: str, environ: Mapping[str, str]) -> Expanded:
             return "${"
         inside = _INSIDE.fullmatch(reference[2] or "")
         if inside is None:
-            expanded.problem = (
+            expanded.problem = expanded.problem or (
                 f"{reference[0]!r} is no reference: it is ${{NAME}} or ${{NAME:-otherwise}}"
             )
             return ""
@@ -47,7 +50,7 @@ def expand(text: str, environ: Mapping[str, str]) -> Expanded:
         expanded.variables.append(name)
         value = environ.get(name) or otherwise
         if value is None:
-            expanded.problem = f"the environment variable {name} is not set"
+            expanded.problem = expanded.problem or f"the environment variable {name} is not set"
         return value or ""
 
     expanded.text = _REFERENCE.sub(put_in, text)

@@ -18,12 +18,13 @@ from polyvox.config.around import (
     LogSection,
     Seconds,
     Section,
+    TelemetrySection,
 )
 from polyvox.http import Timeouts
 from polyvox.messages import CacheHint
 from polyvox.providers import Provider
 from polyvox.request import Effort
-from polyvox.routing import RetryPolicy, Strategy
+from polyvox.routing import Cooldown, RetryPolicy, Strategy
 from polyvox.secret import Secret
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Config",
     "Defaults",
     "DeploymentSection",
+    "PriceSection",
     "ProviderSection",
     "RouterSection",
     "Template",
@@ -73,6 +75,49 @@ class ProviderSection(Provider, frozen=True, kw_only=True):
     def row(self) -> Provider:
         """The provider without the keys."""
         return Provider(**{name: getattr(self, name) for name in Provider.__struct_fields__})
+
+
+class PriceSection(Section, frozen=True, kw_only=True):
+    """What a model costs you, and its limits: ``[prices."openai/gpt-5-mini"]``.
+
+    Prices are US dollars for a million tokens. Any price takes the place of all known ones.
+
+    ``input``              of the prompt
+    ``output``             of the answer
+    ``cache_read``         of what of the prompt the provider's cache holds
+    ``cache_write``        of what of it goes into that cache
+    ``cache_write_1h``     ... for an hour
+    ``reasoning``          of reasoning, where that is not as ``output``
+    ``input_audio``        of sound in the prompt
+    ``cache_read_audio``   ... that the provider's cache holds
+    ``output_audio``       of sound in the answer
+    ``request``            for a million requests
+    ``free``               it costs nothing
+    ``context_window``     how many tokens prompt and answer may have
+    ``max_output_tokens``  how many the answer may have
+    ``name``               its name for people
+    """
+
+    input: float | None = None
+    output: float | None = None
+    cache_read: float | None = None
+    cache_write: float | None = None
+    cache_write_1h: float | None = None
+    reasoning: float | None = None
+    input_audio: float | None = None
+    cache_read_audio: float | None = None
+    output_audio: float | None = None
+    request: float | None = None
+    free: bool = False
+    context_window: Count | None = None
+    max_output_tokens: Count | None = None
+    name: str = ""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What was said, as the catalog takes it."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
 
 
 class AliasSection(Section, frozen=True, kw_only=True):
@@ -126,6 +171,7 @@ class DeploymentSection(Section, frozen=True, kw_only=True):
     ``tpm``           the most tokens in a minute
     ``template``      options for requests that don't say otherwise
     ``retry``         ask it again before another one is asked; keys as in ``[retry]``
+    ``cooldowns``     by kind of error, before those of ``[cooldowns]``
     """
 
     model: str
@@ -138,6 +184,7 @@ class DeploymentSection(Section, frozen=True, kw_only=True):
     tpm: Count | None = None
     template: str = ""
     retry: RetryPolicy | None = None
+    cooldowns: dict[str, Cooldown] = msgspec.field(default_factory=dict[str, Cooldown])
 
     @property
     def all_keys(self) -> tuple[Secret, ...]:
@@ -188,13 +235,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``templates``    options for requests
     ``deployments``  models at providers, with keys and limits
     ``routers``      several deployments behind one name
+    ``cooldowns``    for how long routers leave alone who has failed, by kind of error, such as "rate_limit"
+    ``prices``       what models cost, by "provider/model"
     ``retry``        ask again what was asked by name, a router as a whole
-    ``timeouts``     how long to wait for providers, in seconds
+    ``timeouts``     how long to wait for providers, in seconds; "never" waits for ever
     ``cache``        answers that need not be asked for again
     ``budgets``      how much may be spent
     ``limits``       how many requests and tokens may pass
     ``accounts``     where budgets and limits count
     ``log``          a record of every call
+    ``telemetry``    a span and measurements of every call, for the program's OpenTelemetry
     """
 
     defaults: Defaults = Defaults()
@@ -203,6 +253,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     templates: dict[str, Template] = {}
     deployments: dict[str, DeploymentSection] = {}
     routers: dict[str, RouterSection] = {}
+    cooldowns: dict[str, Cooldown] = {}
+    prices: dict[str, PriceSection] = {}
     retry: RetryPolicy | None = None
     timeouts: Timeouts | None = None
     cache: CacheSection | None = None
@@ -210,6 +262,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: dict[str, LimitSection] = {}
     accounts: AccountsSection | None = None
     log: LogSection | None = None
+    telemetry: TelemetrySection | None = None
 
     def alias(self, name: str) -> AliasSection | None:
         """The alias of that name, as a table; None if there is none."""

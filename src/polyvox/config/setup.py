@@ -1,7 +1,7 @@
 """From a configuration to models: each name becomes a model with everything around it.
 
-From the outside in: the template of an alias, the log, the costs, the cache; then rate limits, budgets
-and retries, which a router's deployments may have once more each; last the provider.
+From the outside in: the template of an alias, the log, telemetry, the costs, the cache; then rate
+limits, budgets and retries, which a router's deployments may have once more each; last the provider.
 """
 
 import asyncio
@@ -15,16 +15,19 @@ from typing import Any, TypedDict
 from msgspec.structs import replace
 
 from polyvox.caching import Cached, CacheStore
+from polyvox.caching.similar import SimilarTexts
+from polyvox.catalog import Catalog
 from polyvox.config.around import budget_of, rate_of
 from polyvox.config.keyless import Keyless
-from polyvox.config.names import target_of
+from polyvox.config.names import target_of, targets_of
 from polyvox.config.problems import did_you_mean
 from polyvox.config.schema import Config
-from polyvox.config.stores import accounts_of, answers_of, log_of, secrets_of
+from polyvox.config.stores import accounts_of, answers_of, log_of, secrets_of, similar, traced
 from polyvox.config.templated import Templated
 from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError, MissingKeyError
 from polyvox.http import Timeouts
+from polyvox.layers import layered
 from polyvox.ledger import CallLog, CostTracker, Logged, Tracked
 from polyvox.limits import Budget, Budgeted, LimitStore, RateLimited
 from polyvox.model import Model
@@ -46,11 +49,12 @@ class RegistrySettings(TypedDict):
     base_urls: Mapping[str, str]
     providers: Mapping[str, Provider | dict[str, object]]
     timeouts: Timeouts | None
+    catalog: Catalog | None
 
 
 def registry_settings(config: Config) -> RegistrySettings:
     """The providers of a configuration, as arguments of ``Registry`` and of the clients."""
-    packaged = load_providers() if config.providers else {}
+    packaged = load_providers() if config.providers or config.prices else {}
     keys: dict[str, str] = {}
     base_urls: dict[str, str] = {}
     for name, section in config.providers.items():
@@ -60,11 +64,18 @@ def registry_settings(config: Config) -> RegistrySettings:
         # An address in the file comes before that of the provider's own environment variable.
         if known and section.base_url != known.base_url and "{" not in section.base_url:
             base_urls[name] = section.base_url
+    rows = {name: section.row for name, section in config.providers.items()}
+    catalog: Catalog | None = None
+    if config.prices:
+        prices = {name: section.said for name, section in config.prices.items()}
+        known_as = {row.name: row.catalog for row in (packaged | rows).values() if row.catalog}
+        catalog = Catalog.load(prices, aliases=known_as)
     return RegistrySettings(
         keys=keys,
         base_urls=base_urls,
-        providers={name: section.row for name, section in config.providers.items()},
+        providers=rows,
         timeouts=config.timeouts,
+        catalog=catalog,
     )
 
 
@@ -85,6 +96,7 @@ class Setup:
         self.tracker = CostTracker()
         self._lock = threading.RLock()
         self._made: dict[str, Model] = {}
+        self._embedders: dict[str, Embedder] = {}
         self._closed = False
 
     @property
@@ -109,10 +121,10 @@ class Setup:
             return self._made[name]
 
     def embedder(self, name: str) -> Embedder:
-        """The embedding model of that name. Raises as ``model`` does.
+        """The embedding model of that name, within what is around every model but the cache.
 
-        Budgets and limits count answers, not embeddings: where one covers the model it is refused,
-        rather than asked uncounted.
+        Raises as ``model`` does. Each request that it sends is retried on its own. A budget blocks
+        where it would ask a cheaper model: vectors of another one are of no use.
         """
         target = self.target(name)
         if target in self.config.names:
@@ -120,17 +132,18 @@ class Setup:
                 f"{name!r} is a router or a deployment, and embeddings come from one model",
                 hint="Name it as provider/model, or by an alias of that.",
             )
-        rules = sorted(self._covering(target))
-        if rules:
-            raise ConfigurationError(
-                f"{'.'.join(rules[0])} covers {target!r}, but does not count embeddings",
-                hint="Say with 'models' what it covers, or ask with a client without a configuration.",
-            )
-        return self.registry.embedder(target)
+        with self._lock:
+            if target not in self._embedders:
+                self._embedders[target] = self._embedding(target)
+            return self._embedders[target]
 
     def target(self, name: str) -> str:
         """Who is asked under this name: "provider/model", a router or a deployment."""
         return target_of(self.config, name)
+
+    def targets(self, name: str) -> set[str]:
+        """Every "provider/model" that may be asked under this name."""
+        return targets_of(self.config, name)
 
     async def aclose(self) -> None:
         """Write what the log still holds, and close the stores."""
@@ -144,6 +157,11 @@ class Setup:
     @cached_property
     def _answers(self) -> CacheStore | None:
         return answers_of(self.config.cache) if self.config.cache else None
+
+    @cached_property
+    def _questions(self) -> SimilarTexts:
+        section = self.config.cache and self.config.cache.semantic
+        return SimilarTexts(*([section.max_entries] if section else []))
 
     @cached_property
     def _accounts(self) -> LimitStore:
@@ -162,9 +180,22 @@ class Setup:
         if self._answers is not None:
             assert self.config.cache is not None
             cache = self.config.cache
+            if cache.semantic is not None:
+                embedder = self.embedder(cache.semantic.model)
+                model = similar(model, cache, embedder, self._questions)
             model = Cached(model, self._answers, ttl=cache.ttl, scope=cache.scope)
+        return self._booked(model)
+
+    def _booked(self, model: Model) -> Model:
         model = Tracked(model, self.tracker)
+        if self.config.telemetry is not None:
+            model = traced(model, self.config.telemetry, secrets_of(self.config))
         return Logged(model, self.log) if self.log else model
+
+    def _embedding(self, target: str) -> Embedder:
+        rules, retry = self._covering(target), self.config.retry
+        embedder = self.registry.embedder(target, layers=lambda model: _retried(model, retry))
+        return layered(embedder, lambda model: self._booked(self._within(model, rules, None)))
 
     def _limited(
         self, name: str, held: Rules, retry: RetryPolicy | None, *, routed: bool = False
@@ -213,7 +244,8 @@ class Setup:
             return [
                 replace(lane, model=self._within(lane.model, rules, held | rules)) for lane in lanes
             ]
-        return [Deployment(self._limited(name, held, None, routed=True), name=name)]
+        model = self._limited(name, held, None, routed=True)
+        return [Deployment(model, name=name, cooldowns=self.config.cooldowns)]
 
     def _deployments(self, name: str, held: Rules) -> list[Deployment]:
         """A deployment for each of its keys."""
@@ -223,6 +255,7 @@ class Setup:
             field: getattr(section, field)
             for field in ("priority", "weight", "max_parallel", "rpm", "tpm")
         }
+        settings["cooldowns"] = {**self.config.cooldowns, **section.cooldowns}
         provider = self.config.providers.get(target.partition("/")[0])
         keys = section.all_keys or (provider.all_keys if provider else ())
         if keys:
@@ -243,7 +276,9 @@ class Setup:
         """The provider's model, or all of its keys in turn; without a key a router can do without it."""
         provider = self.config.providers.get(name.partition("/")[0])
         if provider is not None and len(provider.all_keys) > 1:
-            return Router(key_pool(self.registry, name, provider.all_keys), name=name)
+            cooldowns = self.config.cooldowns
+            keys = key_pool(self.registry, name, provider.all_keys, cooldowns=cooldowns)
+            return Router(keys, name=name)
         try:
             return self.registry.model(name)
         except MissingKeyError as error:
@@ -274,8 +309,11 @@ class Setup:
     def _covers(self, pattern: str, name: str) -> bool:
         return fnmatchcase(name, self.target(pattern) if pattern in self.names else pattern)
 
-    def _within(self, model: Model, rules: Rules, held: Rules) -> Model:
-        """The model within these budgets, and those within these rate limits."""
+    def _within(self, model: Model, rules: Rules, held: Rules | None) -> Model:
+        """The model within these budgets, and those within these rate limits.
+
+        Within ``held`` is who a budget asks instead; None: nobody can be.
+        """
         config = self.config
         budgets = [name for section, name in sorted(rules) if section == "budgets"]
         if budgets:
@@ -288,10 +326,12 @@ class Setup:
             model = RateLimited(model, *rates, store=self._accounts, wait_seconds=seconds)
         return model
 
-    def _budget(self, name: str, held: Rules) -> Budget:
+    def _budget(self, name: str, held: Rules | None) -> Budget:
         section = self.config.budgets[name]
         if not section.downgrade:
             return budget_of(name, section)
+        if held is None:
+            return budget_of(name, replace(section, policy="block", downgrade=""))
         cheaper = self._limited(self.target(section.downgrade), held, self.config.retry)
         return budget_of(name, section, self._aliased(cheaper, section.downgrade))
 

@@ -51,12 +51,21 @@ class Source(msgspec.Struct):
             path = path[:-1]
         return self.shown
 
+    def override(self, path: KeyPath, variable: str) -> None:
+        """Note that this value, with all below it, is the variable's."""
+        self.lines = {key: self.lines[key] for key in self.lines if key[: len(path)] != path}
+        self.overridden[path] = variable
+
+    def is_overridden(self, path: KeyPath) -> bool:
+        """Whether this value, or one that it is in, is an environment variable's."""
+        return any(path[:length] in self.overridden for length in range(1, len(path) + 1))
+
 
 def shown_path(path: Path) -> str:
     """A path as short as it can be told: from the working directory, if it is below it."""
     try:
         return path.absolute().relative_to(Path.cwd()).as_posix()
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # elsewhere, or the working directory was deleted
         return str(path)
 
 
@@ -70,15 +79,19 @@ def read_source(file: Path) -> Source:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{shown} is not UTF-8, at byte {error.start}") from None
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables, lines = tomllib.loads(text), key_lines(text)
+    except RecursionError:
+        raise ConfigurationError(f"{shown} is nested too deeply") from None
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
         place = _PLACE.search(str(error))
         line = f", line {place[1]}" if place and place[1] else ""
         text = _PLACE.sub("", str(error).partition("\n")[0])
         raise ConfigurationError(f"{shown}{line}: this is no TOML: {text}") from None
-    lines = key_lines(text)
     if file.name == PYPROJECT:
-        tables = ours_in(tables) or {}
+        ours = ours_in(tables)
+        if ours is None:
+            raise ConfigurationError(f"{shown} has no table [tool.polyvox]")
+        tables = ours
         lines = {path[2:]: line for path, line in lines.items() if path[:2] == _PREFIX}
     return Source(file, tables, lines)
 
@@ -100,19 +113,24 @@ def apply_overrides(source: Source, environ: Mapping[str, str]) -> None:
                     f"{'.'.join(map(str, path)) or name} is no table"
                 )
             tables = cast("dict[str, Any]", table)
-            path = (*path, _key_meant(part, path, tables))
+            meant = _keys_meant(part, path, tables)
+            if len(meant) > 1:
+                raise ConfigurationError(
+                    f"the environment variable {variable} may mean {' or '.join(meant)}"
+                )
+            path = (*path, meant[0])
             if place < len(names) - 1:
                 table = tables.setdefault(str(path[-1]), {})
             else:
                 tables[str(path[-1])] = _value(text)
-        source.overridden[path] = variable
+        source.override(path, variable)
 
 
-def _key_meant(part: str, path: KeyPath, table: Mapping[str, Any]) -> str:
-    """The key that a variable means: its name has neither lower case nor hyphens."""
-    known = [*table, *(load_providers() if path == ("providers",) else ())]
+def _keys_meant(part: str, path: KeyPath, table: Mapping[str, Any]) -> list[str]:
+    """The keys that a variable may mean: its name has neither lower case nor hyphens."""
+    known = {**table, **(load_providers() if path == ("providers",) else {})}
     plain = _plain(part)
-    return next((key for key in known if _plain(key) == plain), part.lower())
+    return [key for key in known if _plain(key) == plain] or [part.lower()]
 
 
 def _plain(key: str) -> str:
@@ -124,6 +142,6 @@ def _value(text: str) -> object:
     if text.lstrip()[:1] in ("[", "{"):
         try:
             return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             return text
     return text

@@ -1,13 +1,16 @@
-"""Where answers, accounts and records are kept, as the configuration says."""
+"""Where answers, accounts and records are kept, and who is told of calls, as the configuration says."""
 
-from polyvox.caching import CacheStore, DiskCache, MemoryCache, RedisCache
-from polyvox.config.around import AccountsSection, CacheSection, LogSection
+from polyvox.caching import CacheStore, DiskCache, MemoryCache, RedisCache, SemanticCache
+from polyvox.caching.similar import SimilarTexts
+from polyvox.config.around import AccountsSection, CacheSection, LogSection, TelemetrySection
 from polyvox.config.schema import Config
-from polyvox.ledger import CallLog, JsonlSink, Sink, SqliteSink, default_path
+from polyvox.embedding import Embedder, EmbeddingRequest
+from polyvox.ledger import CallLog, JsonlSink, Sink, SqliteSink, Traced, default_path
 from polyvox.limits import LimitStore, MemoryLimits, RedisLimits
+from polyvox.model import Call, Model
 from polyvox.secret import Secret
 
-__all__ = ["accounts_of", "answers_of", "log_of", "secrets_of"]
+__all__ = ["accounts_of", "answers_of", "log_of", "secrets_of", "similar", "traced"]
 
 
 def answers_of(section: CacheSection) -> CacheStore | None:
@@ -21,6 +24,26 @@ def answers_of(section: CacheSection) -> CacheStore | None:
     if section.kind == "redis":
         return RedisCache(section.url.reveal()) if section.url else RedisCache()
     return None
+
+
+def similar(
+    model: Model, section: CacheSection, embedder: Embedder, texts: SimilarTexts
+) -> SemanticCache:
+    """The model with the answers to similar questions, as this embedding model finds them."""
+    assert section.semantic is not None
+
+    async def embed(text: str) -> list[float]:
+        found = await embedder.embed(EmbeddingRequest(inputs=[text]), Call())
+        return found.vectors[0]
+
+    return SemanticCache(
+        model,
+        embed=embed,
+        threshold=section.semantic.threshold,
+        ttl=section.ttl,
+        scope=section.scope,
+        texts=texts,
+    )
 
 
 def accounts_of(section: AccountsSection | None) -> LimitStore:
@@ -50,6 +73,11 @@ def log_of(section: LogSection, secrets: list[Secret]) -> CallLog:
         redact=[*section.redact, *secrets],
         keep_bytes=section.keep_bytes,
     )
+
+
+def traced(model: Model, section: TelemetrySection, secrets: list[Secret]) -> Traced:
+    """The model with spans and measurements. Raises ``ConfigurationError`` without the extra."""
+    return Traced(model, content=section.content, redact=[*section.redact, *secrets])
 
 
 def secrets_of(config: Config) -> list[Secret]:

@@ -1,6 +1,5 @@
 """What holds in the end: every value of a configuration, fit to be seen, and where it comes from."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +8,7 @@ import msgspec
 
 from polyvox.config.loading import Loaded
 from polyvox.config.positions import KeyPath
+from polyvox.config.references import SECRET
 from polyvox.config.schema import ProviderSection
 from polyvox.dialects import Quirks
 from polyvox.ledger import Redactor
@@ -17,7 +17,8 @@ from polyvox.secret import Secret
 __all__ = ["MASK", "Value", "nested", "values_of"]
 
 MASK = "***"
-_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+_FREE = {"headers", "options", "metadata"}
+"""Tables whose keys are the user's or the provider's own, and may be those of secrets."""
 
 
 class Value(msgspec.Struct):
@@ -66,13 +67,19 @@ class _Shown:
         elif isinstance(value, Mapping):
             for name, below in cast("Mapping[str, object]", value).items():
                 yield from self.values(below, (*path, name))
+        elif value is None and path[0] == "timeouts" and self._is_said(path):
+            yield Value(path, "never", self._origin(path))
         elif value is not None and value != () and (value != "" or self._is_said(path)):
             yield Value(path, self._plain(value, path), self._origin(path))
 
     def _plain(self, value: object, path: KeyPath) -> object:
-        if isinstance(value, Secret) or self._is_secret(path):
+        if isinstance(value, Secret) or (
+            not isinstance(value, (int, float)) and self._is_secret(path)
+        ):
             return MASK
         if isinstance(value, (str, Path)):
+            if _FREE.intersection(path[:-1]) and SECRET.search(str(path[-1])):
+                return MASK
             return self._redactor.text(str(value))
         if isinstance(value, msgspec.Struct):
             return msgspec.to_builtins(value)
@@ -87,12 +94,14 @@ class _Shown:
         names = [*self._loaded.variables.get(path, ())]
         if path in source.overridden:
             names.append(source.overridden[path].rpartition("__")[2])
-        return any(map(_SECRET_VARIABLE.search, names))
+        return any(map(SECRET.search, names))
 
     def _is_said(self, path: KeyPath) -> bool:
         source = self._loaded.source
-        return path in source.lines or any(
-            variable[: len(path)] == path for variable in source.overridden
+        return (
+            path in source.lines
+            or source.is_overridden(path)
+            or any(variable[: len(path)] == path for variable in source.overridden)
         )
 
     def _origin(self, path: KeyPath) -> str:

@@ -1,8 +1,10 @@
 """Looking back: the calls of a database, found, searched, added up and pruned."""
 
 import os
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -17,9 +19,14 @@ from polyvox.usage import Cost
 
 __all__ = ["CallFilter", "GroupBy", "History", "StatsRow"]
 
-GroupBy: TypeAlias = Literal["model", "day", "session", "tag"]
+GroupBy: TypeAlias = Literal["model", "day", "tenant", "session", "tag", "kind"]
 
 _PRUNE_BATCH = 500
+_MOST = 2**63 - 1
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Scripts without spaces between words, where the index has whole sentences for words."""
 
 
 class CallFilter(msgspec.Struct, kw_only=True, frozen=True):
@@ -30,6 +37,7 @@ class CallFilter(msgspec.Struct, kw_only=True, frozen=True):
     """
 
     model: str | None = None
+    tenant: str | None = None
     session: str | None = None
     tags: dict[str, str | None] = {}
     since: float | None = None
@@ -43,9 +51,10 @@ class CallFilter(msgspec.Struct, kw_only=True, frozen=True):
         if self.model is not None:
             conditions.append("(instr(calls.model, ?) OR instr(calls.answered_by, ?))")
             values += [self.model, self.model]
-        if self.session is not None:
-            conditions.append("calls.session = ?")
-            values.append(self.session)
+        for column, value in (("tenant", self.tenant), ("session", self.session)):
+            if value is not None:
+                conditions.append(f"calls.{column} = ?")
+                values.append(value)
         for key, value in self.tags.items():
             match = "" if value is None else " AND value = ?"
             conditions.append(f"EXISTS (SELECT 1 FROM json_each(calls.tags) WHERE key = ?{match})")
@@ -62,7 +71,7 @@ class CallFilter(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class StatsRow(msgspec.Struct, kw_only=True):
-    """The sums of one group: a model, a day, a session, a tag's value; "" for all, or for none of these.
+    """The sums of one model, day, tenant, session, tag's value or kind; "" for all, or for none.
 
     ``errors`` counts the calls that failed; by model, the attempts. ``cost_nanos`` is a lower bound
     when there are ``unpriced`` attempts; ``priced`` ones have a price, and others are free.
@@ -88,8 +97,10 @@ class StatsRow(msgspec.Struct, kw_only=True):
 _GROUPS = {
     "model": "attempts.name",
     "day": "date(calls.time, 'unixepoch', 'localtime')",
+    "tenant": "nullif(calls.tenant, '')",
     "session": "calls.session",
     "tag": "(SELECT value FROM json_each(calls.tags) WHERE key = ?)",
+    "kind": "coalesce(json_extract(calls.record, '$.kind'), 'answer')",
 }
 _FAILED_CALLS = "count(DISTINCT CASE WHEN calls.error IS NOT NULL THEN calls.seq END)"
 _FAILED_ATTEMPTS = """
@@ -127,14 +138,15 @@ class History:
             raise ConfigurationError(f"can't open the call log {self.path}: {error}") from error
 
     def find(
-        self, wanted: CallFilter | None = None, limit: int | None = None
+        self,
+        wanted: CallFilter | None = None,
+        limit: int | None = None,
+        *,
+        oldest_first: bool = False,
     ) -> Iterator[CallRecord]:
-        """The calls that are meant, newest first."""
+        """The calls that are meant, or the newest of them, newest first; read one after the other."""
         where, values = (wanted or CallFilter()).where()
-        return self._records(
-            f"SELECT record FROM calls WHERE {where} ORDER BY seq DESC LIMIT ?",
-            [*values, -1 if limit is None else limit],
-        )
+        return self._records(where, values, limit, oldest_first=oldest_first)
 
     def get(self, id: str) -> list[CallRecord]:
         """The records of one call, oldest first: by its id, the beginning of it, or "last".
@@ -143,10 +155,10 @@ class History:
         """
         if id == "last":
             return list(self.find(limit=1))
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT DISTINCT id FROM calls WHERE id = ? OR substr(id, 1, ?) = ? LIMIT 10",
-            (id, len(id), id),
-        ).fetchall()
+            [id, len(id), id],
+        )
         ids = [row["id"] for row in rows]
         if id not in ids and len(ids) != 1:
             about = f"begins several: {', '.join(ids[:3])}, ..." if ids else "is none of them"
@@ -155,56 +167,62 @@ class History:
                 hint="'polyvox log' lists the calls with their ids.",
             )
         exact = id if id in ids else ids[0]
-        return list(self._records("SELECT record FROM calls WHERE id = ? ORDER BY seq", [exact]))
+        return list(self._records("id = ?", [exact], oldest_first=True))
 
     def search(
         self, words: str, wanted: CallFilter | None = None, limit: int = 20
     ) -> Iterator[CallRecord]:
         """The calls that are meant in whose texts all words stand, newest first."""
         where, values = (wanted or CallFilter()).where()
-        each = words.split()
-        if has_search(self._connection):
-            quoted = " ".join('"' + word.replace('"', '""') + '"' for word in each)
-            found = "calls.seq IN (SELECT rowid FROM search WHERE search MATCH ?)"
-            values.insert(0, quoted)
-        else:
-            found = " AND ".join("instr(lower(calls.text), ?)" for _ in each) or "1"
-            values[:0] = [word.lower() for word in each]
-        return self._records(
-            f"SELECT record FROM calls WHERE {found} AND {where} ORDER BY seq DESC LIMIT ?",
-            [*values, limit],
-        )
+        scanned = words.replace("\0", " ").split()
+        with self._told():
+            searchable = has_search(self._connection)
+        if searchable:
+            indexed = [word for word in scanned if not _UNSPACED.search(word)]
+            scanned = [word for word in scanned if _UNSPACED.search(word)]
+            if indexed:
+                where += " AND calls.seq IN (SELECT rowid FROM search WHERE search MATCH ?)"
+                values.append(" ".join('"' + word.replace('"', '""') + '"' for word in indexed))
+        where += " AND instr(lower(calls.text), lower(?))" * len(scanned)
+        return self._records(where, [*values, *scanned], limit)
 
     def stats(
         self, by: GroupBy | None = None, wanted: CallFilter | None = None, *, tag: str = ""
     ) -> list[StatsRow]:
-        """The sums by model asked, day (of the local time), session, or value of a tag; or of all.
+        """The sums by model asked, day (of the local time), tenant, session, value of a tag, kind; of all.
 
-        By model every attempt counts for who was asked; "" holds calls for which nobody was.
+        By model every attempt counts for who was asked; "" holds calls for which nobody was. Raises
+        ``ConfigurationError`` for other words.
         """
+        if by is not None and (by not in _GROUPS or (by == "tag") != bool(tag)):
+            raise ConfigurationError(
+                f"calls are not added up by {by!r}",
+                hint=f'It may be {", ".join(_GROUPS)}; with by="tag" goes tag="team".',
+            )
         where, values = (wanted or CallFilter()).where()
         group = _GROUPS[by] if by else "''"
         if by == "tag":
             values.insert(0, tag)
         errors = _FAILED_ATTEMPTS if by == "model" else _FAILED_CALLS
         order = "1 DESC" if by == "day" else "cost_nanos DESC, calls DESC, 1"
-        rows = self._connection.execute(
+        rows = self._rows(
             _STATS.format(group=group, errors=errors, where=where, order=order), values
         )
         return [StatsRow(**dict(row)) for row in rows]
 
     def count(self) -> int:
         """How many calls there are."""
-        return int(self._connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+        return sum(int(row[0]) for row in self._rows("SELECT count(*) FROM calls"))
 
     def prune(self, before: float) -> int:
         """Delete the calls that began before this point in time; gives how many there were."""
         deleted = 0
-        searchable = has_search(self._connection)
-        while count := self._delete_some(before, searchable):
-            deleted += count
-        # Each step of it frees one page, and only a script takes all of them.
-        self._connection.executescript("PRAGMA incremental_vacuum")
+        with self._told():
+            searchable = has_search(self._connection)
+            while count := self._delete_some(before, searchable):
+                deleted += count
+            # Each step of it frees one page, and only a script takes all of them.
+            self._connection.executescript("PRAGMA incremental_vacuum")
         return deleted
 
     def close(self) -> None:
@@ -222,9 +240,40 @@ class History:
     ) -> None:
         self.close()
 
-    def _records(self, query: str, values: list[object]) -> Iterator[CallRecord]:
-        for row in self._connection.execute(query, values):
-            yield jsontext.decode(row["record"], CallRecord)
+    def _records(
+        self,
+        where: str,
+        values: list[object],
+        limit: int | None = None,
+        *,
+        oldest_first: bool = False,
+    ) -> Iterator[CallRecord]:
+        query = f"SELECT id, record FROM calls WHERE {where} ORDER BY seq DESC LIMIT ?"
+        if oldest_first:  # of the newest; only their numbers are put into order, not their texts
+            newest = query.replace("id, record", "seq")
+            query = f"SELECT id, record FROM calls WHERE seq IN ({newest}) ORDER BY seq"
+        for row in self._rows(query, [*values, -1 if limit is None else min(limit, _MOST)]):
+            try:
+                yield jsontext.decode(row["record"], CallRecord)
+            except msgspec.DecodeError as error:
+                raise self._unreadable(f"call {row['id']}: {error}") from error
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> Iterator[sqlite3.Row]:
+        with self._told():
+            # "yield from" would close the cursor of a reader who left, after the log was closed.
+            for row in self._connection.execute(query, [*map(_stored, values)]):  # noqa: UP028
+                yield row
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        """What SQLite can't do becomes an error of ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._unreadable(str(error)) from error
+
+    def _unreadable(self, reason: str) -> ConfigurationError:
+        return ConfigurationError(f"can't read the call log {self.path}: {reason}")
 
     def _delete_some(self, before: float, searchable: bool) -> int:
         """Few at a time, so that those who write wait only for so long."""
@@ -243,3 +292,8 @@ class History:
                 "DELETE FROM calls WHERE seq = ?", [(row["seq"],) for row in rows]
             )
         return len(rows)
+
+
+def _stored(value: object) -> object:
+    """As SQLite takes it, which takes no half characters."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

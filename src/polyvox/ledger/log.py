@@ -6,6 +6,7 @@ import sys
 import weakref
 import zlib
 from collections.abc import AsyncGenerator, Iterable
+from os import PathLike
 from time import perf_counter, time
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -19,7 +20,7 @@ from polyvox.ledger.redaction import Redactor
 from polyvox.ledger.sinks import Sink
 from polyvox.ledger.writer import Writer
 from polyvox.messages import AssistantMessage
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.secret import Secret
@@ -71,6 +72,14 @@ class CallLog:
             raise ConfigurationError(f"rate is {rate}; give the share of calls, from 0 to 1")
         if max_queue < 1:
             raise ConfigurationError(f"max_queue is {max_queue}; give 1 or more")
+        for sink in sinks:
+            if isinstance(
+                sink, (str, PathLike)
+            ):  # or else every record is dropped, and nobody told
+                raise ConfigurationError(
+                    f"CallLog takes sinks, and {str(sink)!r} is a path",
+                    hint=f"Give SqliteSink({str(sink)!r}).",
+                )
         self.sinks = sinks
         self._share = {"on": 1.0, "off": 0.0}.get(content, rate)
         self._writer = Writer(sinks, Redactor(redact, keep_bytes=keep_bytes), max_queue)
@@ -129,7 +138,7 @@ class Logged:
     """Write down every call, however it ends; what the log does never touches the call."""
 
     def __init__(self, model: Model, log: CallLog) -> None:
-        self.model = model
+        self.model = checked_model(model, "Logged")
         self.log = log
 
     @property
@@ -169,6 +178,7 @@ class Logged:
                     id=call.id,
                     time=began,
                     model=self.model.name,
+                    kind=call.kind,
                     tenant=call.tenant,
                     session=call.session,
                     tags=call.tags,

@@ -1,5 +1,7 @@
 """One call as it is written down."""
 
+from contextlib import suppress
+
 import msgspec
 
 from polyvox import jsontext
@@ -7,6 +9,7 @@ from polyvox.attempt import Attempt
 from polyvox.ledger.redaction import Redactor
 from polyvox.ledger.tally import total_usage
 from polyvox.messages import AssistantMessage, Message, Text, Thinking, ToolCall
+from polyvox.model import Kind
 from polyvox.request import Request
 from polyvox.usage import ZERO_USAGE, Cost, Usage
 
@@ -18,7 +21,8 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ``id`` is the call's; a call that asked several times in a row (to have an answer repaired) has as
     many records. ``time`` is when it began, in seconds since the epoch; ``model`` who was asked, by
-    the name that was used. ``request`` is None, and ``message`` without its content, where content is
+    the name that was used, and ``kind`` for what: of an embedding the texts are the user's message, and
+    the vectors are left out. ``request`` is None, and ``message`` without its content, where content is
     not written down. ``error`` is that of ``PolyvoxError.to_dict``, also of an answer whose reader
     left; ``message`` then holds what had arrived. ``seconds`` is how long it took in all, ``first_token``
     how long until the first piece of content. ``usage`` is that of all attempts.
@@ -27,6 +31,7 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
     time: float
     model: str
+    kind: Kind = "answer"
     tenant: str = ""
     session: str | None = None
     tags: dict[str, str] = {}
@@ -47,6 +52,11 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     def error_kind(self) -> str | None:
         """The kind of the failure, None if there was none."""
         return str(self.error["kind"]) if self.error else None
+
+    @property
+    def cached(self) -> bool:
+        """Whether a stored answer was given, so that nobody was asked."""
+        return self.message is not None and self.message.cached
 
     @property
     def answered_by(self) -> str:
@@ -94,6 +104,31 @@ _PLAIN_ERROR_FIELDS = (
 _DECODER = msgspec.json.Decoder(CallRecord)
 
 
+def _whole(raw: CallRecord) -> CallRecord:
+    raw.usage = total_usage(raw.attempts)
+    return raw
+
+
+def _in_words(raw: CallRecord) -> CallRecord:
+    """With words where a program gave numbers for them."""
+    session = None if raw.session is None else str(raw.session)
+    tags = {str(key): str(value) for key, value in raw.tags.items()}
+    return msgspec.structs.replace(raw, tenant=str(raw.tenant), session=session, tags=tags)
+
+
+def _without_content(raw: CallRecord) -> CallRecord:
+    return _in_words(raw).without_content()
+
+
+def _bare(raw: CallRecord) -> CallRecord:
+    """That there was a call."""
+    return CallRecord(id=str(raw.id), time=raw.time, model=str(raw.model), seconds=raw.seconds)
+
+
+# From the whole to the least: the first of them that can be written is.
+_FORMS = (_whole, _in_words, _without_content, _bare)
+
+
 class Entry:
     """A record on its way to the sinks: cleaned and put into JSON once, when the first of them asks."""
 
@@ -107,12 +142,7 @@ class Entry:
     def json(self) -> bytes:
         """The cleaned record as JSON."""
         if self._json is None:
-            raw = self._raw
-            raw.usage = total_usage(raw.attempts)
-            try:
-                self._json = self._written(raw)
-            except Exception:  # noqa: BLE001 - whatever a program put into its request, the call is told
-                self._json = self._written(raw.without_content())
+            self._json = self._written()
         return self._json
 
     @property
@@ -122,10 +152,14 @@ class Entry:
             self._record = _DECODER.decode(self.json)
         return self._record
 
-    def _written(self, record: CallRecord) -> bytes:
-        text = jsontext.encode(self._redactor.clean(record))
-        _DECODER.decode(text)  # what can't be read again is not to be found out years later
-        return text
+    def _written(self) -> bytes:
+        """The record as far as it can be written, whatever a program put into it."""
+        for form in _FORMS:
+            with suppress(Exception):
+                text = jsontext.encode(self._redactor.clean(form(self._raw)))
+                _DECODER.decode(text)  # what can't be read again is not to be found out years later
+                return text
+        raise ValueError("the record can't be written")
 
 
 def _text(message: Message) -> str:

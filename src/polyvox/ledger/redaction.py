@@ -35,16 +35,21 @@ _SHAPES = {
 }
 # The look behind comes after the beginning, so that the beginning is found by a plain search.
 _KEYS = [
-    (begin, re.compile(f"{begin}(?<!{_LETTERS}{begin}){rest}")) for begin, rest in _SHAPES.items()
+    (begin, re.compile(f"{begin}(?<!{_WORD if begin == 'eyJ' else _LETTERS}{begin}){rest}"))
+    for begin, rest in _SHAPES.items()  # a token has an open end: "eyJ-eyJ-..." is read but once
 ]
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*KEY-----|\Z)", re.DOTALL
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=[^\s\"']*[\d=])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)[^\s/:@]*:[^\s/@]+(?=@)")
-_KEY_FIELDS = re.compile(
-    r"(?:x[-_])?api[-_]?key|(?:proxy[-_])?authorization|password|passphrase|"
-    r"(?:client[-_]?|aws[-_]?)?secret(?:[-_]?access)?(?:[-_]?key)?|(?:access|auth|refresh)[-_]?token",
+_KEY_WORDS = (
+    r"(?:api[-_]?key|passw(?:or)?d|passphrase|private[-_]?key|secret(?:[-_]?access)?(?:[-_]?key)?|"
+    r"(?:access|auth|refresh|security|session)[-_]?token)"
+)
+_KEY_FIELDS = re.compile(rf".*(?:{_KEY_WORDS}|authorization)|(?:set-)?cookie", re.IGNORECASE)
+_URL_KEY = re.compile(
+    rf"(?<=[?&])((?:[\w-]*{_KEY_WORDS}|sig|[\w-]*signature)=)[^\s&#\"'<>]{{7,}}[\w%=~/+-]",
     re.IGNORECASE,
 )
 
@@ -53,7 +58,7 @@ _SHORTEST = 14  # characters of the shortest text that any of these matches
 # Words of our own format, which no pattern of a user's may bend, or the record could not be read.
 _OURS = frozenset(
     (
-        *("type", "role", "id", "kind", "stop_reason", "basis", "status", "source"),
+        *("type", "role", "id", "tool_call_id", "kind", "stop_reason", "basis", "status", "source"),
         *("detail", "cache", "effort", "tool_choice", "media_type"),
     )
 )
@@ -68,7 +73,8 @@ class Redactor:
     ``sha256:9f86d08...?bytes=1024``.
 
     Args:
-        patterns: regular expressions, or secrets that must not be told wherever they stand.
+        patterns: regular expressions, or secrets that must not be told wherever they stand. Python
+            can't stop an expression that takes long: give none with a repetition in a repetition.
         keep_bytes: write the bytes of images and files down as they are.
 
     Raises ``ConfigurationError`` for an expression that is none.
@@ -98,14 +104,16 @@ class Redactor:
         if len(text) >= _SHORTEST:
             text = _without_keys(text)
         if "://" in text:
-            text = _URL_PASSWORD.sub(MASK, text)
+            text = _URL_KEY.sub(rf"\1{MASK}", _URL_PASSWORD.sub(MASK, text))
         for pattern in self._patterns:
             text = pattern.sub(MASK, text)
         return text
 
     def clean(self, value: object) -> Any:
         """The value as plain JSON values, without what must not be told."""
-        plain = msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_stand_in)
+        plain = msgspec.to_builtins(
+            value, builtin_types=(bytes,), enc_hook=_stand_in, str_keys=True
+        )
         return self._cleaned(plain, free=False)
 
     def _cleaned(self, value: Any, *, free: bool) -> Any:
@@ -127,7 +135,7 @@ class Redactor:
         for name, value in fields.items():
             if not free and name in _OURS:
                 cleaned[name] = value
-            elif free and isinstance(value, str) and _KEY_FIELDS.fullmatch(name):
+            elif free and _may_be_key(value) and _KEY_FIELDS.fullmatch(name):
                 cleaned[name] = MASK
             else:
                 below = free or name in _FREE
@@ -139,6 +147,11 @@ class Redactor:
             with suppress(PolyvoxError):
                 return _address(read_data_url(text, "")[1])
         return self.text(text)
+
+
+def _may_be_key(value: object) -> bool:
+    """Not what says whether there is one, nor the form of one in a JSON schema."""
+    return isinstance(value, (str, int, float, list)) and not isinstance(value, bool)
 
 
 def _without_keys(text: str) -> str:

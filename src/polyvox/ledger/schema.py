@@ -1,6 +1,5 @@
 """The database of calls: its tables, and how an older one becomes today's."""
 
-import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from polyvox.errors import ConfigurationError
+from polyvox.transport.sqlite_file import open_file, write_ahead
 
 __all__ = ["MIGRATIONS", "Migration", "connect", "has_search"]
 
@@ -76,19 +76,14 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     """
     if create:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     elif not path.exists():
         raise ConfigurationError(f"there is no call log at {path}")
-    # Its owner sees to it that one thread at a time uses it.
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    connection = open_file(path, _BUSY_SECONDS, create=create)
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         _bring_up_to_date(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        write_ahead(connection, _BUSY_SECONDS)
     except BaseException:
         connection.close()
         raise
@@ -105,7 +100,9 @@ def has_search(connection: sqlite3.Connection) -> bool:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN")  # one look, while another process may be making the tables
     version = _checked_version(connection, path)
+    connection.execute("COMMIT")
     if version == len(MIGRATIONS):
         return
     if version == 0:
@@ -122,7 +119,8 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # of some errors SQLite itself rolls back
+            connection.execute("ROLLBACK")
         raise
 
 
@@ -150,6 +148,7 @@ def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _not_ours(path: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} is not a call log", hint="Name another file: POLYVOX_LOG=/path/to/calls.db."
-    )
+    hint = "Name another file: POLYVOX_LOG=/path/to/calls.db."
+    if path.suffix == ".jsonl":
+        hint = "Lines of JSON are for other tools, such as jq; only an SQLite log can be searched here."
+    return ConfigurationError(f"{path} is not a call log", hint=hint)

@@ -20,7 +20,7 @@ from polyvox.messages import (
     ToolCall,
     ToolMessage,
 )
-from polyvox.model import Call
+from polyvox.model import Call, Kind
 from polyvox.request import Request
 from polyvox.usage import Usage
 
@@ -60,7 +60,7 @@ FIRST_SECONDS = [
 ]
 """The same for the first piece of an answer."""
 
-_OPERATION = "chat"
+_OPERATIONS: dict[Kind, str] = {"answer": "chat", "embedding": "embeddings"}
 
 # Where the conventions have another name for a provider than its row here.
 _PROVIDERS = {
@@ -81,19 +81,19 @@ _FINISH_REASONS = {
 }
 
 
-def asked(name: str) -> dict[str, Any]:
-    """Who is asked, by a model's name."""
+def asked(name: str, kind: Kind) -> dict[str, Any]:
+    """Who is asked for what, by a model's name."""
     provider, slash, model = name.partition("/")
     return {
-        "gen_ai.operation.name": _OPERATION,
+        "gen_ai.operation.name": _OPERATIONS[kind],
         "gen_ai.provider.name": _PROVIDERS.get(provider, provider) if slash else "polyvox",
         "gen_ai.request.model": model or name,
     }
 
 
-def span_name(name: str) -> str:
+def span_name(name: str, kind: Kind) -> str:
     """How the span of a call to that model is called."""
-    return f"{_OPERATION} {name.partition('/')[2] or name}"
+    return f"{_OPERATIONS[kind]} {name.partition('/')[2] or name}"
 
 
 def answered(message: AssistantMessage) -> dict[str, Any]:
@@ -152,9 +152,9 @@ def usage_attributes(usage: Usage) -> dict[str, Any]:
     return whole | found
 
 
-def attempt_attributes(attempt: Attempt) -> dict[str, Any]:
+def attempt_attributes(attempt: Attempt, kind: Kind) -> dict[str, Any]:
     """One attempt of several."""
-    found = asked(attempt.name) | {"polyvox.attempt.seconds": attempt.seconds}
+    found = asked(attempt.name, kind) | {"polyvox.attempt.seconds": attempt.seconds}
     if attempt.error:
         found["error.type"] = attempt.error
     if attempt.status is not None:

@@ -1,8 +1,11 @@
 """Where records go: memory, and files of JSON lines."""
 
+import errno
 import os
+import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +14,7 @@ from polyvox.ledger.record import CallRecord, Entry
 
 __all__ = ["JsonlSink", "MemorySink", "Sink"]
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
 class Sink(Protocol):
@@ -52,8 +55,8 @@ class JsonlSink:
     """Appends one line of JSON per call to a file that only its owner may read.
 
     When the file would grow over ``max_bytes`` it becomes ``path.1``, that becomes ``path.2``, and so
-    on; of the old files ``keep`` stay. Several processes may append to a file, but only one of them
-    may rotate it: give the others ``max_bytes=None``.
+    on; of the old files ``keep`` stay. Several processes may write to one file; on Windows, where they
+    can't hold each other off, only one of them may rotate it: give the others ``max_bytes=None``.
 
     Raises ``ConfigurationError`` for a number that makes no sense.
     """
@@ -77,10 +80,11 @@ class JsonlSink:
         if entries is not self._batch:
             self._batch, self._written = entries, 0
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while self._written < len(entries):
-            lines = self._fitting(entries[self._written :])
-            self._append(b"".join(lines))
-            self._written += len(lines)
+        with _alone_in(self.path.parent):
+            while self._written < len(entries):
+                lines = self._fitting(entries[self._written :])
+                self._append(b"".join(lines))
+                self._written += len(lines)
         self._batch = None
 
     def close(self) -> None:
@@ -112,10 +116,14 @@ class JsonlSink:
     def _append(self, data: bytes) -> None:
         file = os.open(self.path, _FLAGS, 0o600)
         try:
-            end = os.fstat(file).st_size
-            if os.write(file, data) != len(data):  # the disk is full: no half line may stay
-                os.ftruncate(file, end)
-                raise OSError(28, "no space left on the device", str(self.path))
+            if os.fstat(file).st_size:
+                os.lseek(file, -1, os.SEEK_END)
+                if os.read(file, 1) != b"\n":  # somebody died in the middle of a line
+                    data = b"\n" + data
+            written = os.write(file, data)
+            if written != len(data):  # the disk is full: no half line may stay
+                os.ftruncate(file, os.lseek(file, 0, os.SEEK_CUR) - written)
+                raise OSError(errno.ENOSPC, "no space left on the device", str(self.path))
         finally:
             os.close(file)
 
@@ -130,3 +138,26 @@ class JsonlSink:
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    """Hold off the other processes that write here, where the system can."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    try:
+        file = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one that may be written to and not read
+        yield
+        return
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        with suppress(OSError):  # by closing alone it would stay with a process that forked off
+            fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)

@@ -33,6 +33,7 @@ class SqliteSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._searchable = False
         self._lock = threading.Lock()
         self._mind_forks()
@@ -47,7 +48,8 @@ class SqliteSink:
                     self._insert(connection, entry)
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # of some errors SQLite itself rolls back
+                    connection.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
@@ -93,8 +95,11 @@ class SqliteSink:
             connection.close()
 
     def _open(self) -> sqlite3.Connection:
+        if self._file != _identity(self.path):  # not yet open; or it was deleted, or moved away
+            self._close()
         if self._connection is None:
             self._connection = connect(self.path, create=True)
+            self._file = _identity(self.path)
             self._searchable = has_search(self._connection)
         return self._connection
 
@@ -119,6 +124,15 @@ class SqliteSink:
         )
         if self._searchable:
             connection.execute(_SEARCHED, (seq, text))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _row(record: CallRecord, text: str, json: bytes) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ AI metrics"; they are in development there, and follow it here.
 """
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from polyvox.ledger import semconv
 from polyvox.ledger.log import FIRST_TOKENS, end_of
 from polyvox.ledger.redaction import Redactor
 from polyvox.ledger.tally import total_usage
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.secret import Secret
@@ -61,7 +61,7 @@ class Traced:
             raise ConfigurationError(
                 "Traced needs OpenTelemetry", hint="pip install 'polyvox[otel]'"
             ) from None
-        self.model = model
+        self.model = checked_model(model, "Traced")
         self._redactor = Redactor(redact) if content else None
         self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider)
         self._client_kind = trace.SpanKind.CLIENT
@@ -80,9 +80,9 @@ class Traced:
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as it is."""
         asked = perf_counter()
-        about = semconv.asked(self.model.name)
+        about = semconv.asked(self.model.name, call.kind)
         span = self._tracer.start_span(
-            semconv.span_name(self.model.name),
+            semconv.span_name(self.model.name, call.kind),
             kind=self._client_kind,
             attributes=about | semconv.request_attributes(request, call),
         )
@@ -128,10 +128,11 @@ class Traced:
             text = self._redactor.text(str(error["text"])) if self._redactor else None
             span.set_status(self._failed, text)
         if self._redactor is not None:
-            span.set_attributes(semconv.content_attributes(request, message, self._redactor))
+            with suppress(Exception):  # whatever a program put into its request, the call is told
+                span.set_attributes(semconv.content_attributes(request, message, self._redactor))
         if len(call.attempts) > 1:
             for attempt in call.attempts:
-                span.add_event("polyvox.attempt", semconv.attempt_attributes(attempt))
+                span.add_event("polyvox.attempt", semconv.attempt_attributes(attempt, call.kind))
         span.end()
         self._instruments.record(about, call, first if request.stream else None, seconds)
 
@@ -169,7 +170,7 @@ class _Instruments:
         for attempt in call.attempts:
             if attempt.usage.basis == "missing":
                 continue
-            asked = semconv.asked(attempt.name)
+            asked = semconv.asked(attempt.name, call.kind)
             if attempt.response_model:
                 asked["gen_ai.response.model"] = attempt.response_model
             counts = {"input": attempt.usage.input_tokens, "output": attempt.usage.output_tokens}

@@ -15,7 +15,7 @@ from polyvox.limits.gate import scope_of
 from polyvox.limits.meters import Calendar, Per, zone_named
 from polyvox.limits.money import nanos_of, shown
 from polyvox.limits.store import Hold, Standing
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.usage import Cost, Usage
 
 __all__ = ["Budget", "BudgetLimit", "Policy", "UnknownPrice"]
@@ -66,6 +66,8 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults
 
     def __post_init__(self) -> None:
         nanos_of(self.limit, "limit")
+        if self.downgrade is not None:
+            checked_model(self.downgrade, "downgrade")
         zone_named(self.time_zone)
         scope_of(self.scope, self.name)
         for field, words in (("per", Per), ("policy", Policy), ("unknown_price", UnknownPrice)):
@@ -134,7 +136,10 @@ class BudgetLimit:
         if standing.wait is None:
             return "It does not reset by itself: raise the limit, or ask for less (max_tokens)."
         end = datetime.fromtimestamp(math.floor(time.time()) + standing.wait, self.calendar.zone)
-        return f"It resets in {standing.wait:.0f} seconds, at {end:%Y-%m-%d %H:%M} {self.budget.time_zone}."
+        return (
+            f"It resets at {end:%Y-%m-%d %H:%M} {self.budget.time_zone}."
+            " Until then a call may fit that asks for less (max_tokens)."
+        )
 
     def _nanos(self, usage: Usage) -> int:
         cost = usage.cost

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncGenerator
 
-from polyvox.errors import BudgetExceededError, ConfigurationError
+from polyvox.errors import ConfigurationError
 from polyvox.events import Event, Warned
 from polyvox.limits.budget import Budget, BudgetLimit
 from polyvox.limits.gate import Admission, Gate, admitted
 from polyvox.limits.memory import MemoryLimits
 from polyvox.limits.store import LimitStore
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.usage import Usage
@@ -35,7 +35,7 @@ class Budgeted:
     def __init__(self, model: Model, *budgets: Budget, store: LimitStore | None = None) -> None:
         if not budgets:
             raise ConfigurationError("Budgeted has no budget", hint='Give one: Budget("$10").')
-        self.model = model
+        self.model = checked_model(model, "Budgeted")
         self._limits = [BudgetLimit(budget) for budget in budgets]
         self._gate = Gate(MemoryLimits() if store is None else store, self._limits)
 
@@ -57,12 +57,17 @@ class Budgeted:
         model, asked = self.model, [self.model]
         warnings: list[Warned] = []
         while True:
-            admission, over = await self._try(model, request, call)
-            if admission is not None:
-                if over or warnings:
+            quote = quote_of(model, request)
+            over = [(limit, limit.unpriced(model)) for limit in self._limits if limit.denies(quote)]
+            if not over or all(limit.soft for limit, _ in over):
+                admission = await self._gate.enter(model, quote, call)
+                for standing in admission.over:
+                    limit = self._limits[standing.place]
+                    over.append((limit, limit.exceeded(standing, quote.cost)))
+                if not admission.refused:
                     warnings += [Warned(error.text, "budget") for _, error in over]
                     admission.warnings = warnings
-                return admission
+                    return admission
             limit, error = next(each for each in over if not each[0].soft)
             cheaper = limit.budget.downgrade
             if cheaper is None or cheaper in asked:
@@ -71,17 +76,3 @@ class Budgeted:
                 Warned(f"{cheaper.name} is asked and not {model.name}: {error.text}", "model")
             )
             asked.append(model := cheaper)
-
-    async def _try(
-        self, model: Model, request: Request, call: Call
-    ) -> tuple[Admission | None, list[tuple[BudgetLimit, BudgetExceededError]]]:
-        """The admission, if there is one, and the budgets that are exceeded with or without it."""
-        quote = quote_of(model, request)
-        over = [(limit, limit.unpriced(model)) for limit in self._limits if limit.denies(quote)]
-        if over and not all(limit.soft for limit, _ in over):
-            return None, over
-        admission = await self._gate.enter(model, quote, call)
-        for standing in admission.over:
-            limit = self._limits[standing.place]
-            over.append((limit, limit.exceeded(standing, quote.cost)))
-        return (None if admission.refused else admission), over

@@ -89,7 +89,8 @@ class MemoryLimits:
             self._expect_idle(hold, now)
         else:
             passed, mark = hold.meter.passed(account.mark, now)
-            account.drain(hold.limit, passed, mark)
+            if mark != account.mark:
+                account.drain(hold.limit, passed, mark)
         return account
 
     def _expect_idle(self, hold: Hold, now: float) -> None:

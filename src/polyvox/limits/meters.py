@@ -93,7 +93,8 @@ class Calendar:
 
     def passed(self, mark: float, now: float) -> tuple[float, float]:
         """How many windows were turned. A clock that was put back does not bring an old one back."""
-        present = self.window(now).number
+        window = self._window
+        present = (window if window.start <= now < window.end else self.window(now)).number
         return (present - mark, present) if present > mark else (0, mark)
 
     def wait(self, excess: float, limit: float, now: float) -> float | None:

@@ -9,7 +9,7 @@ from polyvox.limits.gate import Admission, Gate, admitted
 from polyvox.limits.memory import MemoryLimits
 from polyvox.limits.rate_limit import RateLimit, limits_of
 from polyvox.limits.store import LimitStore
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.usage import Usage
@@ -44,7 +44,7 @@ class RateLimited:
             raise ConfigurationError(
                 "RateLimited has no limit", hint="Give one: RateLimit(requests=60)."
             )
-        self.model = model
+        self.model = checked_model(model, "RateLimited")
         self.wait_seconds = wait_seconds
         self._limits = [limit for rate in limits for limit in limits_of(rate)]
         self._gate = Gate(MemoryLimits() if store is None else store, self._limits)

@@ -14,9 +14,11 @@ from polyvox.embedding import EmbeddingRequest, Embeddings
 from polyvox.errors import AbortedError, PolyvoxError, ProtocolError
 from polyvox.events import Done, Failed
 from polyvox.http import Timeouts
+from polyvox.layers import Layers, layered
 from polyvox.messages import AssistantMessage, Text, UserMessage
 from polyvox.model import Call
 from polyvox.providers.settlement import NOTHING_USED, Pricing, Settlement, unknown_price
+from polyvox.quote import priced, worst_embedding
 from polyvox.request import Request
 from polyvox.usage import Usage
 
@@ -39,6 +41,8 @@ class Batches:
         target: who is asked, whose limits hold.
         timeouts: of them, ``total`` is kept here: it is for all batches together.
         pricing: what a usage costs.
+        layers: what is around each batch. Retries have their place here: what was paid for the
+            other batches is not paid again.
     """
 
     def __init__(
@@ -48,11 +52,18 @@ class Batches:
         *,
         timeouts: Timeouts | None = None,
         pricing: Pricing = unknown_price,
+        layers: Layers | None = None,
     ) -> None:
         self.ask = ask
         self.target = target
         self.timeouts = timeouts or Timeouts()
         self.pricing = pricing
+        batch = _Batch(target.producer, self._settled)
+        self._batch = batch if layers is None else layered(batch, layers)
+
+    def quote(self, request: EmbeddingRequest) -> Usage:
+        """The most that embedding may use, with its cost."""
+        return priced(worst_embedding(request.inputs), self.pricing)
 
     async def run(self, request: EmbeddingRequest, call: Call) -> Embeddings:
         """The vectors of all inputs, in order.
@@ -65,7 +76,7 @@ class Batches:
         books = self._books(call)
         jobs = [msgspec.structs.replace(request, inputs=batch) for batch in batches]
         try:
-            answers = await _a_few_at_a_time(lambda job: self._settled(job, books), jobs)
+            answers = await _a_few_at_a_time(lambda job: self._batch.embed(job, books), jobs)
             return self._joined(answers, request, books)
         except PolyvoxError as error:
             error.message = self._so_far(books, error)
@@ -124,6 +135,19 @@ class Batches:
 
     def _message(self) -> AssistantMessage:
         return AssistantMessage([], provider=self.target.provider, model=self.target.model)
+
+
+class _Batch:
+    """What asks for one batch, as an embedder."""
+
+    def __init__(
+        self, name: str, ask: Callable[[EmbeddingRequest, Call], Awaitable[Embeddings]]
+    ) -> None:
+        self.name = name
+        self._ask = ask
+
+    async def embed(self, request: EmbeddingRequest, call: Call) -> Embeddings:
+        return await self._ask(request, call)
 
 
 def cut(inputs: Sequence[str], most: int, tokens: int | None) -> list[list[str]]:

@@ -2,10 +2,12 @@
 
 from polyvox.embedding import EmbeddingRequest, Embeddings
 from polyvox.errors import NotFoundError
+from polyvox.layers import Layers
 from polyvox.model import Call
 from polyvox.providers.batches import Batches
 from polyvox.providers.provider_model import ProviderModel
 from polyvox.providers.settlement import Settlement
+from polyvox.usage import Usage
 
 __all__ = ["ProviderEmbedder", "no_embeddings"]
 
@@ -17,22 +19,31 @@ class ProviderEmbedder:
 
     Args:
         model: the same model, as it is asked for answers.
+        layers: what is around each request that is sent, such as ``Retrying``.
     """
 
-    def __init__(self, model: ProviderModel) -> None:
+    def __init__(self, model: ProviderModel, *, layers: Layers | None = None) -> None:
         codec = model.dialect.embeddings
         if codec is None:
             raise no_embeddings(model.target.provider)
         self._codec = codec
         self._model = model
         self._batches = Batches(
-            self._ask, model.target, timeouts=model.timeouts, pricing=model.pricing
+            self._ask,
+            model.target,
+            timeouts=model.timeouts,
+            pricing=model.pricing,
+            layers=layers,
         )
 
     @property
     def name(self) -> str:
         """The name it is asked by: "provider/model"."""
         return self._model.name
+
+    def quote(self, request: EmbeddingRequest) -> Usage:
+        """The most that embedding may use, with its cost."""
+        return self._batches.quote(request)
 
     async def embed(self, request: EmbeddingRequest, call: Call) -> Embeddings:
         """The vectors. Raises ``PolyvoxError``; the usage of its ``message`` is what was charged."""

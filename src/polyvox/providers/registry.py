@@ -11,6 +11,7 @@ from polyvox.dialects import Target, get_dialect
 from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError
 from polyvox.http import Signer, Timeouts, Transport
+from polyvox.layers import Layers
 from polyvox.model import Model
 from polyvox.providers.aws import AwsSigner
 from polyvox.providers.fetching import BY_DEFAULT, UrlFetch, UrlFetcher
@@ -121,8 +122,11 @@ class Registry:
             return LiteLLMModel(model, timeouts=self.timeouts, price=self._litellm_cost)
         return self.provider_model(provider, model)
 
-    def embedder(self, name: str) -> Embedder:
+    def embedder(self, name: str, *, layers: Layers | None = None) -> Embedder:
         """The embedding model of that name, such as "openai/text-embedding-3-small".
+
+        ``layers`` are put around each request that it sends: many texts may take several.
+        ``layered`` puts them around the whole.
 
         Raises as ``model`` does, and ``NotFoundError`` when the provider has no embeddings.
         """
@@ -132,12 +136,14 @@ class Registry:
         if provider == LITELLM:
             from polyvox.providers.litellm import LiteLLMEmbedder
 
-            return LiteLLMEmbedder(model, timeouts=self.timeouts, price=self._litellm_cost)
+            return LiteLLMEmbedder(
+                model, timeouts=self.timeouts, price=self._litellm_cost, layers=layers
+            )
         from polyvox.providers.embedder import ProviderEmbedder, no_embeddings
 
         if get_dialect(provider_named(self.rows, provider).dialect).embeddings is None:
             raise no_embeddings(provider)  # rather than that its key is missing
-        return ProviderEmbedder(self.provider_model(provider, model))
+        return ProviderEmbedder(self.provider_model(provider, model), layers=layers)
 
     def provider_model(
         self, provider: str, model: str, *, key: Secret | None = None

@@ -36,6 +36,7 @@ Tier: TypeAlias = Literal["verified", "community"]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{(\w+(?: or \w+)*)\}")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(\w+)`")
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -119,12 +120,18 @@ class Provider(
             f"dialect {self.dialect!r} is none of {', '.join(DIALECTS)}": self.dialect in DIALECTS,
             "base_url must begin with https:// or http://": scheme,
             "base_url must not end with a slash": not self.base_url.endswith("/"),
+            "headers must be names with texts of one line": _are_headers(self.headers),
             "base_url_suffix must begin with a slash": self.base_url_suffix[:1] in ("", "/"),
             "environment variables must be upper-case": all(map(_VARIABLE.fullmatch, variables)),
         }
         for problem, fine in checks.items():
             if not fine:
                 raise ValueError(problem)
+
+
+def _are_headers(headers: Mapping[str, str]) -> bool:
+    named = all(map(_HEADER.fullmatch, headers))
+    return named and all(value.isprintable() for value in headers.values())
 
 
 def _variables(url: str) -> list[str]:

@@ -5,10 +5,11 @@ answered all is well again, if not it rests twice as long.
 """
 
 from collections.abc import Mapping
+from math import inf
 
 import msgspec
 
-from polyvox.errors import PolyvoxError, RateLimitError
+from polyvox.errors import ConfigurationError, PolyvoxError, RateLimitError
 
 __all__ = ["COOLDOWNS", "Breaker", "Cooldown", "cooldown_kind"]
 
@@ -19,9 +20,12 @@ LONGEST_RETRY_AFTER = 86_400.0
 class Cooldown(msgspec.Struct, frozen=True):
     """What one kind of error means for the deployment that it came from.
 
-    ``after`` so many failures in a row it rests for ``seconds``, then twice that, and so on up to
-    ``longest``. With ``after=0`` it never does: the deployment works, the request was at fault.
-    ``elsewhere`` says whether another deployment may do better.
+    ``after``      after so many failures in a row it rests; with 0 never: the request was at fault
+    ``seconds``    how long it rests first; each time that it fails again twice as long
+    ``longest``    ... up to this, or to ``seconds`` if that is more
+    ``elsewhere``  whether another deployment may do better
+
+    Raises ``ConfigurationError`` for a number that is out of range.
     """
 
     after: int
@@ -29,12 +33,19 @@ class Cooldown(msgspec.Struct, frozen=True):
     longest: float = 0.0
     elsewhere: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("after", "seconds", "longest"):
+            if not 0 <= (value := getattr(self, name)) < inf:
+                raise ConfigurationError(f"{name} is {value}; give 0 or more")
+
     def length(self, level: int, retry_after: float | None) -> float:
         """The seconds of the rest at this level, counted from 1. The first is what the provider asks for."""
         asked = min(retry_after or 0.0, LONGEST_RETRY_AFTER)
         if level == 1 and asked:
             return asked
-        return max(asked, min(self.longest, self.seconds * 2.0 ** min(level - 1, 60)))
+        return max(
+            asked, min(max(self.longest, self.seconds), self.seconds * 2.0 ** min(level - 1, 60))
+        )
 
 
 _REQUEST_AT_FAULT = Cooldown(0, elsewhere=False)

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, TypedDict
 import msgspec
 
 from polyvox.errors import ConfigurationError, PolyvoxError
-from polyvox.model import Model
+from polyvox.model import Model, checked_model
 from polyvox.routing.breaker import COOLDOWNS, Breaker, Cooldown
 from polyvox.routing.latency import Latency
 from polyvox.routing.window import MinuteWindow
@@ -40,6 +40,7 @@ class Deployment(msgspec.Struct, frozen=True):
     cooldowns: Mapping[str, Cooldown] = {}
 
     def __post_init__(self) -> None:
+        checked_model(self.model, "a deployment")
         for field in ("weight", "max_parallel", "rpm", "tpm"):
             value = getattr(self, field)
             if value is not None and (not isinstance(value, int) or value < 1):
@@ -111,6 +112,7 @@ class Lane:
         "place",
         "requests",
         "tokens",
+        "unlimited",
     )
 
     def __init__(self, deployment: Deployment, name: str, place: int) -> None:
@@ -124,6 +126,7 @@ class Lane:
         self.latency = Latency()
         self.requests = MinuteWindow(deployment.rpm) if deployment.rpm else None
         self.tokens = MinuteWindow(deployment.tpm) if deployment.tpm else None
+        self.unlimited = deployment.max_parallel is deployment.rpm is deployment.tpm is None
         self.open = False
         self.in_flight = self.asked = self.answered = self.failed = 0
         self.last_error: str | None = None

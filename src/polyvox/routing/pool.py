@@ -61,7 +61,8 @@ class Pool:
         # Reentrant: the garbage collector may find a forgotten stream, whose end gives its place back.
         self._lock = threading.RLock()
         chance = Chance(clock, self.random)
-        self._open = Tiers(lambda: STRATEGIES[strategy](chance), by_load=strategy == "least-busy")
+        self._by_load = strategy == "least-busy"
+        self._open = Tiers(lambda: STRATEGIES[strategy](chance), by_load=self._by_load)
         self._resting: Ranking[Lane] = Ranking()
         self._waiting: OrderedDict[Waiter, None] = OrderedDict()
         for lane in self.lanes:
@@ -71,7 +72,8 @@ class Pool:
         """A place at the deployment that is asked next, one that is not among ``passed``."""
         with self._lock:
             now = self.clock()
-            self._wake(now)
+            if self._resting:
+                self._wake(now)
             aside = list(passed)
             for lane in passed:
                 self._open.drop(lane)
@@ -134,10 +136,13 @@ class Pool:
             lane.in_flight -= 1
             if seat.sound:
                 lane.breaker.completed()
-            lane.breaker.left(probe=seat.probe)
-            seat.settle(now)
+            if seat.probe:
+                lane.breaker.left(probe=True)
+            if not lane.unlimited:
+                seat.settle(now)
             self._place(lane, now)
-            self._wake_one()
+            if self._waiting:
+                self._wake_one()
 
     def _seat(
         self, request: Request, call: Call, aside: list[Lane], now: float
@@ -164,6 +169,8 @@ class Pool:
 
     def _place(self, lane: Lane, now: float) -> None:
         """Put the lane where it belongs: among those that may be asked, or those that rest."""
+        if lane.open and lane.unlimited and not lane.breaker.level and not self._by_load:
+            return  # nearly always
         due = lane.due(now)
         if due <= now:
             self._resting.drop(lane)
@@ -244,6 +251,11 @@ class Seat:
 
 def _lanes(deployments: Sequence[Deployment | Model]) -> list[Lane]:
     """The lanes, each with a name of its own."""
+    if isinstance(deployments, str):  # or else each of its letters would be one
+        raise ConfigurationError(
+            f"deployments are a list of models, and {deployments!r} is a string",
+            hint=f"Give [client.model({deployments!r})].",
+        )
     all_of_them = [
         each if isinstance(each, Deployment) else Deployment(each) for each in deployments
     ]

@@ -9,7 +9,7 @@ import msgspec
 from polyvox.assembly import failed
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Event, Failed
-from polyvox.model import Call, Model
+from polyvox.model import Call, Model, checked_model
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.routing.account import tell
@@ -65,7 +65,7 @@ class Retrying:
     def __init__(
         self, model: Model, policy: RetryPolicy | None = None, *, random: Random | None = None
     ) -> None:
-        self.model = model
+        self.model = checked_model(model, "Retrying")
         self.policy = policy or RetryPolicy()
         self._random = random or Random()
 

@@ -13,7 +13,7 @@ from polyvox.routing.account import tell
 from polyvox.routing.breaker import cooldown_kind
 from polyvox.routing.commit import Opening, opening
 from polyvox.routing.deployment import Deployment, DeploymentStatus, Lane
-from polyvox.routing.pool import Busy, Pool, Seat
+from polyvox.routing.pool import Pool, Seat
 from polyvox.routing.strategies import Strategy, cost_rank
 from polyvox.usage import Usage
 from polyvox.waiting import Waiter
@@ -21,6 +21,7 @@ from polyvox.waiting import Waiter
 __all__ = ["Router"]
 
 _MOST_NAMED = 3
+_NEVER = float("inf")
 
 
 class Router:
@@ -94,7 +95,7 @@ class Router:
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The first answer that begins, or the failure that says most."""
         route = _Route(self, request, call.child())
-        while (seat := await route.next_seat()) is not None:
+        while (seat := route.free_seat() or await route.patiently()) is not None:
             with seat:
                 events = seat.lane.model.stream(request, seat.call)
                 try:
@@ -129,13 +130,38 @@ class _Route:
         self._last: PolyvoxError | None = None
         self._elsewhere = True
         self._outcome: Opening | None = None
+        self._due = _NEVER
 
-    async def next_seat(self) -> Seat | None:
-        """A place at whoever is asked next; None when the call is over."""
-        seat = self._free_seat()
-        if isinstance(seat, Busy) and self._last is None:
-            seat = await self._patiently(seat)
-        return seat if isinstance(seat, Seat) else None
+    def free_seat(self) -> Seat | None:
+        """A place at whoever is asked next; None when nobody can be asked now, or the call is over."""
+        self._due = _NEVER
+        if self._last is not None and self._is_over():
+            return None
+        for pool in self._next_pools():
+            seat = pool.take(self._request, self.call, self._passed.get(pool, ()))
+            if isinstance(seat, Seat):
+                return seat
+            self._due = min(self._due, seat.due)
+        return None
+
+    async def patiently(self) -> Seat | None:
+        """A place for which the call has waited, as long as nobody was asked; None when it is over."""
+        if self._last is not None:
+            return None
+        clock = self._router.pool.clock
+        patience = clock() + self._router.wait_seconds
+        seat: Seat | None = None
+        try:
+            with Waiter(self.call) as waiter, self._router.pool.waiting(waiter):
+                while (seat := self.free_seat()) is None and clock() < patience:
+                    seconds = min(self._due, patience) - clock()
+                    await waiter.until(time.monotonic() + seconds)
+        except PolyvoxError as error:
+            self._end(error)
+            return seat
+        if seat is None:
+            self._end(self._nobody())
+        return seat
 
     def failed(self, seat: Seat, begun: Opening) -> None:
         """It failed before the commit point."""
@@ -157,17 +183,6 @@ class _Route:
             tell(outcome.failed.error, self.call.attempts)
         return outcome.events
 
-    def _free_seat(self) -> Seat | Busy:
-        due = float("inf")
-        if self._last is not None and self._is_over():
-            return Busy(due)
-        for pool in self._next_pools():
-            seat = pool.take(self._request, self.call, self._passed.get(pool, ()))
-            if isinstance(seat, Seat):
-                return seat
-            due = min(due, seat.due)
-        return Busy(due)
-
     def _next_pools(self) -> list[Pool]:
         """Who may be asked after the last error."""
         router = self._router
@@ -186,30 +201,13 @@ class _Route:
             return True
         return deadline is not None and time.monotonic() >= deadline
 
-    async def _patiently(self, busy: Busy) -> Seat | Busy:
-        """Wait for somebody to be free, for as long as the router allows, before anyone was asked."""
-        clock = self._router.pool.clock
-        patience = clock() + self._router.wait_seconds
-        seat: Seat | Busy = busy
-        try:
-            with Waiter(self.call) as waiter, self._router.pool.waiting(waiter):
-                while isinstance(seat := self._free_seat(), Busy) and clock() < patience:
-                    seconds = min(seat.due, patience) - clock()
-                    await waiter.until(time.monotonic() + seconds)
-        except PolyvoxError as error:
-            self._end(error)
-            return seat
-        if isinstance(seat, Busy):
-            self._end(self._nobody(seat))
-        return seat
-
     def _end(self, error: PolyvoxError) -> None:
         event = failed(error)
         self._outcome = Opening([event], event)
 
-    def _nobody(self, busy: Busy) -> RateLimitError:
+    def _nobody(self) -> RateLimitError:
         pool = self._router.pool
-        wait = None if busy.due == float("inf") else max(0.0, busy.due - pool.clock())
+        wait = None if self._due == _NEVER else max(0.0, self._due - pool.clock())
         standing = [str(status) for status in pool.status()[:_MOST_NAMED]]
         more = len(pool.lanes) - len(standing)
         others = f"; and {more} more" if more > 0 else ""

@@ -7,6 +7,7 @@ excerpt of OpenAPI 3.0, with types in upper case and ``nullable``.
 
 from typing import Any, cast
 
+from polyvox import jsontext
 from polyvox.dialects.gemini.wire import Json
 
 __all__ = ["fitted", "from_openapi"]
@@ -28,7 +29,7 @@ def fitted(schema: Json, place: str, dropped: list[str]) -> Json:
     """The schema without what the API does not take; the places of that are added to ``dropped``.
 
     What can be said in other words is: ``const`` as an ``enum`` of one, ``definitions`` as ``$defs``,
-    an ``allOf`` of one as that one.
+    an ``allOf`` of one as that one, ``default`` in the description.
 
     >>> fitted({"type": "string", "pattern": "^a"}, "parameters", dropped := []), dropped
     ({'type': 'string'}, ['parameters.pattern'])
@@ -63,6 +64,9 @@ def _reworded(schema: Json) -> Json:
         said["$defs"] = said.pop("definitions")
     if "const" in said and "enum" not in said and isinstance(said["const"], (str, int, float)):
         said["enum"] = [said.pop("const")]
+    if "default" in said:
+        default = f"(default: {jsontext.encode(said.pop('default')).decode()})"
+        said["description"] = f"{said.get('description') or ''} {default}".lstrip()
     parts = said.get("allOf")
     if isinstance(parts, list) and len(cast(list[Any], parts)) == 1 and isinstance(parts[0], dict):
         del said["allOf"]

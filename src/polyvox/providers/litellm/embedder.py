@@ -9,6 +9,7 @@ from polyvox.dialects.openai_embeddings import OpenAIEmbeddings
 from polyvox.embedding import EmbeddingRequest, Embeddings
 from polyvox.errors import PolyvoxError
 from polyvox.http import Timeouts
+from polyvox.layers import Layers
 from polyvox.model import Call
 from polyvox.providers.batches import Batches
 from polyvox.providers.litellm.asking import PROVIDER, about_the_call
@@ -16,6 +17,7 @@ from polyvox.providers.litellm.failures import mask_key, translated
 from polyvox.providers.litellm.loading import check_installed, loaded
 from polyvox.providers.litellm.prices import ListPrice, litellm_cost, no_list
 from polyvox.providers.settlement import Settlement
+from polyvox.quote import priced, worst_embedding
 from polyvox.transport.deadlines import Watch
 from polyvox.usage import UNKNOWN_COST, Cost, Usage
 
@@ -32,19 +34,32 @@ class LiteLLMEmbedder:
     """
 
     def __init__(
-        self, model: str, *, timeouts: Timeouts | None = None, price: ListPrice = no_list
+        self,
+        model: str,
+        *,
+        timeouts: Timeouts | None = None,
+        price: ListPrice = no_list,
+        layers: Layers | None = None,
     ) -> None:
         check_installed()
         self.target = Target(provider=PROVIDER, model=model, base_url="")
         self.timeouts = timeouts or Timeouts()
         self.price = price
-        self._batches = Batches(self._ask, self.target, timeouts=self.timeouts, pricing=self._cost)
+        self._batches = Batches(
+            self._ask, self.target, timeouts=self.timeouts, pricing=self._cost, layers=layers
+        )
         self._answering: tuple[Any, str, str] | None = None
 
     @property
     def name(self) -> str:
         """The name it is asked by: "litellm/provider/model"."""
         return self.target.producer
+
+    def quote(self, request: EmbeddingRequest) -> Usage:
+        """The most that embedding may use, with its cost where the catalog has a price."""
+        provider, _, model = self.target.model.partition("/")
+        worst = worst_embedding(request.inputs)
+        return priced(worst, lambda usage: self.price(provider, model, usage))
 
     async def embed(self, request: EmbeddingRequest, call: Call) -> Embeddings:
         """The vectors. Raises ``PolyvoxError``; the usage of its ``message`` is what was charged."""

@@ -41,6 +41,10 @@ class HashedWords:
     def __init__(self) -> None:
         self._batches = Batches(self._ask, _TARGET, pricing=lambda usage: FREE)
 
+    def quote(self, request: EmbeddingRequest) -> Usage:
+        """The most that embedding may use, which is free."""
+        return self._batches.quote(request)
+
     async def embed(self, request: EmbeddingRequest, call: Call) -> Embeddings:
         """The vectors, of 256 dimensions if the request doesn't say."""
         return await self._batches.run(request, call)

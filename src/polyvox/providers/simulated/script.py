@@ -21,7 +21,7 @@ In Python a turn may also be an ``AssistantMessage``, a ``PolyvoxError`` or a li
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -135,6 +135,10 @@ def _plain(value: object) -> object:
             return {"message": msgspec.to_builtins(value)}
         case PolyvoxError():
             return {"error": value.to_dict()}
+        case {"message": AssistantMessage() as said}:
+            return cast("dict[str, Any]", value) | {"message": msgspec.to_builtins(said)}
+        case {"error": PolyvoxError() as error}:
+            return cast("dict[str, Any]", value) | {"error": error.to_dict()}
         case list() | tuple():
             events: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
             if not all(isinstance(event, Event) for event in events):

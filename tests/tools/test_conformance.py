@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from polyvox.client.conformance import problems
 from polyvox.providers.simulated.arguments import make_value
+from polyvox.tools.conformance import problems
 from strategies import strict_schemas
 
 CITY = {"$ref": "#/$defs/City"}

@@ -5,7 +5,7 @@ types hold. ``format`` is an annotation, as the draft has it; unknown keywords s
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -24,12 +24,20 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "number": lambda value: _is_number(value),  # noqa: PLW0108 - it is defined below
 }
 
+_WORDS = {
+    "null": "null",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "integer": "a whole number",
+}
+
 
 def problems(value: Any, schema: Schema) -> Iterator[Problem]:
     """Everything in which the value does not conform.
 
     >>> list(problems({"n": "one"}, {"properties": {"n": {"type": "integer"}}}))
-    [('$.n', 'expected integer, got string')]
+    [('$.n', 'expected a whole number, got a string')]
     """
     return _Checker(schema).check(value, schema, "$")
 
@@ -48,10 +56,10 @@ class _Checker:
         here = resolved(schema, self._root)  # pyright: ignore[reportUnknownArgumentType]
         wanted = types_of(here)
         if wanted and not any(_KINDS[name](value) for name in wanted if name in _KINDS):
-            yield path, f"expected {' or '.join(wanted)}, got {kind_of(value)}"
+            yield path, f"expected {' or '.join(map(_in_words, wanted))}, got {kind_of(value)}"
             return
         if "enum" in here and not any(_same(value, each) for each in here["enum"]):
-            yield path, f"{value!r} is none of {here['enum']}"
+            yield path, f"{value!r} is none of {', '.join(map(repr, here['enum']))}"
         if "const" in here and not _same(value, here["const"]):
             yield path, f"{value!r} is not {here['const']!r}"
         yield from self._combined(value, here, path)
@@ -95,7 +103,7 @@ class _Checker:
             if name in properties:
                 rules.append(properties[name])
             if not rules and more is False:
-                yield path, f"{name!r} is not known here"
+                yield path, f"{name!r} is not known here{_nearest(name, properties)}"
                 continue
             for rule in rules or [more]:
                 yield from self.check(below, rule, where)
@@ -115,8 +123,21 @@ class _Checker:
 
 
 def kind_of(value: Any) -> str:
-    """The JSON name of a value's type."""
-    return next((name for name, fits in _KINDS.items() if fits(value)), type(value).__name__)
+    """What a JSON value is, in words."""
+    kinds = (name for name, fits in _KINDS.items() if fits(value))
+    return _in_words(next(kinds, type(value).__name__))
+
+
+def _in_words(kind: str) -> str:
+    return _WORDS.get(kind, f"a {kind}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The rest of a sentence that says what was probably meant."""
+    from difflib import get_close_matches  # slow to import, and only errors need it
+
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _is_number(value: Any) -> bool:

@@ -1,0 +1,425 @@
+"""An agent: a model, its tools and its instructions, and how a run of it goes."""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from types import TracebackType
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    get_args,
+    overload,
+)
+
+from msgspec.structs import replace
+
+from polyvox.agent.compaction import Compacting
+from polyvox.agent.hooks import AfterTool, Approve, BeforeTool, Transform
+from polyvox.agent.limits import RunLimits
+from polyvox.agent.result import AgentResult
+from polyvox.agent.role import Role, Session, Terms
+from polyvox.agent.run import Run
+from polyvox.agent.state import Approval, RunState
+from polyvox.agent.stream import AgentStream
+from polyvox.client import AsyncClient
+from polyvox.client.loops import LoopPool
+from polyvox.client.settings import CallSettings, ModelSettings, Settings, make_call, make_request
+from polyvox.errors import BadRequestError, ConfigurationError
+from polyvox.messages import Message, Prompt, Text, as_messages
+from polyvox.model import Caching, Call, Interrupt, Model
+from polyvox.request import Request, ToolDefinition
+from polyvox.tools import Tool, ToolContext, ToolResult
+from polyvox.tools.toolset import combine
+
+__all__ = ["Agent", "AgentOptions", "QueueMode", "RunSettings"]
+
+Output = TypeVar("Output")
+
+QueueMode: TypeAlias = Literal["one-at-a-time", "all"]
+
+
+class RunSettings(TypedDict, total=False):
+    """What may be said about a run besides its prompt.
+
+    state: the conversation to go on with; it is changed. Another run's ``result.state``, for one.
+    session: where the run is kept, event by event; or a word by which its calls are found again.
+    deps: what tools get as ``context.deps``.
+    limits: how far the run may go, in place of the agent's.
+    interrupt: a switch that ends the run from anywhere.
+    tenant: for whom it is; nothing cached for one tenant is given to another.
+    tags: words by which costs and logs are sorted: ``{"feature": "search"}``.
+    fallbacks: whether a router may ask another model in place of the one that was meant.
+    caching: what a cache of answers may do: "use" (the default), "skip" or "refresh".
+    call: a call that this run is part of: its costs are told there as well.
+    """
+
+    state: RunState
+    session: Session | str | None
+    deps: Any
+    limits: RunLimits
+    interrupt: Interrupt
+    tenant: str
+    tags: dict[str, str]
+    fallbacks: bool
+    caching: Caching
+    call: Call
+
+
+class AgentOptions(ModelSettings, total=False):
+    """What may be said about an agent besides its model and ``output``; also all ``ModelSettings``.
+
+    tools: functions, ``Tool``s and toolsets.
+    system: instructions.
+    name: what it is called in events, in sessions, and by agents that hand over to it.
+    client: who makes models of names; a client of its own by default.
+    limits: how far a run may go: 50 turns by default.
+    parallel_tools: whether tools of one turn run at the same time; a number: at most so many.
+    steering: whether messages said into a run are read "one-at-a-time", a turn each, or "all" at once.
+    follow_ups: the same for those that wait until the model is done.
+    steer_between_tools: whether a message said into a run is read before tools that were not started
+        yet; these are skipped then.
+    before_tool: has a say in each call of a tool: goes on, changes its arguments, stops it, or asks.
+    after_tool: sees each result first, and may change it.
+    approve: approves of calls that need it; without it they suspend the run.
+    transform: what the model reads of the conversation.
+    compaction: how a conversation that becomes too long is made shorter.
+    handoffs: agents that the model may hand the conversation over to.
+    """
+
+    tools: Sequence[Any]
+    system: str | Sequence[Text | str]
+    name: str
+    client: AsyncClient
+    limits: RunLimits
+    parallel_tools: bool | int
+    steering: QueueMode
+    follow_ups: QueueMode
+    steer_between_tools: bool
+    before_tool: BeforeTool | None
+    after_tool: AfterTool | None
+    approve: Approve | None
+    transform: Transform | None
+    compaction: Compacting | None
+    handoffs: "Sequence[Agent[Any]]"
+
+
+class Agent(Generic[Output]):
+    """A model with tools, asked again until it is done.
+
+    Args:
+        model: "provider/model", a name of the client's configuration, or a ``Model``.
+        output: the type of the answer (see "Get typed answers"); text by default. A model whose answer
+            does not fit is told why, once.
+        **options: see ``AgentOptions`` and ``ModelSettings``.
+
+    One agent may have any number of runs at once; a run's conversation is its own. Close an agent, or
+    use it in ``async with``, to close its client and toolsets.
+
+    Raises ``ConfigurationError`` and ``BadRequestError`` for what can't work.
+
+        agent = Agent("openai/gpt-5-mini", tools=[weather], system="Be brief.")
+        print(agent.run_sync("Is it raining in Oslo?").text)
+    """
+
+    @overload
+    def __init__(
+        self: "Agent[str]", model: str | Model, **options: Unpack[AgentOptions]
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, model: str | Model, *, output: type[Output], **options: Unpack[AgentOptions]
+    ) -> None: ...
+
+    def __init__(
+        self,
+        model: str | Model,
+        *,
+        output: type[Any] | None = None,
+        **options: Unpack[AgentOptions],
+    ) -> None:
+        self.model = model
+        self.output = output
+        self.name = options.get("name", "agent")
+        self.tools = options.get("tools", ())
+        self.limits = options.get("limits", RunLimits())
+        self.parallel_tools = options.get("parallel_tools", True)
+        self.steering = _mode("steering", options)
+        self.follow_ups = _mode("follow_ups", options)
+        self.steer_between_tools = options.get("steer_between_tools", False)
+        self.before_tool = options.get("before_tool")
+        self.after_tool = options.get("after_tool")
+        self.approve = options.get("approve")
+        self.transform = options.get("transform")
+        self.compaction = options.get("compaction")
+        self.handoffs = options.get("handoffs", ())
+        self._template = _template(options, output)
+        self._own_client: AsyncClient | None = None
+        self._client = options.get("client")
+        self._loops = LoopPool()
+
+    def __repr__(self) -> str:
+        model = self.model if isinstance(self.model, str) else self.model.name
+        return f"Agent({self.name!r}, {model!r})"
+
+    # ------------------------------------------------------------------------------ to run it
+
+    def stream(
+        self, prompt: Prompt | None = None, **settings: Unpack[RunSettings]
+    ) -> AgentStream[Output]:
+        """Run it, and see what happens as it happens.
+
+        Args:
+            prompt: a string, a message, or a list of messages; None to go on where the state stands.
+            **settings: see ``RunSettings``.
+
+        Nothing is asked before the stream is read. Raises ``BadRequestError`` for a wrong setting.
+        """
+        return self._started([] if prompt is None else as_messages(prompt), settings, {})
+
+    async def run(
+        self, prompt: Prompt | None = None, **settings: Unpack[RunSettings]
+    ) -> AgentResult[Output]:
+        """Run it to its end; the arguments are those of ``stream``.
+
+        Raises ``PolyvoxError`` when the model can't be asked, ``AbortedError`` after an interrupt, and
+        ``RunLimitError`` at a limit; ``error.result`` holds what had been done. A run that waits for
+        an approval raises nothing: its outcome is "suspended".
+        """
+        async with self.stream(prompt, **settings) as run:
+            return await run.finish()
+
+    async def stream_text(
+        self, prompt: Prompt | None = None, **settings: Unpack[RunSettings]
+    ) -> AsyncIterator[str]:
+        """Run it, and get the pieces of its text alone, of all turns. Raises as ``run`` does."""
+        async with self.stream(prompt, **settings) as run:
+            async for piece in run.text():
+                yield piece
+
+    def run_sync(
+        self, prompt: Prompt | None = None, **settings: Unpack[RunSettings]
+    ) -> AgentResult[Output]:
+        """``run`` for code that is not asynchronous."""
+        return self._loops.run(lambda: self.run(prompt, **settings))
+
+    def resume_stream(
+        self,
+        start: RunState | Session,
+        approvals: Mapping[str, Approval] | None = None,
+        **settings: Unpack[RunSettings],
+    ) -> AgentStream[Output]:
+        """Go on with a run that was suspended, stopped, or whose process died.
+
+        Args:
+            start: its state, or the session that it was kept in.
+            approvals: by the id of a call that waits: True; or False, or a text that says why not; or a
+                dict of other arguments. A call that is not named goes on waiting.
+            **settings: see ``RunSettings``.
+
+        Calls that have a result are not run again.
+        """
+        if isinstance(start, RunState):
+            settings["state"] = start
+        else:
+            settings["session"] = start
+        return self._started([], settings, approvals or {})
+
+    async def resume(
+        self,
+        start: RunState | Session,
+        approvals: Mapping[str, Approval] | None = None,
+        **settings: Unpack[RunSettings],
+    ) -> AgentResult[Output]:
+        """``resume_stream``, to its end. Raises as ``run`` does."""
+        async with self.resume_stream(start, approvals, **settings) as run:
+            return await run.finish()
+
+    # ------------------------------------------------------------------------------ as part of more
+
+    def as_tool(self, name: str = "", description: str = "") -> Tool:
+        """The agent as a tool of another: it gets a task in words, and its answer is the result.
+
+        What happens in it is told as ``NestedRun``; what it costs is on the books of the run around it.
+        """
+
+        async def work(values: dict[str, Any], context: ToolContext[Any]) -> ToolResult:
+            settings: RunSettings = {"call": context.call, "deps": context.deps}
+            async with self.stream(values["task"], **settings) as run:
+                async for event in run:
+                    context.nested(event)
+            result = run.result
+            if result.error is not None:
+                raise result.error
+            return ToolResult(content=[Text(result.text)], details=result.output)
+
+        about = (
+            description
+            or f"Give a task to {self.name}, who has tools of its own, and get the answer."
+        )
+        return Tool.from_schema(ToolDefinition(name or self.name, about, _TASK), work)
+
+    # ------------------------------------------------------------------------------ to close it
+
+    async def aclose(self) -> None:
+        """Close its toolsets, and its client if it made one."""
+        for each in self.tools:
+            if hasattr(each, "aclose"):
+                await each.aclose()
+        client, self._own_client = self._own_client, None
+        if client is not None:
+            await client.aclose()
+
+    async def __aenter__(self) -> "Agent[Output]":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # ------------------------------------------------------------------------------ inside
+
+    def _started(
+        self, prompt: list[Message], settings: RunSettings, approvals: Mapping[str, Approval]
+    ) -> AgentStream[Output]:
+        if wrong := settings.keys() - RunSettings.__annotations__.keys():
+            raise BadRequestError(
+                f"a run has no setting {min(wrong)!r}",
+                hint=f"It has {', '.join(RunSettings.__annotations__)}; the others are the agent's.",
+            )
+        kept = settings.get("session")
+        session = None if isinstance(kept, str) or kept is None else kept
+        state = session.state if session is not None else settings.get("state", RunState())
+        state.agent = state.agent or self.name
+        limits = settings.get("limits", self.limits)
+        terms = Terms(session, limits, settings.get("deps"), approvals)
+        call = _call(settings, limits)
+        run = Run(self.role_of, prompt, state, call, terms)
+        return AgentStream(run)
+
+    async def role_of(self, name: str) -> Role:
+        """The agent of that name among this one and those it hands over to, ready to be asked.
+
+        Raises ``ConfigurationError`` when there is none, or its tools don't go together.
+        """
+        found = next((agent for agent in _reachable(self) if agent.name == name), None)
+        if found is None:
+            raise ConfigurationError(
+                f"the conversation is with {name!r}, and {self.name!r} can't hand over to any such agent",
+                hint="Go on with the agent that began it.",
+            )
+        model = found.model
+        if isinstance(model, str):
+            model = self.client.model(model)
+        tools = {each.name: each for each in await combine(*found.tools, name=found.name).tools()}
+        handoffs = {f"transfer_to_{agent.name}": agent for agent in found.handoffs}
+        tools |= {name: _handoff(name, agent) for name, agent in handoffs.items()}
+        request = replace(found._template, tools=[each.definition for each in tools.values()])
+        return Role(found, model, tools, request, handoffs)
+
+    @property
+    def client(self) -> AsyncClient:
+        """Who makes models of names."""
+        if self._client is not None:
+            return self._client
+        if self._own_client is None:
+            self._own_client = AsyncClient()
+        return self._own_client
+
+
+_TASK = {
+    "type": "object",
+    "properties": {"task": {"type": "string", "description": "All that has to be known to do it."}},
+    "required": ["task"],
+}
+
+
+def _template(options: AgentOptions, output: type[Any] | None) -> Request:
+    """The request that every turn is made of, with no messages."""
+    if (
+        wrong := options.keys()
+        - AgentOptions.__annotations__.keys()
+        - ModelSettings.__annotations__.keys()
+    ):
+        near = get_close_matches(min(wrong), AgentOptions.__annotations__, 1)
+        raise BadRequestError(
+            f"an agent has no setting {min(wrong)!r}",
+            hint=f"Did you mean {near[0]!r}?" if near else "See AgentOptions and ModelSettings.",
+        )
+    settings = {
+        name: value for name, value in options.items() if name in ModelSettings.__annotations__
+    }
+    said = cast("Settings", settings)
+    if system := options.get("system"):
+        said["system"] = system
+    if output is not None and output is not str:
+        said["response_format"] = output
+    request = make_request("-", said)
+    request.messages = []
+    return request
+
+
+def _mode(field: Literal["steering", "follow_ups"], options: AgentOptions) -> QueueMode:
+    mode: QueueMode = options.get(field) or "one-at-a-time"
+    if mode not in get_args(QueueMode):
+        raise ConfigurationError(f"{field} is {mode!r}; it may be 'one-at-a-time' or 'all'")
+    return mode
+
+
+def _call(settings: RunSettings, limits: RunLimits) -> Call:
+    """What the run asks through: its books, its interrupt, and when it must be over."""
+    around = settings.get("call")
+    if around is not None:
+        call = around.child()
+    else:
+        named = {key: value for key, value in settings.items() if key in _CALL_SETTINGS}
+        call = make_call(cast("CallSettings", named))
+        kept = settings.get("session")
+        call.session = kept if isinstance(kept, str) or kept is None else kept.id
+    own = Interrupt()
+    for outside in (call.interrupt, settings.get("interrupt")):
+        if outside is not None:
+            outside.listen(partial(_passed_on, outside, own))
+    call.interrupt = own
+    if limits.seconds is not None:
+        deadline = time.monotonic() + limits.seconds
+        call.deadline = deadline if call.deadline is None else min(deadline, call.deadline)
+    return call
+
+
+def _passed_on(outside: Interrupt, own: Interrupt) -> None:
+    own.set(outside.reason or "interrupted by the caller")
+
+
+_CALL_SETTINGS = ("tenant", "tags", "fallbacks", "caching")
+
+
+def _reachable(agent: Agent[Any]) -> "Iterator[Agent[Any]]":
+    """The agent, and all that a conversation can come to from it."""
+    seen: list[Agent[Any]] = []
+    waiting = [agent]
+    while waiting:
+        each = waiting.pop(0)
+        if each not in seen:
+            seen.append(each)
+            waiting += each.handoffs
+            yield each
+
+
+def _handoff(name: str, agent: Agent[Any]) -> Tool:
+    async def transfer(values: dict[str, Any], context: ToolContext[Any]) -> str:
+        return f"From here on {agent.name} goes on."
+
+    about = f"Hand the conversation over to {agent.name}, who then goes on with it."
+    return Tool.from_schema(ToolDefinition(name, about), transfer, sequential=True)

@@ -1,0 +1,366 @@
+"""The tools of one turn: prepared, executed, finalised; at the same time, and told in their order.
+
+*Prepare* finds the tool, reads the arguments, and asks whether the call may be carried out. What
+fails here is answered with an error, so that the model can do better; a call whose arguments did not
+come whole is never run. *Execute* runs the tool. *Finalise* shows the result to ``after_tool``. The
+result of each is told when it is there; the message that holds it waits for those before it.
+"""
+
+import asyncio
+import inspect
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from polyvox.agent.events import (
+    AgentEvent,
+    ApprovalNeeded,
+    MessageEnd,
+    MessageStart,
+    NestedRun,
+    ToolExecutionEnd,
+    ToolExecutionStart,
+    ToolExecutionUpdate,
+)
+from polyvox.agent.hooks import AfterTool, Approve, Ask, BeforeTool, ToolUse, settled
+from polyvox.agent.inbox import Inbox
+from polyvox.agent.state import Approval, RunState
+from polyvox.assembly import arguments_text
+from polyvox.messages import Message, ToolCall, ToolMessage
+from polyvox.model import Call
+from polyvox.tools import Tool, ToolContext, ToolResult, error_result, message_of, run_tool
+from polyvox.tools.errors import ToolArgumentsError
+
+__all__ = ["Batch", "Kit"]
+
+_T = TypeVar("_T")
+
+
+class Kit(NamedTuple):
+    """What the calls of a turn are carried out with."""
+
+    tools: Mapping[str, Tool]
+    before: BeforeTool | None = None
+    after: AfterTool | None = None
+    approve: Approve | None = None
+    most_at_once: int | None = None
+    deps: Any = None
+
+
+class _Ready(NamedTuple):
+    """A call that may be carried out."""
+
+    use: ToolUse
+    values: Any
+
+
+class _Stopped(NamedTuple):
+    """Why no tool is run any longer."""
+
+    reason: str
+
+
+_INTERRUPTED = _Stopped("")
+
+
+class Batch:
+    """The calls of one answer.
+
+    Args:
+        calls: those that have no message with their result yet, in their order.
+        kit: the tools, and who has a say.
+        state: of the run; results, approvals and what waits are in there.
+        call: the run's; its interrupt and its deadline end all tools.
+        retries: how often in a row each tool has asked for another try; kept by the run.
+        hurried: whether a message came that shall not wait for tools that were not started yet.
+    """
+
+    def __init__(
+        self,
+        calls: Sequence[ToolCall],
+        kit: Kit,
+        state: RunState,
+        call: Call,
+        *,
+        retries: dict[str, int],
+        hurried: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.messages: list[ToolMessage] = []
+        self.results: dict[str, ToolResult] = {}
+        self.terminate = False
+        self._calls = calls
+        self._kit = kit
+        self._state = state
+        self._call = call
+        self._retries = retries
+        self._hurried = hurried
+        self._told: deque[ToolCall] = deque(calls)  # whose message is still to come
+        self._done: dict[str, ToolResult] = dict(state.results)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._exclusive = False
+        self._inbox: Inbox[AgentEvent | _Stopped] = Inbox()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether some call waits for an approval, so that the turn can't go on."""
+        return bool(self._told)
+
+    async def events(self) -> AsyncGenerator[AgentEvent]:
+        """Carry out the calls; afterwards ``messages`` holds those that were told."""
+        loop = asyncio.get_running_loop()
+        interrupt, deadline = self._call.interrupt, self._call.deadline
+        forget = lambda: None  # noqa: E731
+        timer: asyncio.TimerHandle | None = None
+        if interrupt is not None:
+            stopped = partial(self._inbox.put, _INTERRUPTED)
+            forget = interrupt.listen(partial(_soon, loop, stopped))
+        if deadline is not None:
+            seconds = max(0.0, deadline - time.monotonic())
+            timer = loop.call_later(seconds, self._inbox.put, _Stopped("the time is over"))
+        try:
+            async for event in self._carried_out():
+                yield event
+        finally:
+            forget()
+            if timer is not None:
+                timer.cancel()
+            for task in self._running.values():
+                task.cancel()
+
+    async def _carried_out(self) -> AsyncGenerator[AgentEvent]:
+        for event in self._in_order():  # of an earlier run
+            yield event
+        waiting = deque(call for call in self._calls if call.id not in self._done)
+        while waiting or self._running or self._inbox:
+            async for event in self._begun(waiting):
+                yield event
+            if not self._running and not self._inbox:
+                continue
+            event = await self._inbox.get()
+            if isinstance(event, _Stopped):
+                events = await self._abandoned(waiting, event.reason or self._reason)
+            else:
+                events = self._passed_on(event)
+            for event in events:
+                yield event
+
+    async def _begun(self, waiting: deque[ToolCall]) -> AsyncGenerator[AgentEvent]:
+        """Begin with those that may begin now."""
+        while waiting and self._may_start(waiting[0]):
+            call = waiting.popleft()
+            if self._hurried():
+                for event in self._skipped(call, "Skipped: a message of the user came first."):
+                    yield event
+                continue
+            ready = await self._prepared(call)
+            if isinstance(ready, Ask):
+                yield ApprovalNeeded(call, ready.reason)
+                continue
+            yield ToolExecutionStart(call)
+            if isinstance(ready, ToolResult):
+                self._inbox.put(ToolExecutionEnd(call, ready))
+            else:
+                self._start(ready)
+
+    # ------------------------------------------------------------------------------ prepare
+
+    async def _prepared(self, call: ToolCall) -> "_Ready | ToolResult | Ask":
+        """What is to be done about a call: run it, answer it so, or wait for an approval."""
+        tool = self._kit.tools.get(call.name)
+        if tool is None:
+            return error_result(_no_such_tool(call.name, list(self._kit.tools)))
+        if not call.executable:
+            return error_result(_not_whole(call))
+        use = ToolUse(tool, call, dict(call.arguments), self._context(call))
+        try:
+            decided = self._state.approvals.get(call.id)
+            ready = (
+                _Ready(use, tool.read(use.arguments)) if decided is None else _changed(use, decided)
+            )
+            if decided is None and isinstance(ready, _Ready):
+                ready = await self._decided(ready)
+        except ToolArgumentsError as error:
+            return error_result(error.text)
+        except Exception as error:  # noqa: BLE001 - a hook's failure is no reason to run the tool
+            return error_result(f"{call.name} was not run: {_told(error)}")
+        return ready
+
+    async def _decided(self, ready: _Ready) -> "_Ready | ToolResult | Ask":
+        """Whether a tool may be run: what ``before_tool``, the tool and who approves say."""
+        reason = ""
+        if self._kit.before is not None:
+            decision = await self._unless_stopped(self._kit.before(ready.use))
+            if isinstance(decision, Ask):
+                reason = decision.reason or "before_tool asks for an approval"
+            elif decision is not None:
+                changed = _changed(ready.use, decision)
+                if isinstance(changed, ToolResult):
+                    return changed
+                ready = changed
+        use = ready.use
+        if not reason and not use.tool.approval_needed(ready.values, use.context):
+            return ready
+        reason = reason or f"{use.call.name} is run only when somebody approves"
+        if self._kit.approve is None:
+            return Ask(reason)
+        approved = await self._unless_stopped(self._kit.approve(use, reason))
+        return Ask(reason) if approved is None else _changed(use, approved)
+
+    async def _unless_stopped(self, answer: _T | Awaitable[_T]) -> _T | str:
+        """What a function of the program's answers; it does not hold up the end of the run."""
+        if not inspect.isawaitable(answer):
+            return answer
+        asked = asyncio.ensure_future(answer)
+        interrupt = self._call.interrupt
+        forget = lambda: None  # noqa: E731
+        if interrupt is not None:
+            forget = interrupt.listen(partial(_soon, asyncio.get_running_loop(), asked.cancel))
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            if interrupt is not None and interrupt.is_set:
+                return f"The run was stopped before this was decided: {self._reason}."
+            raise
+        finally:
+            forget()
+
+    def _context(self, call: ToolCall) -> ToolContext[Any]:
+        def update(partial: ToolResult) -> None:
+            self._inbox.offer(ToolExecutionUpdate(call, partial))
+
+        def nested(path: list[str], event: AgentEvent) -> None:
+            self._inbox.offer(NestedRun([call.name, *path], event))
+
+        return ToolContext(
+            call=self._call.child(),
+            tool_call=call,
+            deps=self._kit.deps,
+            messages=self._state.messages,
+            attempt=self._retries.get(call.name, 0) + 1,
+            on_update=update,
+            on_nested=nested,
+        )
+
+    # ------------------------------------------------------------------------------ execute
+
+    @property
+    def _reason(self) -> str:
+        """Why the run was interrupted."""
+        interrupt = self._call.interrupt
+        return (interrupt.reason if interrupt is not None else None) or "interrupted"
+
+    def _may_start(self, call: ToolCall) -> bool:
+        if not self._running:
+            return True
+        most = self._kit.most_at_once
+        if self._exclusive or (most is not None and len(self._running) >= most):
+            return False
+        tool = self._kit.tools.get(call.name)
+        return tool is None or not tool.sequential
+
+    def _start(self, ready: _Ready) -> None:
+        self._exclusive = ready.use.tool.sequential
+        self._running[ready.use.call.id] = asyncio.create_task(self._run(ready))
+
+    async def _run(self, ready: _Ready) -> None:
+        use = ready.use
+        result = await run_tool(use.tool, ready.values, use.context)
+        self._inbox.put(ToolExecutionEnd(use.call, await self._finalised(use, result)))
+
+    async def _abandoned(self, waiting: deque[ToolCall], reason: str) -> list[AgentEvent]:
+        """Stop everything at once: tools are told, and not waited for."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.sleep(0)  # those that listen have their turn
+        events: list[AgentEvent] = []
+        while (event := self._inbox.take()) is not None:
+            if not isinstance(event, _Stopped):
+                events += self._passed_on(event)
+        waiting.clear()
+        for call in self._calls:
+            if call.id in self._running:
+                end = error_result(f"Stopped before it was done: {reason}.")
+                events += self._passed_on(ToolExecutionEnd(call, end))
+            elif call.id not in self._done:
+                events += self._skipped(call, f"Not run: {reason}.")
+        return events
+
+    # ------------------------------------------------------------------------------ finalise
+
+    async def _finalised(self, use: ToolUse, result: ToolResult) -> ToolResult:
+        if self._kit.after is None:
+            return result
+        try:
+            return await settled(self._kit.after(use, result)) or result
+        except Exception as error:  # noqa: BLE001 - the model is not to see what nobody has looked at
+            return error_result(f"The result of {use.call.name} was withheld: {_told(error)}")
+
+    def _passed_on(self, event: AgentEvent) -> list[AgentEvent]:
+        """The event, and the messages whose turn it is after it."""
+        if not isinstance(event, ToolExecutionEnd):
+            return [event]
+        call, result = event.call, event.result
+        if call.id in self._done:
+            return []  # it was stopped, and ended all the same
+        if self._running.pop(call.id, None) is not None:
+            self._exclusive = False
+            asked = self._retries.pop(call.name, 0) + 1
+            if result.retry:
+                self._retries[call.name] = asked
+        self._done[call.id] = result
+        return [event, *self._in_order()]
+
+    def _skipped(self, call: ToolCall, text: str) -> list[AgentEvent]:
+        end = ToolExecutionEnd(call, error_result(text))
+        return [ToolExecutionStart(call), *self._passed_on(end)]
+
+    def _in_order(self) -> list[AgentEvent]:
+        """The messages that may be told now: of calls that are done, as are all before them."""
+        events: list[AgentEvent] = []
+        while self._told and self._told[0].id in self._done:
+            call = self._told.popleft()
+            result = self.results[call.id] = self._done[call.id]
+            self.terminate = self.terminate or result.terminate
+            message: Message = message_of(result, call)
+            self.messages.append(message)
+            events += [MessageStart(message), MessageEnd(message)]
+        return events
+
+
+def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> None:
+    """Have it done in the loop; from any thread."""
+    with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+        loop.call_soon_threadsafe(work)
+
+
+def _changed(use: ToolUse, decision: Approval) -> _Ready | ToolResult:
+    """The call as it was decided: with other arguments, or not at all. Raises ``ToolArgumentsError``."""
+    if decision is False or isinstance(decision, str):
+        return error_result(decision or f"{use.call.name} was not run: it is not allowed.")
+    if isinstance(decision, dict):
+        use = ToolUse(use.tool, use.call, decision, use.context)
+    return _Ready(use, use.tool.read(use.arguments))
+
+
+def _no_such_tool(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(known) or 'none'}."
+    return f"There is no tool {name!r}.{hint}"
+
+
+def _not_whole(call: ToolCall) -> str:
+    text = arguments_text(call)
+    shown = text if len(text) <= 200 else f"...{text[-200:]}"
+    return (
+        f"{call.name} was not run: its arguments did not come whole, or are no JSON object."
+        f" They end like this: {shown!r}. Call it again with complete arguments, in smaller pieces if"
+        " they are long."
+    )
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

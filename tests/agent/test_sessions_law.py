@@ -1,0 +1,98 @@
+"""The law of sessions: what was written is there, and after a cut anywhere all that stood before it."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyvox.agent import AgentEvent, MessageEnd, MessageStart, ToolExecutionEnd, TurnStart
+from polyvox.agent.sessions import JsonlSessions
+from polyvox.messages import user
+from strategies import fractions
+
+from .session_rig import STORES, append_all, folded, runs
+
+
+@given(runs(), st.data())
+def test_a_file_cut_at_any_byte_is_the_session_before_its_last_whole_line(
+    events: list[AgentEvent], data: st.DataObject
+):
+    with TemporaryDirectory() as folder:
+        asyncio.run(cut_and_go_on(Path(folder), events, data))
+
+
+async def cut_and_go_on(folder: Path, events: list[AgentEvent], data: st.DataObject) -> None:
+    await append_all(JsonlSessions(folder), "s", events)
+    path = folder / "s.jsonl"
+    whole = path.read_bytes()
+    cut = round(len(whole) * data.draw(fractions, label="cut"))
+    path.write_bytes(whole[:cut])
+    stored = [event for event in events if not isinstance(event, MessageStart)]
+    kept = stored[: max(0, whole[:cut].count(b"\n") - 1)]  # the first line is the header
+    more = MessageEnd(user("And then?"))
+
+    async with JsonlSessions(folder) as sessions:
+        (listed,) = await sessions.list()
+        async with await sessions.open("s") as session:
+            assert session.state == folded(kept)
+            assert not lost_results(kept, session.state.results.keys())
+            assert (listed.messages, listed.turns) == (session.info.messages, session.info.turns)
+            assert listed.usage == session.info.usage
+            await session.append(more)
+        async with await sessions.open("s") as session:
+            assert session.state == folded([*kept, more])
+            assert [session.info] == await sessions.list()
+
+
+def lost_results(events: Sequence[AgentEvent], known: object) -> set[str]:
+    """The calls that ended and have neither a message nor a result that is known."""
+    ended: set[str] = set()
+    for event in events:
+        if isinstance(event, ToolExecutionEnd):
+            ended.add(event.call.id)
+        elif not isinstance(event, ToolExecutionEnd | MessageStart):
+            if isinstance(event, MessageEnd) and hasattr(event.message, "tool_call_id"):
+                ended.discard(event.message.tool_call_id)
+            elif type(event).__name__ == "TurnEnd":
+                ended.clear()
+    return {id for id in ended if id not in known}  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("store", STORES)
+@given(events=runs(), data=st.data())
+def test_a_session_is_the_sum_of_its_events_and_a_fork_that_of_the_first_of_them(
+    store: str, events: list[AgentEvent], data: st.DataObject
+):
+    with TemporaryDirectory() as folder:
+        asyncio.run(write_and_fork(Path(folder), store, events, data))
+
+
+async def write_and_fork(
+    folder: Path, store: str, events: list[AgentEvent], data: st.DataObject
+) -> None:
+    async with STORES[store](folder) as sessions:
+        async with await sessions.open("s") as session:
+            for event in events:
+                await session.append(event)
+            assert session.state == folded(events)
+            info = session.info
+        assert [info] == await sessions.list()
+        async with await sessions.open("s") as session:
+            assert (session.state, session.info) == (folded(events), info)
+        places = [place for place, each in enumerate(events) if isinstance(each, MessageEnd)]
+        at = data.draw(st.integers(0, len(places)), label="at_message")
+        async with await sessions.fork("s", at) as fork:
+            assert fork.info.messages == at
+            states = [folded(events[:end]) for end in range(len(events) + 1)]
+            assert fork.state in states
+            if at == 0:
+                assert fork.state == states[0]
+            await fork.append(TurnStart(77))
+            forked = fork.info
+        async with await sessions.open(forked.id) as again:
+            assert again.info == forked
+        assert {each.id: each for each in await sessions.list()} == {"s": info, forked.id: forked}
