@@ -5,6 +5,7 @@ from typing import Any
 
 from polyvox.agent import (
     Agent,
+    AgentEnd,
     AgentEvent,
     AgentStream,
     ApprovalNeeded,
@@ -61,9 +62,10 @@ def word(event: AgentEvent) -> str:
             return f"handed_over:{event.to}"
         case NestedRun():
             return f"{'/'.join(event.path)}({word(event.event)})"
+        case AgentEnd(outcome=outcome):
+            return f"agent_end:{outcome}"
         case _:
-            tag = str(event.__struct_config__.tag)
-            return f"{tag}:{event.outcome}" if tag == "agent_end" else tag
+            return str(event.__struct_config__.tag)
 
 
 def without_updates(line: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import Text, ToolCall, user
 from polyvox.agent import AgentEnd, MessageUpdate, RunState, ToolExecutionEnd
@@ -10,7 +11,6 @@ from polyvox.errors import RateLimitError, ServerError
 from polyvox.events import TextDelta
 from polyvox.messages import AssistantMessage, ToolMessage
 from polyvox.tools import ToolContext, ToolResult, tool
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 
 @tool

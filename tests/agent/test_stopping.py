@@ -6,11 +6,13 @@ import time
 from collections.abc import AsyncGenerator
 
 import pytest
+from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import Interrupt, ToolCall
 from polyvox.agent import (
     Agent,
     AgentEnd,
+    MessageEnd,
     MessageUpdate,
     RunLimits,
     ToolExecutionEnd,
@@ -18,14 +20,13 @@ from polyvox.agent import (
     TurnStart,
 )
 from polyvox.assembly import failed
-from polyvox.errors import AbortedError, RunLimitError
+from polyvox.errors import AbortedError, RequestTimeoutError, RunLimitError
 from polyvox.events import Event, Failed, Start, TextDelta, TextStart
 from polyvox.messages import AssistantMessage, Text, ToolMessage
 from polyvox.model import Call
 from polyvox.request import Request
 from polyvox.tools import tool
 from polyvox.waiting import Waiter
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 
 class Hanging:
@@ -44,13 +45,13 @@ class Hanging:
             try:
                 with Waiter(call) as waiter:
                     await waiter.until(time.monotonic() + 1000)
-            except (AbortedError,) as error:
+            except AbortedError as error:
                 message = AssistantMessage(
                     [Text("So far")], stop_reason="aborted", error=error.text
                 )
                 error.message = message
                 yield Failed(error, message)
-            except Exception as error:  # the deadline
+            except RequestTimeoutError as error:  # the deadline
                 yield failed(error)
         finally:
             self.closed.set()
@@ -330,3 +331,19 @@ async def test_no_call_is_left_open_whenever_it_is_aborted():
 async def quick() -> str:
     """Be quick."""
     return "quick"
+
+
+async def test_what_was_stopped_before_its_tools_began_runs_none_of_them():
+    ran: list[str] = []
+
+    @tool
+    async def work() -> str:
+        ran.append("work")
+        return "done"
+
+    run = agent_of([calls("work"), "Never."], tools=[work]).stream("Go.")
+    async for event in run:
+        if isinstance(event, MessageEnd) and isinstance(event.message, AssistantMessage):
+            run.abort("enough")
+    assert ran == []
+    assert run.state.messages[-1].content[0].text == "Not run: enough."

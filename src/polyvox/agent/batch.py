@@ -138,8 +138,8 @@ class Batch:
         while waiting or self._running or self._inbox:
             async for event in self._begun(waiting):
                 yield event
-            if not self._running and not self._inbox:
-                continue
+            if not (waiting or self._running or self._inbox):
+                return
             event = await self._inbox.get()
             if isinstance(event, _Stopped):
                 events = await self._abandoned(waiting, event.reason or self._reason)
@@ -248,12 +248,22 @@ class Batch:
     # ------------------------------------------------------------------------------ execute
 
     @property
+    def _over(self) -> bool:
+        """Whether the run is about to be stopped: that is in the inbox, or will be at once."""
+        interrupt, deadline = self._call.interrupt, self._call.deadline
+        if interrupt is not None and interrupt.is_set:
+            return True
+        return deadline is not None and time.monotonic() >= deadline
+
+    @property
     def _reason(self) -> str:
         """Why the run was interrupted."""
         interrupt = self._call.interrupt
         return (interrupt.reason if interrupt is not None else None) or "interrupted"
 
     def _may_start(self, call: ToolCall) -> bool:
+        if self._over:
+            return False
         if not self._running:
             return True
         most = self._kit.most_at_once
