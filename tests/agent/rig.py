@@ -1,6 +1,6 @@
 """What the tests of agents share: scripted models, and a run's events as a line of short words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from polyvox.agent import (
@@ -18,7 +18,14 @@ from polyvox.agent import (
     ToolExecutionStart,
     ToolExecutionUpdate,
 )
-from polyvox.messages import AssistantMessage, Message, Text, ToolCall, ToolMessage, UserMessage
+from polyvox.messages import (
+    AssistantMessage,
+    SystemMessage,
+    Text,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
 from polyvox.providers.simulated import ScriptedModel
 
 
@@ -43,43 +50,25 @@ async def trace(run: AgentStream[Any]) -> str:
 
 def word(event: AgentEvent) -> str:
     """The event in short: "ms:U" is the start of a user's message, "te:f!" the failing end of f."""
-    match event:
-        case MessageStart(message=message):
-            return f"ms:{_who(message)}"
-        case MessageUpdate():
-            return "mu"
-        case MessageEnd(message=message):
-            return f"me:{_who(message)}"
-        case ToolExecutionStart(call=call):
-            return f"ts:{call.name}"
-        case ToolExecutionUpdate(call=call):
-            return f"tu:{call.name}"
-        case ToolExecutionEnd(call=call, result=result):
-            return f"te:{call.name}{'!' if result.is_error else ''}"
-        case ApprovalNeeded(call=call):
-            return f"approve:{call.name}"
-        case HandedOver():
-            return f"handed_over:{event.to}"
-        case NestedRun():
-            return f"{'/'.join(event.path)}({word(event.event)})"
-        case AgentEnd(outcome=outcome):
-            return f"agent_end:{outcome}"
-        case _:
-            return str(event.__struct_config__.tag)
+    told = _WORDS.get(type(event))
+    return str(event.__struct_config__.tag) if told is None else told(event)
+
+
+_WORDS: dict[type, Callable[[Any], str]] = {
+    MessageStart: lambda event: f"ms:{_WHO[type(event.message)]}",
+    MessageUpdate: lambda _: "mu",
+    MessageEnd: lambda event: f"me:{_WHO[type(event.message)]}",
+    ToolExecutionStart: lambda event: f"ts:{event.call.name}",
+    ToolExecutionUpdate: lambda event: f"tu:{event.call.name}",
+    ToolExecutionEnd: lambda event: f"te:{event.call.name}{'!' if event.result.is_error else ''}",
+    ApprovalNeeded: lambda event: f"approve:{event.call.name}",
+    HandedOver: lambda event: f"handed_over:{event.to}",
+    NestedRun: lambda event: f"{'/'.join(event.path)}({word(event.event)})",
+    AgentEnd: lambda event: f"agent_end:{event.outcome}",
+}
+_WHO = {UserMessage: "U", AssistantMessage: "A", ToolMessage: "TR", SystemMessage: "S"}
 
 
 def without_updates(line: str) -> str:
     """The trace with what comes of a model's answer left out: how many pieces it has is its own business."""
     return " ".join(each for each in line.split() if each != "mu")
-
-
-def _who(message: Message) -> str:
-    match message:
-        case UserMessage():
-            return "U"
-        case AssistantMessage():
-            return "A"
-        case ToolMessage():
-            return "TR"
-        case _:
-            return "S"

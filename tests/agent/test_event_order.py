@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import Text, ToolCall, user
 from polyvox.agent import AgentEnd, MessageUpdate, RunState, ToolExecutionEnd
@@ -11,6 +10,8 @@ from polyvox.errors import RateLimitError, ServerError
 from polyvox.events import TextDelta
 from polyvox.messages import AssistantMessage, ToolMessage
 from polyvox.tools import ToolContext, ToolResult, tool
+
+from .rig import agent_of, calls, trace, without_updates
 
 
 @tool

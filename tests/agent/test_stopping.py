@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncGenerator
 
 import pytest
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import Interrupt, ToolCall
 from polyvox.agent import (
@@ -27,6 +26,8 @@ from polyvox.model import Call
 from polyvox.request import Request
 from polyvox.tools import tool
 from polyvox.waiting import Waiter
+
+from .rig import agent_of, calls, trace, without_updates
 
 
 class Hanging:
