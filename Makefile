@@ -15,7 +15,7 @@ setup: .venv/.ready ## make .venv with the locked tools and the package
 demo: setup ## a streamed answer, a tool call and their cost, without any key
 	@$(BIN)/python examples/demo.py
 
-test: setup .venv-bench/.ready ## run all tests, with coverage
+test: setup .venv-bench/.ready .node/.ready ## run all tests, with coverage
 	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=
 	@.venv-bench/bin/python -m pytest -W default $(LITELLM_TESTS) --cov --cov-append --cov-report=term
 
@@ -34,7 +34,7 @@ format: setup ## format and apply safe fixes
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format .
 
-bench: setup .venv-bench/.ready ## measure against peers, in one run
+bench: setup .venv-bench/.ready .venv-peers/.ready ## measure against peers, in one run
 	@LITELLM_LOCAL_MODEL_COST_MAP=True .venv-bench/bin/python -m bench
 
 docs: setup ## rewrite the parts of docs/ that are made from data
@@ -46,6 +46,7 @@ catalog: setup ## rebuild the snapshot of models and prices
 lock: .venv-lock/bin/uv ## renew requirements-*.lock
 	@$(LOCK) --extra cli --extra testing --group dev -o requirements-dev.lock
 	@$(LOCK) --extra cli --extra litellm --group bench -o requirements-bench.lock
+	@$(LOCK) --group peers -o requirements-peers.lock
 
 LOCK := .venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal \
   --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
@@ -55,9 +56,17 @@ LOCK := .venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --univers
 	@$(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install $(PIP_QUIET) uv
 
+# The reference server of MCP is an npm package. Without npm its tests are skipped, and say so.
+.node/.ready: tests/node/package.json tests/node/package-lock.json
+	@mkdir -p .node && cp tests/node/package*.json .node/
+	@if command -v npm >/dev/null; then \
+	  cd .node && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --silent; \
+	else echo "npm is not there: some tests of MCP will be skipped"; fi
+	@touch .node/.ready
+
 clean: ## remove environments, caches and builds
-	@rm -rf .venv .venv-bench .venv-lock .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
-	  .coverage .coverage.* htmlcov build dist
+	@rm -rf .venv .venv-bench .venv-peers .venv-lock .node .pytest_cache .ruff_cache \
+	  .import_linter_cache .hypothesis .coverage .coverage.* htmlcov build dist
 	@find bench docs examples src tests tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # $(1): what is being made, $(2): its lock
@@ -77,3 +86,6 @@ endef
 
 .venv-bench/.ready: pyproject.toml requirements-bench.lock
 	$(call make_venv,.venv-bench,requirements-bench.lock)
+
+.venv-peers/.ready: pyproject.toml requirements-peers.lock
+	$(call make_venv,.venv-peers,requirements-peers.lock)

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import dialects, overhead, scale, starts, streams
-from bench.contenders import NAMES
+from bench import agents, dialects, overhead, scale, starts, streams
+from bench.contenders import AGENTS, NAMES
 from bench.plan import Plan
 from bench.processes import Loopback, loopback
 from bench.table import Section, render
@@ -23,6 +23,7 @@ SECTIONS: dict[str, Callable[[Plan, Loopback], Section]] = {
     "call": streams.call,
     "overhead": overhead.overhead,
     "scale": scale.scale,
+    "agents": agents.agents,
     "first-call": starts.first_call,
     "catalog": starts.catalog,
 }
@@ -50,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=SECTIONS, help="these sections only")
-    parser.add_argument("--contender", action="append", choices=NAMES, help="these contenders only")
+    names = list(dict.fromkeys((*NAMES, *AGENTS)))
+    parser.add_argument("--contender", action="append", choices=names, help="these contenders only")
     parser.add_argument("--quick", action="store_true", help="less of all: a look, not a result")
     parser.add_argument("--chunks", type=int, help="chunks in an answer (5,000; quick: 500)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")

@@ -31,6 +31,7 @@ class Plan:
         self.choices = 200 if quick else 2_000
         self.quick = quick
         self.contenders = list(_contenders(only))
+        self.agents, self.absent = _agents(only)
         self.crashes: list[str] = []
 
     def named(self, *names: str) -> list[Contender]:
@@ -47,6 +48,12 @@ class Plan:
         """Rounds, and long answers in each, for every layer of a contender."""
         return (3 if self.quick else 15 if name == "polyvox" else 7), 1
 
+    def agent_turns(self, name: str) -> tuple[int, int, int]:
+        """Rounds, and turns of an agent in each, behind a short conversation and behind a long one."""
+        if self.quick:
+            return (2, 3, 3) if name == "polyvox" else (1, 2, 1)
+        return (15, 20, 20) if name == "polyvox" else (3, 10, 2)
+
     @contextmanager
     def survives(self, what: str) -> Iterator[None]:
         """A crash inside costs its row, and the run its exit status, but not the other rows."""
@@ -58,14 +65,21 @@ class Plan:
             say(f"{what} crashed: {crash}")
 
 
-_PACKAGE = {"openai": "openai", "anthropic": "anthropic", "litellm": "litellm"}
+_PACKAGE = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "litellm": "litellm",
+    "pydantic-ai": "pydantic_ai",
+    "openai-agents": "agents",
+    "smolagents": "smolagents",
+}
 
 
 def _contenders(only: list[str] | None) -> Iterator[Contender]:
     from bench.contenders import NAMES
 
-    other = _other_python()
-    for name in only or NAMES:
+    other = _other_python(".venv")
+    for name in NAMES if only is None else filter(NAMES.__contains__, only):
         package = _PACKAGE.get(name)
         if package is None or HERE.has(package):
             yield Contender(name, HERE)
@@ -74,10 +88,27 @@ def _contenders(only: list[str] | None) -> Iterator[Contender]:
             yield Contender(name, other)
 
 
-def _other_python() -> Interpreter | None:
-    """The environment of ``make setup``, unless this is it."""
-    python = ROOT / ".venv" / "bin" / "python"
-    if not python.exists() or Path(sys.prefix) == ROOT / ".venv":
+def _agents(only: list[str] | None) -> tuple[list[Contender], list[str]]:
+    """Whose agents take part, each where it is installed; and who is nowhere."""
+    from bench.contenders import AGENTS
+
+    pythons = [HERE, *filter(None, map(_other_python, (".venv", ".venv-peers")))]
+    found: list[Contender] = []
+    absent: list[str] = []
+    for name in AGENTS if only is None else filter(AGENTS.__contains__, only):
+        package = _PACKAGE.get(name)
+        python = next((each for each in pythons if package is None or each.has(package)), None)
+        if python is None:
+            absent.append(name)
+        else:
+            found.append(Contender(name, python))
+    return found, absent
+
+
+def _other_python(folder: str) -> Interpreter | None:
+    """An environment of the project, ``.venv`` being that of ``make setup``, unless this is it."""
+    python = ROOT / folder / "bin" / "python"
+    if not python.exists() or Path(sys.prefix) == ROOT / folder:
         return None
     return Interpreter.at(python)
 

@@ -1,7 +1,8 @@
 """The loopback server, in a process of its own: ready-made bytes over blocking sockets.
 
 The prompt says what is wanted: a pattern, a kind, and a number of pieces, as in "flow text 5000".
-The kind is "text" or "tool", or the name of one of our dialects, in which the answer then is.
+The kind is "text" or "tool", or the name of one of our dialects, in which the answer then is. What
+agents are told is in ``bench.scripts``.
 
 flow: one write for each piece, as fast as the client reads. A reader that is slower than the
     server finds several pieces in its socket at a time.
@@ -20,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.answers import Answer, make_answer, own_answer
+from bench.scripts import reply
 
 PROMPT = re.compile(rb"(flow|step) ([a-z-]+) (\d+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -93,6 +95,9 @@ class _Connection(socketserver.BaseRequestHandler):
             pending = body[length:]
 
     def _answer(self, head: bytes, body: bytes) -> None:
+        if (scripted := reply(body)) is not None:
+            self.request.sendall(scripted)
+            return
         asked = PROMPT.search(body)
         if asked is None:
             self.request.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "polyvox"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(init.parent for init in PACKAGE.glob("*/__init__.py"))
-LOCKS = {"dev": ROOT / "requirements-dev.lock", "bench": ROOT / "requirements-bench.lock"}
+LOCKS = {group: ROOT / f"requirements-{group}.lock" for group in ("dev", "bench", "peers")}
 
 # Written as patterns, which do not match themselves.
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|root)/|(?<![\w.])/(?:home|Users)/\w+/")
@@ -147,7 +147,7 @@ def required(group: str) -> Iterator[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     yield from map(Requirement, project["project"]["dependencies"])
     extras = project["project"]["optional-dependencies"]
-    wanted = {"dev": extras.keys() - {"litellm"}, "bench": {"cli", "litellm"}}
+    wanted = {"dev": extras.keys() - {"litellm"}, "bench": {"cli", "litellm"}, "peers": set[str]()}
     for extra in wanted[group]:
         yield from map(Requirement, extras[extra])
     waiting = [group]

@@ -16,6 +16,7 @@ import click
 import msgspec
 from msgspec import inspect
 
+from polyvox.agent.files import AgentFile, LimitsSection
 from polyvox.cli import chat_commands
 from polyvox.cli.app import COMMANDS, application
 from polyvox.cli.exit_codes import EXIT_CODES
@@ -24,15 +25,7 @@ from polyvox.config.schema import NOT_SAID, ProviderSection
 from polyvox.providers import Provider, load_providers
 from polyvox.routing import Cooldown
 
-NOT_LISTED = (
-    "prompt",
-    "query",
-    "shell",
-    "id",
-    "words",
-    "debug",
-    "help",
-)  # every command's, or in its usage line
+NOT_LISTED = ("debug", "help")  # every command's
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -103,7 +96,7 @@ def _command_lines(command: click.Command, context: click.Context, summary: str)
     yield "|---|---|"
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None and parameter.name not in NOT_LISTED:
+        if record is not None and record[1] and parameter.name not in NOT_LISTED:
             names, help_text = (" ".join(text.replace("|", "\\|").split()) for text in record)
             yield f"| `{names}` | {help_text} |"
 
@@ -118,6 +111,21 @@ def config_keys() -> str:
     config = inspect.type_info(Config)
     assert isinstance(config, inspect.StructType)
     return "\n\n".join("\n".join(_section_lines(field)) for field in config.fields)
+
+
+def agent_file_keys() -> str:
+    """Every key of an agent's file."""
+    return "\n\n".join(
+        "\n".join([heading, "", "| key | default | |", "|---|---|---|", *_key_lines(cls)])
+        for heading, cls in (("At the top:", AgentFile), ("`[limits]`:", LimitsSection))
+    )
+
+
+def _key_lines(cls: type) -> Iterator[str]:
+    told, struct = _meanings(cls), inspect.type_info(cls)
+    assert isinstance(struct, inspect.StructType)
+    for field in struct.fields:
+        yield f"| `{field.name}` | {_default(field)} | {told[field.name]} |"
 
 
 def _section_lines(section: inspect.Field) -> Iterator[str]:
@@ -164,6 +172,7 @@ def _meanings(cls: type) -> dict[str, str]:
 
 
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "agent file keys": ("run-agents-from-the-terminal.md", agent_file_keys),
     "config keys": ("configure-with-a-file.md", config_keys),
     "providers": ("choose-a-provider.md", provider_table),
     "handover": ("handover.md", handover_table),

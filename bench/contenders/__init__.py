@@ -7,14 +7,21 @@ returns that number. ``VERSIONS`` names the packages whose versions the table sh
 Where something is measured against itself, with more and more around it, a module has
 ``layers(url)`` in place of ``connect``: several ways to read, by name, in one process. The first is
 what the others are measured against, the last has everything.
+
+An agent's module has ``agent(url)``, which gives a function ``run(prompt, history)`` that plays a
+script of ``bench.scripts`` with two tools, ``add`` and ``nap``, and returns the agent's last words.
+``history(pairs)`` makes a conversation of questions and answers, in the form that ``run`` takes.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple, TypeAlias
 
 Tell: TypeAlias = Callable[[int], None]
+Pairs: TypeAlias = Iterable[tuple[str, str]]
+
+NAP_SECONDS = 0.1
 
 NAMES = {
     "bare": "bench.contenders.bare",
@@ -30,6 +37,13 @@ NAMES = {
 LAYERED = {
     "polyvox": "bench.contenders.polyvox_stack",
     "litellm": "bench.contenders.litellm_router",
+}
+
+AGENTS = {
+    "polyvox": "bench.contenders.polyvox_agent",
+    "pydantic-ai": "bench.contenders.pydantic_ai_agent",
+    "openai-agents": "bench.contenders.openai_agents_agent",
+    "smolagents": "bench.contenders.smolagents_agent",
 }
 
 
@@ -48,3 +62,8 @@ def load(name: str) -> ModuleType:
 def load_layers(name: str) -> ModuleType:
     """The module of the contender's layers. Raises ``ImportError``."""
     return import_module(LAYERED[name])
+
+
+def load_agent(name: str) -> ModuleType:
+    """The module of the contender's agent. Raises ``ImportError``."""
+    return import_module(AGENTS[name])

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from polyvox.agent import AgentStream as AgentStream
     from polyvox.agent import RunLimits as RunLimits
     from polyvox.agent import RunState as RunState
+    from polyvox.agent.sessions import JsonlSessions as JsonlSessions
+    from polyvox.agent.sessions import SqliteSessions as SqliteSessions
+    from polyvox.agent.tasks import CompletionFramework as CompletionFramework
+    from polyvox.agent.tasks import CompletionResult as CompletionResult
+    from polyvox.agent.tasks import TaskStatus as TaskStatus
+    from polyvox.agent.tasks import UserInterrupts as UserInterrupts
+    from polyvox.agent.tasks import run_until_done as run_until_done
+    from polyvox.agent.tasks import run_until_done_sync as run_until_done_sync
     from polyvox.attempt import Attempt as Attempt
     from polyvox.caching import Cached as Cached
     from polyvox.caching import DiskCache as DiskCache
@@ -131,6 +139,7 @@ if TYPE_CHECKING:
     from polyvox.tools import ToolRetry as ToolRetry
     from polyvox.tools import Toolset as Toolset
     from polyvox.tools import tool as tool
+    from polyvox.tools.mcp import McpToolset as McpToolset
     from polyvox.usage import ZERO_USAGE as ZERO_USAGE
     from polyvox.usage import Cost as Cost
     from polyvox.usage import Usage as Usage
@@ -138,12 +147,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "agent": "Agent AgentResult AgentStream RunLimits RunState",
     "caching": "Cached DiskCache MemoryCache RedisCache SemanticCache",
     "config": "Config Setup load_config",
     "ledger": "CallLog CostTracker JsonlSink Logged MemorySink SqliteSink Traced Tracked default_log",
     "limits": "Budget Budgeted MemoryLimits RateLimit RateLimited RedisLimits",
     "routing": "Cooldown Deployment DeploymentStatus Pool RetryPolicy Retrying Router key_pool",
+    "agent": "Agent AgentResult AgentStream RunLimits RunState",
+    "agent.sessions": "JsonlSessions SqliteSessions",
+    "agent.tasks": (
+        "CompletionFramework CompletionResult TaskStatus UserInterrupts run_until_done"
+        " run_until_done_sync"
+    ),
+    "tools.mcp": "McpToolset",
     "attempt": "Attempt",
     "catalog": "Catalog ModelFacts",
     "client": (

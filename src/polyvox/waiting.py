@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from polyvox.errors import AbortedError, RequestTimeoutError
 from polyvox.model import Call
 
 __all__ = ["Waiter"]
+
+_T = TypeVar("_T")
 
 
 class Waiter:
@@ -52,6 +55,27 @@ class Waiter:
                     await self._woken.wait()
             self._woken.clear()
         self._check()
+
+    async def result(self, work: Awaitable[_T]) -> _T:
+        """What ``work`` comes to. When the wait ends early, it is cancelled and left to itself.
+
+        Raises ``RuntimeError`` when it was cancelled by somebody else.
+        """
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self._done)
+        try:
+            while not task.done():
+                await self.until(float("inf"))
+            if task.cancelled():
+                raise RuntimeError("it was cancelled")
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        if not task.cancelled():
+            task.exception()  # seen: it may come after the wait has ended, when nobody asks for it
+        self._woken.set()
 
     def _check(self) -> None:
         if self._interrupt is not None and self._interrupt.is_set:

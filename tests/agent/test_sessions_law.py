@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyvox.agent import AgentEvent, MessageEnd, MessageStart, ToolExecutionEnd, TurnStart
+from polyvox.agent import (
+    AgentEvent,
+    MessageEnd,
+    MessageStart,
+    ToolExecutionEnd,
+    TurnEnd,
+    TurnStart,
+)
 from polyvox.agent.sessions import JsonlSessions
-from polyvox.messages import user
+from polyvox.messages import ToolMessage, user
 from strategies import fractions
 
 from .session_rig import STORES, append_all, folded, runs
@@ -39,7 +46,7 @@ async def cut_and_go_on(folder: Path, events: list[AgentEvent], data: st.DataObj
         (listed,) = await sessions.list()
         async with await sessions.open("s") as session:
             assert session.state == folded(kept)
-            assert not lost_results(kept, session.state.results.keys())
+            assert session.state.results.keys() == ended(kept), "a result was lost"
             assert (listed.messages, listed.turns) == (session.info.messages, session.info.turns)
             assert listed.usage == session.info.usage
             await session.append(more)
@@ -48,18 +55,20 @@ async def cut_and_go_on(folder: Path, events: list[AgentEvent], data: st.DataObj
             assert [session.info] == await sessions.list()
 
 
-def lost_results(events: Sequence[AgentEvent], known: object) -> set[str]:
-    """The calls that ended and have neither a message nor a result that is known."""
-    ended: set[str] = set()
+def ended(events: Sequence[AgentEvent]) -> set[str]:
+    """The calls of a turn that is not over whose results are known."""
+    calls: set[str] = set()
     for event in events:
-        if isinstance(event, ToolExecutionEnd):
-            ended.add(event.call.id)
-        elif not isinstance(event, ToolExecutionEnd | MessageStart):
-            if isinstance(event, MessageEnd) and hasattr(event.message, "tool_call_id"):
-                ended.discard(event.message.tool_call_id)
-            elif type(event).__name__ == "TurnEnd":
-                ended.clear()
-    return {id for id in ended if id not in known}  # type: ignore[operator]
+        match event:
+            case ToolExecutionEnd(call=call):
+                calls.add(call.id)
+            case MessageEnd(message=ToolMessage()):
+                pass
+            case MessageEnd() | TurnEnd():
+                calls.clear()
+            case _:
+                pass
+    return calls
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -87,10 +96,9 @@ async def write_and_fork(
         at = data.draw(st.integers(0, len(places)), label="at_message")
         async with await sessions.fork("s", at) as fork:
             assert fork.info.messages == at
-            states = [folded(events[:end]) for end in range(len(events) + 1)]
-            assert fork.state in states
-            if at == 0:
-                assert fork.state == states[0]
+            first = places[at - 1] + 1 if at else 0
+            last = places[at] if at < len(places) else len(events)
+            assert fork.state in [folded(events[:end]) for end in range(first, last + 1)]
             await fork.append(TurnStart(77))
             forked = fork.info
         async with await sessions.open(forked.id) as again:

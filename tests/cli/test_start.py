@@ -11,6 +11,7 @@ import polyvox
 from .conftest import Run
 from .terminal import Terminal
 
+AGENT = str(Path(__file__).resolve().parents[2] / "examples" / "researcher.toml")
 HEAVY = {"rich", "prompt_toolkit", "aiohttp", "pygments", "markdown_it"}
 
 
@@ -39,6 +40,7 @@ def modules_loaded(environment: dict[str, str], *arguments: str) -> set[str]:
     [
         ("ask", "-m", "openai/gpt-5-mini", "hi"),
         ("ask", "-m", "simulated/echo", "hi"),
+        ("agent", "run", AGENT, "calculate 2 + 3"),
         ("models", "sonnet"),
         ("completion", "zsh"),
         ("--help",),
@@ -72,7 +74,12 @@ def test_without_click_it_says_what_to_install(environment: dict[str, str]):
 
 @pytest.mark.parametrize(
     ("module", "arguments"),
-    [("rich", ["models", "sonnet"]), ("prompt_toolkit", ["chat", "-m", "simulated/echo"])],
+    [
+        ("rich", ["models", "sonnet"]),
+        ("rich", ["agent", "run", AGENT, "calculate 2 + 3"]),
+        ("prompt_toolkit", ["chat", "-m", "simulated/echo"]),
+        ("prompt_toolkit", ["agent", "run", AGENT, "delete the notes"]),
+    ],
 )
 def test_without_the_rest_it_says_so_too(
     environment: dict[str, str], tmp_path: Path, module: str, arguments: list[str]
@@ -97,7 +104,9 @@ def test_no_command_shows_the_help(run: Run):
     assert done.stdout.startswith("Usage: polyvox")
 
 
-@pytest.mark.parametrize("command", ["ask", "chat", "completion", "doctor", "mock", "models"])
+@pytest.mark.parametrize(
+    "command", ["agent", "ask", "chat", "completion", "doctor", "mock", "models"]
+)
 def test_every_command_has_help_and_is_listed(run: Run, command: str):
     assert run(command, "-h").stdout.startswith(f"Usage: polyvox {command}")
     assert f"  {command} " in run("-h").stdout

@@ -1,13 +1,16 @@
 """How a command ends early: Ctrl-C, a reader that goes away, a terminal that is no more."""
 
+import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from polyvox.cli.answering import interrupt_on_ctrl_c
 from polyvox.testing import Knobs
 
 from .conftest import COMMAND
@@ -69,6 +72,24 @@ def test_ctrl_c_before_the_first_byte_hangs_up_too(start: Start, polyvox_mock):
     assert server.wait_for_hangup().hung_up == "client"
     assert process.wait(30) == 130
     assert '"kind":"aborted"' in process.stdout.read()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are no thread's there")
+async def test_ctrl_c_wakes_a_loop_that_waits_also_when_another_thread_gets_it():
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def press() -> None:
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()  # then the loop waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with interrupt_on_ctrl_c() as interrupt:
+        interrupt.listen(lambda: loop.call_soon_threadsafe(stopped.set))
+        thread = threading.Thread(target=press)
+        thread.start()
+        async with asyncio.timeout(20):
+            await stopped.wait()
+        thread.join()
+    assert interrupt.reason == "interrupted by Ctrl-C"
 
 
 def test_a_reader_that_goes_away_ends_it_silently(start: Start, polyvox_mock):

@@ -2,7 +2,8 @@
 
 Of each fenced block:
 
-``python``    is run; the blocks of a page share their names
+``python``    is run; the blocks of a page share their names; with a first line "# name.py" it is a
+              module besides, that the rest of the page can import
 ``text``      is what the Python block before it prints; "..." stands for anything
 ``console``   holds commands after "$ ", run one by one, each with what it prints; a command that
               fails is followed by "$ echo $?"; one that ends with "&" serves until the page's end,
@@ -69,6 +70,7 @@ class Page:
         self.left_out = "litellm/" in str(example.parsed) and find_spec("litellm") is None
         if self.left_out:  # `make test` runs such a page once more where LiteLLM is
             return
+        self.written(str(example.parsed), "py")
         printed = io.StringIO()
         with redirect_stdout(printed):
             self._run_python(example)
@@ -81,9 +83,13 @@ class Page:
     def toml(self, example: Example) -> None:
         text = str(example.parsed)
         tomllib.loads(text)
-        name = re.match(r"# ([\w.-]+\.toml)\n", text)
+        self.written(text, "toml")
+
+    def written(self, text: str, ending: str) -> None:
+        name = re.match(rf"# ([\w.-]+\.{ending})\n", text)
         if name:
             (self.folder / name[1]).write_text(text, encoding="utf-8")
+            sys.modules.pop(Path(name[1]).stem, None)  # another page's module of that name
 
     def json(self, example: Example) -> None:
         json.loads(str(example.parsed))
@@ -185,6 +191,7 @@ def page(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
     running = Page(folder, dict(os.environ))
     yield running
     running.close()

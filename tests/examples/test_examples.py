@@ -52,6 +52,12 @@ def test_every_example_is_run_here():
     assert [path.name for path in EXAMPLES.glob("*.py") if f'run("{path.name}"' not in tested] == []
 
 
+def test_the_researcher_uses_its_library_and_its_calculator():
+    shown = output(run("researcher_tools.py"))
+    assert "search_documents says: tides: Spring tides come at new and full moon" in shown
+    assert shown.endswith("calculate says: 24.99\n")
+
+
 def test_the_demo_streams_calls_a_tool_and_says_what_was_used():
     shown = output(run("demo.py"))
     assert "Lorem ipsum dolor sit amet" in shown
@@ -243,3 +249,10 @@ def test_every_tenant_has_a_budget_and_a_bill():
     assert "Why is snow white?    stopped: the budget 'customer' allows $0.0005 per month" in shown
     assert "  ada              4 calls, 1 failed, $0.000406\n" in shown
     assert "  east/gpt-5-mini  3 calls, 3 failed, $0.00\n" in shown
+
+
+def test_the_agent_is_sent_back_until_its_file_is_right():
+    shown = output(run("run_until_done.py"))
+    assert "attempt 1\n  write: 113 characters written\n  Neptune is missing\nattempt 2\n" in shown
+    assert "Earth has a radius of 6371000 km, which can't be\nattempt 4\n" in shown
+    assert shown.endswith("  all is well\ndone after 4 attempts: free\n")

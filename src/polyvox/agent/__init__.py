@@ -6,7 +6,7 @@ Does not belong here: what a tool is and how one is run, or how a model is asked
 """
 
 from polyvox.agent.agent import Agent, AgentOptions, RunSettings
-from polyvox.agent.compaction import Compacting
+from polyvox.agent.compaction import Compacting, Compaction, KeepLast, TrimToolResults
 from polyvox.agent.events import (
     AgentEnd,
     AgentEvent,
@@ -50,7 +50,9 @@ __all__ = [
     "BeforeTool",
     "Compacted",
     "Compacting",
+    "Compaction",
     "HandedOver",
+    "KeepLast",
     "MessageEnd",
     "MessageStart",
     "MessageUpdate",
@@ -65,6 +67,7 @@ __all__ = [
     "ToolExecutionUpdate",
     "ToolUse",
     "Transform",
+    "TrimToolResults",
     "TurnEnd",
     "TurnStart",
     "decode_agent_event",

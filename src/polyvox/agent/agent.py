@@ -1,9 +1,10 @@
 """An agent: a model, its tools and its instructions, and how a run of it goes."""
 
-import time
+import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
+from os import PathLike
 from types import TracebackType
 from typing import (
     Any,
@@ -26,17 +27,18 @@ from polyvox.agent.limits import RunLimits
 from polyvox.agent.result import AgentResult
 from polyvox.agent.role import Role, Session, Terms
 from polyvox.agent.run import Run
+from polyvox.agent.run_call import call_of
 from polyvox.agent.state import Approval, RunState
 from polyvox.agent.stream import AgentStream
 from polyvox.client import AsyncClient
 from polyvox.client.loops import LoopPool
-from polyvox.client.settings import CallSettings, ModelSettings, Settings, make_call, make_request
+from polyvox.client.settings import ModelSettings, Settings, make_request
 from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.messages import Message, Prompt, Text, as_messages
 from polyvox.model import Caching, Call, Interrupt, Model
 from polyvox.request import Request, ToolDefinition
-from polyvox.tools import Tool, ToolContext, ToolResult
-from polyvox.tools.toolset import combine
+from polyvox.tools import Tool, ToolContext, ToolResult, as_tool, error_result
+from polyvox.tools.toolset import Toolset, combine
 
 __all__ = ["Agent", "AgentOptions", "QueueMode", "RunSettings"]
 
@@ -148,7 +150,11 @@ class Agent(Generic[Output]):
         self.model = model
         self.output = output
         self.name = options.get("name", "agent")
-        self.tools = options.get("tools", ())
+        # Made tools once: a function's limits and threads are the same in all runs.
+        self.tools: Sequence[Tool | Toolset] = tuple(
+            each if isinstance(each, Toolset) else as_tool(each)
+            for each in options.get("tools", ())
+        )
         self.limits = options.get("limits", RunLimits())
         self.parallel_tools = options.get("parallel_tools", True)
         self.steering = _mode("steering", options)
@@ -161,9 +167,23 @@ class Agent(Generic[Output]):
         self.compaction = options.get("compaction")
         self.handoffs = options.get("handoffs", ())
         self._template = _template(options, output)
-        self._own_client: AsyncClient | None = None
+        self._own_clients: list[AsyncClient] = []
         self._client = options.get("client")
         self._loops = LoopPool()
+        weakref.finalize(self, self._loops.close, partial(_close, self._own_clients))
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | PathLike[str],
+        *,
+        model: str | Model | None = None,
+        client: AsyncClient | None = None,
+    ) -> "Agent[Any]":
+        """The agent that a TOML file describes; see ``polyvox.agent.files.load_agent``."""
+        from polyvox.agent.files import load_agent  # only its users pay for it
+
+        return load_agent(path, model=model, client=client)
 
     def __repr__(self) -> str:
         model = self.model if isinstance(self.model, str) else self.model.name
@@ -258,6 +278,8 @@ class Agent(Generic[Output]):
             result = run.result
             if result.error is not None:
                 raise result.error
+            if result.outcome == "suspended":
+                return error_result(_UNDECIDED.format(self.name, result.detail))
             return ToolResult(content=[Text(result.text)], details=result.output)
 
         about = (
@@ -270,12 +292,12 @@ class Agent(Generic[Output]):
 
     async def aclose(self) -> None:
         """Close its toolsets, and its client if it made one."""
-        for each in self.tools:
-            if hasattr(each, "aclose"):
-                await each.aclose()
-        client, self._own_client = self._own_client, None
-        if client is not None:
-            await client.aclose()
+        clients = self._own_clients[:]
+        self._own_clients.clear()
+        try:
+            await combine(*self.tools, name=self.name).aclose()
+        finally:
+            await _close(clients)
 
     async def __aenter__(self) -> "Agent[Output]":
         return self
@@ -302,9 +324,10 @@ class Agent(Generic[Output]):
         session = None if isinstance(kept, str) or kept is None else kept
         state = session.state if session is not None else settings.get("state", RunState())
         state.agent = state.agent or self.name
+        _check_approvals(state, approvals)
         limits = settings.get("limits", self.limits)
         terms = Terms(session, limits, settings.get("deps"), approvals)
-        call = _call(settings, limits)
+        call = call_of(settings, limits)
         run = Run(self.role_of, prompt, state, call, terms)
         return AgentStream(run)
 
@@ -313,7 +336,13 @@ class Agent(Generic[Output]):
 
         Raises ``ConfigurationError`` when there is none, or its tools don't go together.
         """
-        found = next((agent for agent in _reachable(self) if agent.name == name), None)
+        named = [agent for agent in _reachable(self) if agent.name == name]
+        if len(named) > 1:
+            raise ConfigurationError(
+                f"two agents that hand over to each other are called {name!r}",
+                hint='Give each a name of its own: Agent(..., name="billing").',
+            )
+        found = named[0] if named else None
         if found is None:
             raise ConfigurationError(
                 f"the conversation is with {name!r}, and {self.name!r} can't hand over to any such agent",
@@ -329,13 +358,18 @@ class Agent(Generic[Output]):
         return Role(found, model, tools, request, handoffs)
 
     @property
+    def has_client(self) -> bool:
+        """Whether it was given a client, and does not make one of its own."""
+        return self._client is not None
+
+    @property
     def client(self) -> AsyncClient:
         """Who makes models of names."""
         if self._client is not None:
             return self._client
-        if self._own_client is None:
-            self._own_client = AsyncClient()
-        return self._own_client
+        if not self._own_clients:
+            self._own_clients.append(AsyncClient())
+        return self._own_clients[0]
 
 
 _TASK = {
@@ -343,6 +377,23 @@ _TASK = {
     "properties": {"task": {"type": "string", "description": "All that has to be known to do it."}},
     "required": ["task"],
 }
+
+
+async def _close(clients: Sequence[AsyncClient]) -> None:
+    for client in clients:
+        await client.aclose()
+
+
+_UNDECIDED = "{} {}; nobody can give it here: an approve function of that agent could."
+
+
+def _check_approvals(state: RunState, approvals: Mapping[str, Approval]) -> None:
+    """An id that is another call's, or none's, must not approve of whatever comes to have it."""
+    open_calls = {call.id for call in state.unanswered}
+    for id in approvals:
+        if id not in open_calls:
+            known = ", ".join(map(repr, open_calls)) or "none"
+            raise BadRequestError(f"no call {id!r} waits for an approval", hint=f"Open: {known}.")
 
 
 def _template(options: AgentOptions, output: type[Any] | None) -> Request:
@@ -375,34 +426,6 @@ def _mode(field: Literal["steering", "follow_ups"], options: AgentOptions) -> Qu
     if mode not in get_args(QueueMode):
         raise ConfigurationError(f"{field} is {mode!r}; it may be 'one-at-a-time' or 'all'")
     return mode
-
-
-def _call(settings: RunSettings, limits: RunLimits) -> Call:
-    """What the run asks through: its books, its interrupt, and when it must be over."""
-    around = settings.get("call")
-    if around is not None:
-        call = around.child()
-    else:
-        named = {key: value for key, value in settings.items() if key in _CALL_SETTINGS}
-        call = make_call(cast("CallSettings", named))
-        kept = settings.get("session")
-        call.session = kept if isinstance(kept, str) or kept is None else kept.id
-    own = Interrupt()
-    for outside in (call.interrupt, settings.get("interrupt")):
-        if outside is not None:
-            outside.listen(partial(_passed_on, outside, own))
-    call.interrupt = own
-    if limits.seconds is not None:
-        deadline = time.monotonic() + limits.seconds
-        call.deadline = deadline if call.deadline is None else min(deadline, call.deadline)
-    return call
-
-
-def _passed_on(outside: Interrupt, own: Interrupt) -> None:
-    own.set(outside.reason or "interrupted by the caller")
-
-
-_CALL_SETTINGS = ("tenant", "tags", "fallbacks", "caching")
 
 
 def _reachable(agent: Agent[Any]) -> "Iterator[Agent[Any]]":

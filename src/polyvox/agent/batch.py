@@ -7,6 +7,7 @@ result of each is told when it is there; the message that holds it waits for tho
 """
 
 import asyncio
+import copy
 import inspect
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from polyvox.agent.events import (
     ApprovalNeeded,
     MessageEnd,
     MessageStart,
+    MessageUpdate,
     NestedRun,
     ToolExecutionEnd,
     ToolExecutionStart,
@@ -30,10 +32,12 @@ from polyvox.agent.hooks import AfterTool, Approve, Ask, BeforeTool, ToolUse, se
 from polyvox.agent.inbox import Inbox
 from polyvox.agent.state import Approval, RunState
 from polyvox.assembly import arguments_text
+from polyvox.errors import AbortedError, RequestTimeoutError
 from polyvox.messages import Message, ToolCall, ToolMessage
 from polyvox.model import Call
 from polyvox.tools import Tool, ToolContext, ToolResult, error_result, message_of, run_tool
 from polyvox.tools.errors import ToolArgumentsError
+from polyvox.waiting import Waiter
 
 __all__ = ["Batch", "Kit"]
 
@@ -62,6 +66,12 @@ class _Stopped(NamedTuple):
     """Why no tool is run any longer."""
 
     reason: str
+
+
+class _Broken(NamedTuple):
+    """What no tool may swallow: ``KeyboardInterrupt`` and its like."""
+
+    error: BaseException
 
 
 _INTERRUPTED = _Stopped("")
@@ -97,12 +107,13 @@ class Batch:
         self._state = state
         self._call = call
         self._retries = retries
+        self._tried = dict(retries)
         self._hurried = hurried
         self._told: deque[ToolCall] = deque(calls)  # whose message is still to come
         self._done: dict[str, ToolResult] = dict(state.results)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._exclusive = False
-        self._inbox: Inbox[AgentEvent | _Stopped] = Inbox()
+        self._inbox: Inbox[AgentEvent | _Stopped | _Broken] = Inbox()
 
     @property
     def suspended(self) -> bool:
@@ -141,6 +152,8 @@ class Batch:
             if not (waiting or self._running or self._inbox):
                 return
             event = await self._inbox.get()
+            if isinstance(event, _Broken):
+                raise event.error
             if isinstance(event, _Stopped):
                 events = await self._abandoned(waiting, event.reason or self._reason)
             else:
@@ -175,22 +188,24 @@ class Batch:
             return error_result(_no_such_tool(call.name, list(self._kit.tools)))
         if not call.executable:
             return error_result(_not_whole(call))
-        use = ToolUse(tool, call, dict(call.arguments), self._context(call))
+        # A copy: what a hook or the tool changes in there is no part of the conversation.
+        use = ToolUse(tool, call, copy.deepcopy(call.arguments), self._context(call))
         try:
             decided = self._state.approvals.get(call.id)
-            ready = (
-                _Ready(use, tool.read(use.arguments)) if decided is None else _changed(use, decided)
-            )
-            if decided is None and isinstance(ready, _Ready):
-                ready = await self._decided(ready)
+            ready = _changed(use, True if decided is None else decided)
+            if isinstance(ready, _Ready):
+                ready = await self._decided(ready, approved=decided is not None)
         except ToolArgumentsError as error:
             return error_result(error.text)
         except Exception as error:  # noqa: BLE001 - a hook's failure is no reason to run the tool
             return error_result(f"{call.name} was not run: {_told(error)}")
         return ready
 
-    async def _decided(self, ready: _Ready) -> "_Ready | ToolResult | Ask":
-        """Whether a tool may be run: what ``before_tool``, the tool and who approves say."""
+    async def _decided(self, ready: _Ready, *, approved: bool) -> "_Ready | ToolResult | Ask":
+        """Whether a tool may be run: what ``before_tool``, the tool and who approves say.
+
+        An approval that was given earlier answers who asks for one; it overrules no ``before_tool``.
+        """
         reason = ""
         if self._kit.before is not None:
             decision = await self._unless_stopped(self._kit.before(ready.use))
@@ -202,38 +217,36 @@ class Batch:
                     return changed
                 ready = changed
         use = ready.use
-        if not reason and not use.tool.approval_needed(ready.values, use.context):
+        if approved or not (reason or use.tool.approval_needed(ready.values, use.context)):
             return ready
         reason = reason or f"{use.call.name} is run only when somebody approves"
         if self._kit.approve is None:
             return Ask(reason)
-        approved = await self._unless_stopped(self._kit.approve(use, reason))
-        return Ask(reason) if approved is None else _changed(use, approved)
+        answer = await self._unless_stopped(self._kit.approve(use, reason))
+        return Ask(reason) if answer is None else _changed(use, answer)
 
     async def _unless_stopped(self, answer: _T | Awaitable[_T]) -> _T | str:
         """What a function of the program's answers; it does not hold up the end of the run."""
         if not inspect.isawaitable(answer):
             return answer
-        asked = asyncio.ensure_future(answer)
-        interrupt = self._call.interrupt
-        forget = lambda: None  # noqa: E731
-        if interrupt is not None:
-            forget = interrupt.listen(partial(_soon, asyncio.get_running_loop(), asked.cancel))
         try:
-            return await asked
-        except asyncio.CancelledError:
-            if interrupt is not None and interrupt.is_set:
-                return f"The run was stopped before this was decided: {self._reason}."
-            raise
-        finally:
-            forget()
+            with Waiter(self._call) as waiter:
+                return await waiter.result(answer)
+        except (AbortedError, RequestTimeoutError) as error:
+            if not self._over:
+                raise
+            return f"The run was stopped before this was decided: {error.text}."
 
     def _context(self, call: ToolCall) -> ToolContext[Any]:
         def update(partial: ToolResult) -> None:
             self._inbox.offer(ToolExecutionUpdate(call, partial))
 
         def nested(path: list[str], event: AgentEvent) -> None:
-            self._inbox.offer(NestedRun([call.name, *path], event))
+            if isinstance(event, NestedRun):
+                path, event = [*path, *event.path], event.event
+            passing = isinstance(event, (MessageUpdate, ToolExecutionUpdate))
+            tell = self._inbox.offer if passing else self._inbox.put
+            tell(NestedRun([call.name, *path], event))
 
         return ToolContext(
             call=self._call.child(),
@@ -274,12 +287,21 @@ class Batch:
 
     def _start(self, ready: _Ready) -> None:
         self._exclusive = ready.use.tool.sequential
-        self._running[ready.use.call.id] = asyncio.create_task(self._run(ready))
+        task = asyncio.create_task(self._run(ready))
+        task.add_done_callback(partial(self._ended, ready.use.call))
+        self._running[ready.use.call.id] = task
 
     async def _run(self, ready: _Ready) -> None:
         use = ready.use
         result = await run_tool(use.tool, ready.values, use.context)
         self._inbox.put(ToolExecutionEnd(use.call, await self._finalised(use, result)))
+
+    def _ended(self, call: ToolCall, task: asyncio.Task[None]) -> None:
+        """See to it that a tool whose task came to no result holds up nobody."""
+        if task.cancelled():  # if it was by us, the call has its end already
+            self._inbox.put(ToolExecutionEnd(call, error_result(f"{call.name} was cancelled")))
+        elif (error := task.exception()) is not None:
+            self._inbox.put(_Broken(error))
 
     async def _abandoned(self, waiting: deque[ToolCall], reason: str) -> list[AgentEvent]:
         """Stop everything at once: tools are told, and not waited for."""
@@ -288,6 +310,8 @@ class Batch:
         await asyncio.sleep(0)  # those that listen have their turn
         events: list[AgentEvent] = []
         while (event := self._inbox.take()) is not None:
+            if isinstance(event, _Broken):
+                raise event.error
             if not isinstance(event, _Stopped):
                 events += self._passed_on(event)
         waiting.clear()
@@ -305,7 +329,8 @@ class Batch:
         if self._kit.after is None:
             return result
         try:
-            return await settled(self._kit.after(use, result)) or result
+            other = await settled(self._kit.after(use, result))
+            return result if other is None else _checked_result(other)
         except Exception as error:  # noqa: BLE001 - the model is not to see what nobody has looked at
             return error_result(f"The result of {use.call.name} was withheld: {_told(error)}")
 
@@ -318,9 +343,9 @@ class Batch:
             return []  # it was stopped, and ended all the same
         if self._running.pop(call.id, None) is not None:
             self._exclusive = False
-            asked = self._retries.pop(call.name, 0) + 1
-            if result.retry:
-                self._retries[call.name] = asked
+            self._retries.pop(call.name, None)
+            if result.retry:  # several calls in one answer are one try
+                self._retries[call.name] = self._tried.get(call.name, 0) + 1
         self._done[call.id] = result
         return [event, *self._in_order()]
 
@@ -353,7 +378,16 @@ def _changed(use: ToolUse, decision: Approval) -> _Ready | ToolResult:
         return error_result(decision or f"{use.call.name} was not run: it is not allowed.")
     if isinstance(decision, dict):
         use = ToolUse(use.tool, use.call, decision, use.context)
+    elif decision is not True:  # it may well have been meant as a no
+        kind = type(decision).__name__
+        raise TypeError(f"the decision is of type {kind}; give True, False, a text or a dict")
     return _Ready(use, use.tool.read(use.arguments))
+
+
+def _checked_result(result: ToolResult) -> ToolResult:
+    if not isinstance(result, ToolResult):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"after_tool gave a {type(result).__name__}; give a ToolResult or None")
+    return result
 
 
 def _no_such_tool(name: str, known: list[str]) -> str:

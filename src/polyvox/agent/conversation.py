@@ -4,11 +4,24 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import cast
 
+from msgspec.structs import replace
+
+from polyvox.assembly import new_call_id
+from polyvox.errors import PolyvoxError
 from polyvox.events import Event, Start
-from polyvox.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from polyvox.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from polyvox.tools import error_result, message_of
 
-__all__ = ["beginning", "is_open", "last_answer", "results", "taken", "unanswerable"]
+__all__ = [
+    "as_told",
+    "beginning",
+    "is_open",
+    "last_answer",
+    "results",
+    "taken",
+    "unanswerable",
+    "with_distinct_ids",
+]
 
 
 def is_open(message: Message | None) -> bool:
@@ -40,6 +53,30 @@ def unanswerable(answer: AssistantMessage) -> list[ToolMessage]:
     """What stands for the results of calls in an answer that broke off."""
     result = error_result("Not run: the answer broke off.")
     return [message_of(result, call) for call in answer.tool_calls]
+
+
+def with_distinct_ids(answer: AssistantMessage) -> AssistantMessage:
+    """The answer, in which no two calls have one id: results, approvals and sessions go by it."""
+    ids = [call.id for call in answer.tool_calls]
+    if len(set(ids)) == len(ids) and all(ids):
+        return answer
+    known: set[str] = set()
+    content = list(answer.content)
+    for place, block in enumerate(content):
+        if isinstance(block, ToolCall):
+            if block.id in known or not block.id:
+                content[place] = block = replace(block, id=new_call_id())
+            known.add(block.id)
+    return replace(answer, content=content)
+
+
+def as_told(error: Exception) -> PolyvoxError:
+    """The error as one of ours: what a program's own code raises ends a run like any other."""
+    if isinstance(error, PolyvoxError):
+        return error
+    told = PolyvoxError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    told.__cause__ = error
+    return told
 
 
 def taken(queue: list[UserMessage], mode: str) -> list[UserMessage]:

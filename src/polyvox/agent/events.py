@@ -125,13 +125,15 @@ class ApprovalNeeded(_AgentEvent, tag="approval_needed"):
 class Compacted(_AgentEvent, tag="compacted"):
     """``replaced`` messages from the beginning on now stand in ``messages``, in short.
 
-    ``tokens_before`` and ``tokens_after`` are what the model reads, estimated.
+    ``tokens_before`` and ``tokens_after`` are what the model reads, estimated. ``detail`` says what did
+    not go as it should: why there is no summary. If nothing could be made shorter either, ``replaced`` is 0.
     """
 
     replaced: int
     messages: list[Message]
     tokens_before: int
     tokens_after: int
+    detail: str = ""
 
 
 class HandedOver(_AgentEvent, tag="handed_over"):

@@ -9,18 +9,21 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from inspect import isawaitable
+from typing import Any
 
 from msgspec.structs import replace
 
 from polyvox.agent.batch import Batch, Kit
 from polyvox.agent.conversation import (
+    as_told,
     beginning,
     is_open,
     last_answer,
     results,
     taken,
     unanswerable,
+    with_distinct_ids,
 )
 from polyvox.agent.events import (
     AgentEnd,
@@ -35,7 +38,6 @@ from polyvox.agent.events import (
     TurnEnd,
     TurnStart,
 )
-from polyvox.agent.hooks import settled
 from polyvox.agent.result import AgentResult
 from polyvox.agent.role import Role, Terms
 from polyvox.agent.state import RunState
@@ -45,6 +47,7 @@ from polyvox.client.structured import parse
 from polyvox.errors import (
     AbortedError,
     BadRequestError,
+    ConfigurationError,
     ContextWindowExceededError,
     InvalidAnswerError,
     PolyvoxError,
@@ -52,11 +55,10 @@ from polyvox.errors import (
     RunLimitError,
 )
 from polyvox.events import Done, Event, Failed, Start
-from polyvox.messages import AssistantMessage, Message, ToolMessage, user
-from polyvox.model import Call, Interrupt
-
-if TYPE_CHECKING:
-    pass
+from polyvox.messages import AssistantMessage, Message, ToolMessage, UserMessage, user
+from polyvox.model import Call, Interrupt, Model
+from polyvox.request import Request
+from polyvox.waiting import Waiter
 
 __all__ = ["Run"]
 
@@ -90,7 +92,7 @@ class Run:
         self.result: AgentResult[Any] | None = None
         self.seen: list[Event] = []
         self._enter = enter
-        self._prompt = prompt
+        self._pending = [*prompt]
         self._session, self._limits, self._deps, approvals = terms
         self._new: list[Message] = []
         self._turns = self._tokens = self._nanos = self._corrections = 0
@@ -105,44 +107,52 @@ class Run:
 
     async def events(self) -> AsyncGenerator[AgentEvent]:
         """All that happens; the last event is ``AgentEnd``, and ``result`` is there when it is given."""
-        started = AgentStart(uuid.uuid4().hex, self.state.agent)
+        ended = False
         try:
-            await self._keep(started)
-            yield started
             async with aclosing(self._story()) as story:
                 async for event in story:
                     await self._keep(event)
+                    ended = type(event) is AgentEnd
                     yield event
-        except PolyvoxError as error:  # of the session's, a tool's set-up, a hook: never in silence
-            self._error = error
-            if self.state.outcome == "running":
-                end = self._end("error", error.text)
-                self.state.apply(end)
-                yield end
-            return
+        except Exception as error:  # of the session, a toolset, a hook: never in silence
+            if ended:  # the reader's own, thrown in
+                raise
+            ended = True
+            yield await self._broken(error)
         finally:
-            if self.state.outcome == "running":
+            if not ended:
                 self.state.outcome = "aborted"  # the reader left
+            self.call.on_attempt = None  # else run and call would hold each other, and the agent
+
+    async def _broken(self, error: Exception) -> AgentEnd:
+        """The end of a run that can't go on, kept where that is still possible."""
+        end = self._failure(as_told(error))
+        try:
+            await self._keep(end)
+        except Exception:  # noqa: BLE001 - it may be the session that is broken: that is told already
+            self.state.apply(end)
+        return end
 
     async def _keep(self, event: AgentEvent) -> None:
         """Put the event where the run is kept, and into its state."""
         if type(event) is MessageUpdate:  # what comes of it is in the message's end
             return
+        if type(event) is MessageEnd:  # also of the result, if it can't be kept
+            self._new.append(event.message)
         if self._session is None:
             self.state.apply(event)
         else:
             await self._session.append(event)
-        if type(event) is MessageEnd:
-            self._new.append(event.message)
 
     async def _story(self) -> AsyncGenerator[AgentEvent]:
         """The turns, and how they end."""
         state = self.state
+        yield AgentStart(uuid.uuid4().hex, state.agent)
         role = await self._enter(state.agent)
-        pending = [*self._prompt, *taken(state.steering, role.agent.steering)]
+        self._pending += taken(state.steering, role.agent.steering)
         last = state.messages[-1] if state.messages else None
-        answer = last_answer(state.messages) if state.unanswered else None
-        if answer is None and not pending and not is_open(last):
+        answer = last_answer(state.messages) if state.unanswered or state.results else None
+        if answer is None and not self._pending and not is_open(last):
             if last is None:
                 self._error = BadRequestError("the prompt is empty: there is nothing to ask")
             yield self._end("done" if last is not None else "error", _NOTHING)
@@ -151,10 +161,11 @@ class Run:
             if answer is None and (reached := self._limit()):
                 yield self._over(reached)
                 return
-            async with aclosing(self._turn(role, pending, answer)) as events:
+            async with aclosing(self._turn(role, answer)) as events:
                 async for event in events:
                     yield event
-            pending = self._next(role) if self._ending is None and answer is None else pending
+            if self._ending is None and answer is None:
+                self._pending = self._next(role)
             if self._ending is not None:
                 yield self._ending
                 return
@@ -163,16 +174,17 @@ class Run:
             answer = None
 
     async def _turn(
-        self, role: Role, pending: Sequence[Message], answer: AssistantMessage | None
+        self, role: Role, answer: AssistantMessage | None
     ) -> AsyncGenerator[AgentEvent]:
         """Ask the model and run its tools; with an ``answer`` that is there, run those that are left."""
         state = self.state
         if answer is None:
             self._turns += 1
             yield TurnStart(state.turns + 1)
-            for message in pending:
-                yield MessageStart(message)
-                yield MessageEnd(message)
+            while self._pending:
+                yield MessageStart(self._pending[0])
+                yield MessageEnd(self._pending[0])
+                del self._pending[0]
             async with aclosing(self._asked(role)) as events:
                 async for event in events:
                     yield event
@@ -195,12 +207,14 @@ class Run:
             names = ", ".join(call.name for call in state.pending)
             self._ending = self._end("suspended", f"waits for an approval: {names}")
             return
-        yield TurnEnd(answer, results(state.messages))
+        told = results(state.messages)
+        terminate = any(result.terminate for result in state.results.values())
+        yield TurnEnd(answer, told)
         if self.interrupt.is_set:
             self._ending = self._failure(AbortedError(self.interrupt.reason or "interrupted"))
-        elif batch.terminate:
+        elif terminate:
             self._ending = self._end("done")
-        elif (to := next(filter(None, map(role.handoff, batch.messages)), None)) is not None:
+        elif (to := next(filter(None, map(role.handoff, told)), None)) is not None:
             yield HandedOver(role.agent.name, to.name)
 
     # ------------------------------------------------------------------------------ the model
@@ -208,6 +222,7 @@ class Run:
     async def _asked(self, role: Role) -> AsyncGenerator[AgentEvent]:
         """Ask the model once; ``_answer`` is what it said, ``_error`` why it did not."""
         compaction = role.agent.compaction
+        self._too_long = False
         shorter: Compacted | None = None
         if compaction is not None and compaction.due(self.state.messages, role):
             shorter = await compaction.compact(self.state.messages, role, self.call)
@@ -231,36 +246,44 @@ class Run:
         self._error, started = None, False
         call = self.call.child()
         call.id = uuid.uuid4().hex
-        events = role.model.stream(request, call)
-        try:
+        async with aclosing(_always_ended(role.model, request, call, seen)) as events:
             async for event in events:
                 seen.append(event)
                 if isinstance(event, (Done, Failed)):
-                    self._answer = event.message
+                    self._answer = with_distinct_ids(event.message)
                     if isinstance(event, Failed):
                         self._error = event.error
                         if not started and self._may_compact(role, event.error):
                             return
                     if not started:
                         yield MessageStart(beginning(event.message))
-                    yield MessageEnd(event.message)
+                    yield MessageEnd(self._answer)
                     return
                 if not started:
                     started = True
                     yield MessageStart(beginning(event))
                 if type(event) is not Start:
                     yield MessageUpdate(event)
-        finally:
-            await events.aclose()
-        self._error = ProtocolError(f"{role.model.name} ended its stream without an ending")
-        self._answer = fold(seen)
-        yield MessageEnd(self._answer)
 
     async def _context(self, role: Role) -> list[Message]:
         """What the model reads: a copy, which stays as it is when the conversation goes on."""
         transform = role.agent.transform
         messages = self.state.messages
-        return list(messages if transform is None else await settled(transform(messages)))
+        if transform is None:
+            return list(messages)
+        try:
+            changed = transform(messages)
+            if isawaitable(changed):
+                with Waiter(self.call) as waiter:
+                    changed = await waiter.result(changed)
+            return list(changed)
+        except PolyvoxError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(
+                f"transform failed: {as_told(error).text}",
+                hint="It gets the conversation, and returns the messages that the model reads.",
+            ) from error
 
     def _may_compact(self, role: Role, error: PolyvoxError) -> bool:
         too_long = isinstance(error, ContextWindowExceededError)
@@ -292,9 +315,6 @@ class Run:
     def _next(self, role: Role) -> list[Message]:
         """The messages that the next turn begins with; ``_ending`` is set when there is none."""
         state, agent, answer = self.state, role.agent, self._answer
-        if (tired := self._tired(role)) is not None:
-            self._ending = self._failure(tired)
-            return []
         pending: list[Message] = [*taken(state.steering, agent.steering)]
         if pending or isinstance(state.messages[-1], ToolMessage) or answer.stop_reason == "pause":
             return pending
@@ -302,7 +322,8 @@ class Run:
             try:
                 self._output = parse(answer, agent.output)
             except InvalidAnswerError as error:
-                if self._corrections >= MOST_CORRECTIONS:
+                mendable = error.reason in ("not_json", "mismatch")
+                if not mendable or self._corrections >= MOST_CORRECTIONS:
                     self._ending = self._failure(error)
                     return []
                 self._corrections += 1
@@ -311,17 +332,6 @@ class Run:
         if not pending:
             self._ending = self._end("done")
         return pending
-
-    def _tired(self, role: Role) -> PolyvoxError | None:
-        """The error that a tool has asked for another try too often."""
-        for name, tries in self._retries.items():
-            tool = role.tools.get(name)
-            if tool is not None and tries > tool.max_retries:
-                return InvalidAnswerError(
-                    f"the tool {name!r} has asked for another try {tries} times in a row",
-                    hint="What it asked for is in the conversation; max_retries of the tool is the most.",
-                )
-        return None
 
     # ------------------------------------------------------------------------------ the end
 
@@ -361,6 +371,9 @@ class Run:
         return self._end("error", error.text)
 
     def _end(self, outcome: Outcome, detail: str = "") -> AgentEnd:
+        # What nobody has read yet waits for whoever goes on.
+        said = [each for each in self._pending if isinstance(each, UserMessage)]
+        self.state.steering[:0], self._pending = said, []
         self.result = AgentResult(
             outcome=outcome,
             detail=detail,
@@ -374,6 +387,24 @@ class Run:
         if self._error is not None:
             self._error.result = self.result
         return AgentEnd(outcome, self._new, detail, self._error)
+
+
+async def _always_ended(
+    model: Model, request: Request, call: Call, seen: Sequence[Event]
+) -> AsyncGenerator[Event]:
+    """The model's stream, with an ending also if the model breaks its word and gives none."""
+    try:
+        async with aclosing(model.stream(request, call)) as events:
+            async for event in events:
+                yield event
+                if isinstance(event, (Done, Failed)):
+                    return
+        error: PolyvoxError = ProtocolError(f"{model.name} ended its stream without an ending")
+    except Exception as raised:  # noqa: BLE001 - what had arrived is kept, whatever went wrong
+        error = as_told(raised)
+    reason = "aborted" if isinstance(error, AbortedError) else "error"
+    error.message = replace(fold(seen), stop_reason=reason, error=error.text)
+    yield Failed(error, error.message)
 
 
 _NOTHING = "there is nothing to do: the conversation ends with an answer"

@@ -3,7 +3,9 @@
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
+from polyvox import jsontext
 from polyvox.agent.events import (
     AgentEnd,
     AgentEvent,
@@ -31,9 +33,10 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A conversation, and what of its last turn is still to do.
 
     ``messages`` is the whole conversation. When it ends with an answer that calls tools, ``results``
-    holds those that are known already, by call; ``approvals`` are what was decided, and ``waiting``
-    the calls for which somebody has yet to decide. ``steering`` and ``follow_ups`` are messages that
-    wait for their turn. ``agent`` names who is asked next: after a handoff it is not the first one.
+    holds those that are known already, by call, until the turn ends; ``approvals`` are what was
+    decided, and ``waiting`` the calls for which somebody has yet to decide. ``steering`` and
+    ``follow_ups`` are messages that wait for their turn. ``agent`` names who is asked next: after a
+    handoff it is not the first one.
     """
 
     run_id: str = ""
@@ -74,11 +77,11 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.turns = event.number
             case MessageEnd(message=message):
                 self.messages.append(message)
-                if isinstance(message, ToolMessage):
-                    self.results.pop(message.tool_call_id, None)
-                    self.waiting.pop(message.tool_call_id, None)
+                if not isinstance(message, ToolMessage):  # also where a turn never ended
+                    self.results, self.approvals, self.waiting = {}, {}, {}
             case ToolExecutionEnd():
                 self.results[event.call.id] = event.result
+                self.waiting.pop(event.call.id, None)
             case ApprovalNeeded():
                 self.waiting[event.call.id] = event.reason
             case TurnEnd():
@@ -94,7 +97,16 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def to_json(self) -> bytes:
         """The state as JSON; ``RunState.from_json`` reads it."""
-        return msgspec.json.encode(self, enc_hook=repr)
+        try:
+            return msgspec.json.encode(self, enc_hook=repr)
+        except UnicodeEncodeError:  # half a character, which some tool cut
+            return jsontext.encode(msgspec.to_builtins(self, str_keys=True, enc_hook=repr))
+        except (TypeError, ValueError, RecursionError):  # details may be anything
+            results = {
+                id: replace(result, details=repr(result.details))
+                for id, result in self.results.items()
+            }
+            return msgspec.json.encode(replace(self, results=results), enc_hook=repr)
 
     @classmethod
     def from_json(cls, data: bytes | str) -> "RunState":

@@ -1,5 +1,6 @@
 """One answer from asking to its end: shown as it arrives, stopped by Ctrl-C, kept however it ends."""
 
+import asyncio
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -128,11 +129,27 @@ def interrupt_on_ctrl_c() -> Generator[Interrupt]:
     if before is signal.SIG_IGN:  # a job in the background: Ctrl-C is not meant for it
         yield interrupt
         return
-    signal.signal(signal.SIGINT, pressed)
     try:
-        yield interrupt
+        with _woken_by_ctrl_c():
+            signal.signal(signal.SIGINT, pressed)
+            yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _woken_by_ctrl_c() -> Generator[None]:
+    """Python runs handlers between two of its steps: a loop that is just about to wait must be woken."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+    except NotImplementedError:  # not a Unix, where a loop is woken anyway
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def has_usage(outcome: Outcome) -> bool:

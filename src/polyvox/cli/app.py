@@ -18,6 +18,7 @@ from polyvox.errors import PolyvoxError
 __all__ = ["COMMANDS", "application", "run"]
 
 COMMANDS = {
+    "agent": "Run agents: models with tools.",
     "ask": "Ask a model once.",
     "chat": "Talk with a model.",
     "completion": "Print the script that completes commands in your shell.",

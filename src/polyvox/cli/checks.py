@@ -27,6 +27,7 @@ _PACKAGES = {
     "pytest": "testing",
     "litellm": "litellm",
     "botocore": "bedrock",
+    "mcp": "mcp",
 }
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")

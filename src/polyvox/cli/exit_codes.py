@@ -8,6 +8,7 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "READER_GONE",
+    "SUSPENDED",
     "USAGE",
     "exit_code",
     "table",
@@ -15,6 +16,7 @@ __all__ = [
 
 FAILED = 1
 USAGE = 2
+SUSPENDED = 16
 INTERRUPTED = 130
 READER_GONE = 141
 
@@ -35,6 +37,7 @@ EXIT_CODES: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (13, ("budget_exceeded",), "over the budget"),
     (14, ("invalid_answer",), "the answer is not the JSON that was asked for"),
     (15, ("run_limit",), "a limit of the agent's run was reached"),
+    (SUSPENDED, (), "the agent's run waits for an approval"),
     (INTERRUPTED, ("aborted",), "interrupted by Ctrl-C"),
     (READER_GONE, (), "whoever read the output went away"),
 )

@@ -97,6 +97,46 @@ def list_tools(place: str, as_json: bool, skip_errors: bool) -> int:
     return 0 if definitions else FAILED
 
 
+@command.command("serve", context_settings=_HELP)
+@click.argument("places", nargs=-1, required=True)
+@click.option("--http", is_flag=True, help="Serve over HTTP; else over stdin and stdout.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=8000, show_default=True, help="Its port; 0 takes a free one.")
+@click.option("--name", default="polyvox", show_default=True, help="What the server is called.")
+@debug_option
+def serve(places: tuple[str, ...], http: bool, host: str, port: int, name: str) -> None:
+    """Serve tools to other programs over MCP: functions, or what @tool marks in modules and folders.
+
+    \b
+      polyvox tool serve shop shipping:rates
+      polyvox tool serve --http --port 8000 tools/
+    """
+    import asyncio
+    import signal
+
+    from polyvox.integrations import serve_tools
+    from polyvox.tools.discovery import discover
+
+    _look_here()
+    if (
+        not http
+    ):  # a read of stdin can't be cancelled, so that Ctrl-C would only end it at the next line
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        tools = [_load(each) if ":" in each else discover(_place(each)) for each in places]
+        serving = serve_tools(
+            tools,
+            name=name,
+            transport="http" if http else "stdio",
+            host=host,
+            port=port,
+            on_ready=lambda address: click.echo(f"Serving at {address}"),
+        )
+        asyncio.run(serving)
+    except ConfigurationError as error:
+        raise InputError(error.text, error.hint or "") from error
+
+
 def _first_line(text: str) -> str:
     return text.partition("\n")[0]
 

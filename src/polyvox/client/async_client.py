@@ -15,6 +15,7 @@ from polyvox.client.embedding import EmbedSettings, make_embedding_request
 from polyvox.client.settings import CommonSettings, Settings, make_call, make_request
 from polyvox.client.structured import Parsed
 from polyvox.embedding import Embedder, Embeddings
+from polyvox.errors import ConfigurationError
 from polyvox.http import Timeouts, Transport
 from polyvox.messages import AssistantMessage, Prompt
 from polyvox.model import Model
@@ -24,6 +25,7 @@ from polyvox.transport import AiohttpTransport
 
 if TYPE_CHECKING:
     from polyvox.config import Setup
+    from polyvox.tools.toolset import BaseToolset
 
 _T = TypeVar("_T")
 
@@ -78,6 +80,7 @@ class AsyncClient:
             fetch=fetch,
         )
         self._setup: Setup | None = None
+        self._toolsets: dict[str, BaseToolset] = {}
 
     @classmethod
     def from_config(
@@ -125,6 +128,23 @@ class AsyncClient:
         Raises as ``model`` does, and ``NotFoundError`` when the provider has no embeddings.
         """
         return self.registry.embedder(name) if self._setup is None else self._setup.embedder(name)
+
+    def toolset(self, name: str) -> "BaseToolset":
+        """The tools of the server that the configuration calls so: ``[mcp.<name>]``; closed with the client.
+
+        Raises ``ConfigurationError`` for a name that means nothing, and without the extra ``mcp``.
+        """
+        from polyvox.client.toolsets import toolset_of  # only its users pay for it
+
+        servers = {} if self._setup is None else self._setup.config.mcp
+        if name not in servers:
+            raise ConfigurationError(
+                f"there is no MCP server {name!r} in the configuration",
+                hint=f"It has {', '.join(servers)}." if servers else f"Add a section [mcp.{name}].",
+            )
+        if name not in self._toolsets:
+            self._toolsets[name] = toolset_of(name, servers[name])
+        return self._toolsets[name]
 
     def target(self, name: str) -> str:
         """Who is asked under this name: what an alias stands for, else the name itself."""
@@ -237,6 +257,8 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections, unless the transport was brought from outside."""
+        for toolset in self._toolsets.values():
+            await toolset.aclose()
         if self._setup is not None:
             await self._setup.aclose()
         await self.registry.aclose()

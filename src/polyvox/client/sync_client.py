@@ -23,6 +23,7 @@ from polyvox.providers.fetching import BY_DEFAULT
 
 if TYPE_CHECKING:
     from polyvox.config import Setup
+    from polyvox.tools.toolset import BaseToolset
 
 _T = TypeVar("_T")
 
@@ -98,6 +99,10 @@ class Client:
     def embedder(self, name: str) -> Embedder:
         """The embedding model of that name; see ``AsyncClient.embedder``."""
         return self._client.embedder(name)
+
+    def toolset(self, name: str) -> "BaseToolset":
+        """The tools of a server of the configuration; see ``AsyncClient.toolset``."""
+        return self._client.toolset(name)
 
     def stream(
         self,

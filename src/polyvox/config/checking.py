@@ -1,6 +1,8 @@
 """What one part of a configuration says about another: whether it is there, and whether it is used."""
 
+import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -54,6 +56,7 @@ class _Checker:
             self._known(config.defaults.model, ("defaults", "model"))
         self._unused()
         self._stores()
+        self._servers()
 
     def _names(self) -> None:
         config, seen = self._config, dict[str, str]()
@@ -267,6 +270,15 @@ class _Checker:
                 traced(simulated_model("simulated/echo"), self._config.telemetry, [])
         except ConfigurationError as error:
             self._wrong(("telemetry",), f"telemetry: {error.text}", error.hint or "")
+
+    def _servers(self) -> None:
+        for name, section in self._config.mcp.items():
+            path = os.path.expanduser(section.command)
+            if section.command and shutil.which(path) is None:
+                text = f"there is no command {section.command!r}: the server can't be started yet"
+                self._warn(("mcp", name, "command"), text)
+            if section.cwd and not os.path.isdir(os.path.expanduser(section.cwd)):
+                self._warn(("mcp", name, "cwd"), f"there is no folder {section.cwd!r}")
 
     def _wrong(self, path: KeyPath, text: str, hint: str = "") -> None:
         self.problems.append(Problem(self._source.where(path), text, hint))

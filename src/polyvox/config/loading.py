@@ -71,7 +71,7 @@ def examine(
     source = _source(path, environ)
     apply_overrides(source, environ)
     reader = Reader(source, environ)
-    config = reader.read()
+    config = reader.read(Config)
     problems = reader.problems
     if config is not None and not problems:
         problems = check(config, source, environ)

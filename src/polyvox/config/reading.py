@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from math import inf, isnan
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -13,7 +13,7 @@ from msgspec import inspect
 from polyvox.config.positions import KeyPath
 from polyvox.config.problems import Problem, did_you_mean
 from polyvox.config.references import expand
-from polyvox.config.schema import NOT_SAID, Config, ProviderSection
+from polyvox.config.schema import NOT_SAID, ProviderSection
 from polyvox.config.source import Source
 from polyvox.dialects import Quirks
 from polyvox.errors import ConfigurationError
@@ -22,6 +22,8 @@ from polyvox.routing import COOLDOWNS, Cooldown
 from polyvox.secret import Secret
 
 __all__ = ["Reader", "dotted"]
+
+_T = TypeVar("_T")
 
 _NOTHING = object()
 """Stands for a value that is wrong, or that a reference left empty: as if its key were not there."""
@@ -73,10 +75,10 @@ class Reader:
         self.source = source
         self._environ = environ
 
-    def read(self) -> Config | None:
-        """The configuration; None if something is wrong with the whole of it."""
-        config = self._value(self.source.tables, inspect.type_info(Config), ())
-        return config if isinstance(config, Config) else None
+    def read(self, kind: type[_T]) -> _T | None:
+        """The file as a struct of this kind; None if something is wrong with the whole of it."""
+        read = self._value(self.source.tables, inspect.type_info(kind), ())
+        return read if isinstance(read, kind) else None
 
     def _value(self, value: Any, kind: inspect.Type, path: KeyPath) -> Any:
         kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)

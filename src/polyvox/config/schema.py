@@ -20,6 +20,7 @@ from polyvox.config.around import (
     Section,
     TelemetrySection,
 )
+from polyvox.config.mcp import McpSection
 from polyvox.http import Timeouts
 from polyvox.messages import CacheHint
 from polyvox.providers import Provider
@@ -245,6 +246,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``accounts``     where budgets and limits count
     ``log``          a record of every call
     ``telemetry``    a span and measurements of every call, for the program's OpenTelemetry
+    ``mcp``          servers whose tools may be given to a model
     """
 
     defaults: Defaults = Defaults()
@@ -263,6 +265,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     accounts: AccountsSection | None = None
     log: LogSection | None = None
     telemetry: TelemetrySection | None = None
+    mcp: dict[str, McpSection] = {}
 
     def alias(self, name: str) -> AliasSection | None:
         """The alias of that name, as a table; None if there is none."""

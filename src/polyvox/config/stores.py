@@ -83,4 +83,6 @@ def traced(model: Model, section: TelemetrySection, secrets: list[Secret]) -> Tr
 def secrets_of(config: Config) -> list[Secret]:
     """Every key that the configuration holds."""
     holders = (*config.providers.values(), *config.deployments.values())
-    return list(dict.fromkeys(key for holder in holders for key in holder.all_keys))
+    keys = [key for holder in holders for key in holder.all_keys]
+    keys += [secret for server in config.mcp.values() for secret in server.secrets]
+    return list(dict.fromkeys(keys))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from polyvox.providers.simulated import ScriptedModel as ScriptedModel
     from polyvox.providers.simulated import load_script as load_script
     from polyvox.providers.simulated.grammar import check_grammar as check_grammar
+    from polyvox.testing.agent_events import assert_events as assert_events
+    from polyvox.testing.agent_events import event_words as event_words
     from polyvox.testing.knobs import Knobs as Knobs
     from polyvox.testing.mock import MockProvider as MockProvider
     from polyvox.testing.mock import run_mock as run_mock
@@ -42,7 +44,9 @@ _HOMES = {
     "ScriptedModel": "polyvox.providers.simulated",
     "SentAnswer": "polyvox.testing.record",
     "ThreadedMock": "polyvox.testing.threaded",
+    "assert_events": "polyvox.testing.agent_events",
     "check_grammar": "polyvox.providers.simulated.grammar",
+    "event_words": "polyvox.testing.agent_events",
     "forbid_network": "polyvox.testing.no_network",
     "load_script": "polyvox.providers.simulated",
     "run_mock": "polyvox.testing.mock",
@@ -57,7 +61,9 @@ __all__ = [
     "ScriptedModel",
     "SentAnswer",
     "ThreadedMock",
+    "assert_events",
     "check_grammar",
+    "event_words",
     "forbid_network",
     "load_script",
     "run_mock",

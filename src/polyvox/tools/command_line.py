@@ -80,7 +80,7 @@ class _Json(click.ParamType[Any]):
 
 def _option(key: str, name: str, schema: Any, root: Schema, *, required: bool) -> click.Option:
     """The option for one parameter. Left out it is None, and the function's own default holds."""
-    flag = "--" + name.replace("_", "-")
+    flag = "--" + name.strip("_").replace("_", "-")
     branches = _branches(schema, root)
     here = branches[0] if len(branches) == 1 else {}
     kinds = types_of(here)

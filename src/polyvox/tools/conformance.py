@@ -4,6 +4,7 @@ Understood of JSON schema (draft 2020-12, parts "Core" and "Validation"): all th
 types hold. ``format`` is an annotation, as the draft has it; unknown keywords say nothing.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -22,6 +23,13 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "integer": lambda value: _is_number(value) and value % 1 == 0,
     "number": lambda value: _is_number(value),  # noqa: PLW0108 - it is defined below
+}
+
+_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "minimum": (operator.ge, "at least"),
+    "maximum": (operator.le, "at most"),
+    "exclusiveMinimum": (operator.gt, "more than"),
+    "exclusiveMaximum": (operator.lt, "less than"),
 }
 
 _WORDS = {
@@ -174,14 +182,8 @@ def _text(value: str, schema: Schema, path: str) -> Iterator[Problem]:
 
 
 def _number(value: float, schema: Schema, path: str) -> Iterator[Problem]:
-    bounds: tuple[tuple[str, Callable[[float], bool], str], ...] = (
-        ("minimum", lambda bound: value >= bound, "at least"),
-        ("maximum", lambda bound: value <= bound, "at most"),
-        ("exclusiveMinimum", lambda bound: value > bound, "more than"),
-        ("exclusiveMaximum", lambda bound: value < bound, "less than"),
-    )
-    for name, holds, words in bounds:
-        if name in schema and not holds(schema[name]):
+    for name, (holds, words) in _BOUNDS.items():
+        if name in schema and not holds(value, schema[name]):
             yield path, f"{value} is not {words} {schema[name]}"
     step = schema.get("multipleOf")
     if step and Fraction(repr(value)) % Fraction(repr(step)):

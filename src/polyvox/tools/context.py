@@ -1,7 +1,6 @@
 """What a tool may know of the run it is called in, and how it tells of its progress."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
@@ -46,7 +45,7 @@ class ToolContext(Generic[Deps]):
         self.attempt = attempt
         self._on_update = on_update
         self._on_nested = on_nested
-        self._over = threading.Event()
+        self._over = False
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:  # made outside any loop, such as in a test: told where it happens
@@ -55,7 +54,7 @@ class ToolContext(Generic[Deps]):
     @property
     def abandoned(self) -> bool:
         """Whether nobody waits for the result any more: a long synchronous tool may as well stop."""
-        return self._over.is_set()
+        return self._over
 
     def update(self, *content: str | ToolResultBlock, details: Any = None) -> None:
         """Tell how far it is; from any thread. Once nobody waits for the tool it does nothing."""
@@ -69,15 +68,15 @@ class ToolContext(Generic[Deps]):
 
     def nested(self, event: Any, *path: str) -> None:
         """Pass on an event of what runs inside the tool, such as another agent; from the loop's thread."""
-        if not self._over.is_set():
+        if not self._over:
             self._on_nested(list(path), event)
 
     def end(self) -> None:
         """Said by whoever runs the tool: its result is there, or nobody waits for it."""
-        self._over.set()
+        self._over = True
 
     def _tell(self, partial: ToolResult) -> None:
-        if not self._over.is_set():
+        if not self._over:
             self._on_update(partial)
 
 

@@ -16,7 +16,7 @@ from polyvox.errors import ConfigurationError
 from polyvox.tools.tool import Tool, as_tool
 from polyvox.tools.toolset import FunctionToolset
 
-__all__ = ["discover", "load_module", "load_tool"]
+__all__ = ["discover", "load_module", "load_object", "load_tool"]
 
 
 def discover(
@@ -44,23 +44,31 @@ def load_tool(reference: str) -> Tool:
 
     Raises ``ConfigurationError`` if there is none.
     """
+    return as_tool(cast("Tool", load_object(reference, "function")))
+
+
+def load_object(reference: str, kind: str) -> object:
+    """What "module:name" or "path/to/file.py:name" refers to; ``kind`` is what it should be, in a word.
+
+    Raises ``ConfigurationError`` if there is none.
+    """
     place, _, name = reference.rpartition(":")
     if not place or not name:
         raise ConfigurationError(
-            f"{reference!r} refers to no function",
-            hint="Write module:function or file.py:function.",
+            f"{reference!r} refers to no {kind}",
+            hint=f"Write module:{kind} or file.py:{kind}.",
         )
     module = load_module(Path(place) if place.endswith(".py") else place)
     found: object = module
     for part in name.split("."):
         if not hasattr(found, part):
-            known = [each for each, value in vars(module).items() if callable(value)]
+            known = [each for each in vars(module) if not each.startswith("_")]
             close = get_close_matches(part, known, n=1)
             raise ConfigurationError(
                 f"{place} has no {name!r}", hint=f"Did you mean {close[0]!r}?" if close else None
             )
         found = getattr(found, part)
-    return as_tool(cast("Tool", found))
+    return found
 
 
 def load_module(place: str | Path) -> ModuleType:

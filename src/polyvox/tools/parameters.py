@@ -109,8 +109,8 @@ def _described(function: Callable[..., Any], name: str) -> Parameters:
     for each, hint in hints.items():
         try:
             readers[each] = schema_and_convert(hint)[1]
-        except (TypeError, ValueError, NameError, RuntimeError) as error:
-            about = str(error).strip().splitlines()[-1]
+        except (TypeError, ValueError, NameError, RuntimeError, ImportError) as error:
+            about = (str(error).strip() or type(error).__name__).splitlines()[-1]
             raise _Unfit(
                 f"no JSON schema can be made of the type of {each!r}: {about}",
                 "Use plain types, a dataclass, a TypedDict, a msgspec Struct or a pydantic model.",
@@ -212,7 +212,7 @@ def _name_of(function: Any) -> str:
     target = _unpartial(function)
     if not callable(target):
         raise ConfigurationError(
-            f"a {type(target).__name__} can't be a tool",
+            f"what is of type {type(target).__name__} can't be a tool",
             hint="Give a function, a Tool or a Toolset.",
         )
     name: str = getattr(target, "__name__", "")

@@ -46,11 +46,21 @@ class Threads:
         with self._changed:
             self._waiting.append((future, work))
             if len(self._waiting) > self._idle and self._running < self._limit:
-                thread = threading.Thread(target=self._serve, name="polyvox-tool", daemon=True)
-                thread.start()
-                self._running += 1
+                self._start()
             else:
                 self._changed.notify()
+
+    def _start(self) -> None:
+        """One thread more; where the system has none left, those that run do the work."""
+        thread = threading.Thread(target=self._serve, name="polyvox-tool", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._running:
+                self._waiting.pop()
+                raise
+        else:
+            self._running += 1
 
     def _serve(self) -> None:
         while (taken := self._next()) is not None:

@@ -41,6 +41,8 @@ __all__ = ["FunctionTool", "Tool", "ToolOptions", "as_tool", "tool"]
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 - it is a result everywhere
 _Owner = TypeVar("_Owner")
+_Rest = ParamSpec("_Rest")
+_Result = TypeVar("_Result")
 
 Approval: TypeAlias = bool | Callable[[dict[str, Any], ToolContext[Any]], bool]
 Execute: TypeAlias = Callable[[dict[str, Any], ToolContext[Any]], Awaitable[object]]
@@ -205,10 +207,10 @@ class FunctionTool(Tool, Generic[P, R]):
 
     @overload
     def __get__(
-        self: "FunctionTool[Concatenate[_Owner, P], R]",
+        self: "FunctionTool[Concatenate[_Owner, _Rest], _Result]",
         instance: _Owner,
         owner: type[_Owner] | None = None,
-    ) -> "FunctionTool[P, R]": ...
+    ) -> "FunctionTool[_Rest, _Result]": ...
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """The tool of the instance that it is looked up on."""
@@ -321,7 +323,9 @@ def _callable(function: Any) -> Any:
     if isinstance(function, functools.partial):
         inner = cast("Any", function)
         return functools.partial(_callable(inner.func), *inner.args, **inner.keywords)
-    return function._function if isinstance(function, FunctionTool) else function  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if isinstance(function, FunctionTool):
+        return cast("Any", function)._function
+    return function
 
 
 def _checked(definition: ToolDefinition) -> ToolDefinition:

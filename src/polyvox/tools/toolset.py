@@ -80,6 +80,10 @@ class FunctionToolset(BaseToolset):
         self._tools = [as_tool(each) for each in tools]
         _check_names((tool, name) for tool in self._tools)
 
+    def __len__(self) -> int:
+        """How many tools there are."""
+        return len(self._tools)
+
     async def tools(self) -> Sequence[Tool]:
         """The tools."""
         return self._tools

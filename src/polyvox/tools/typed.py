@@ -21,7 +21,7 @@ __all__ = ["Convert", "Misfit", "is_pydantic", "schema_and_convert", "schemas_of
 Convert: TypeAlias = Callable[[Any], Any]
 """Makes a value of a type out of a JSON value. Raises ``Misfit``."""
 
-_PLACE = re.compile(r"(.*) - at `(?:key in )?(.*)`", re.DOTALL)
+_PLACE = re.compile(r"(.*) - at (?:`key` in )?`(.*)`", re.DOTALL)
 _WHOLE = 2**53
 
 

@@ -125,8 +125,9 @@ class Record(msgspec.Struct):
             entries.append(Entry(time=time, event=self.entries[len(entries)].event))
             info = info.after(event, time)
         if at_message is not None and info.messages != at_message:
+            there = self.info().messages
             raise ConfigurationError(
-                f"at_message is {at_message}; session {self.header.id!r} has {info.messages} messages"
+                f"at_message is {at_message}; session {self.header.id!r} has {there} messages"
             )
         if entries:  # what is copied was paid for once, and in the other session
             info = msgspec.structs.replace(info, usage=ZERO_USAGE)

@@ -76,8 +76,12 @@ class _Folder:
     def writer(self, record: Record, lock: SessionLock) -> Writer:
         return _File(self._path_of(record.header.id), lock)
 
-    def delete(self, id: str) -> None:
-        self._path_of(id).unlink()
+    def delete(self, id: str) -> bool:
+        try:
+            self._path_of(id).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def infos(self) -> Sequence[SessionInfo]:
         infos: list[SessionInfo] = []

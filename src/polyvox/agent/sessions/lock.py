@@ -39,20 +39,16 @@ class SessionLock:
                 os.close(self._file)
                 raise
             os.close(self._file)  # its holder took the file away between the two steps
-        os.ftruncate(self._file, 0)
-        os.write(self._file, f"process {self._pid} on {socket.gethostname()}".encode())
-
-    @property
-    def ours(self) -> bool:
-        """False in a process that was forked off from the one that holds it."""
-        return self._pid == os.getpid()
+        with suppress(OSError):  # a disk that is full: it is held without a name
+            os.ftruncate(self._file, 0)
+            os.write(self._file, f"process {self._pid} on {socket.gethostname()}".encode())
 
     def release(self) -> None:
         """Let others write the session."""
-        if self.ours:
-            with suppress(OSError):  # Windows takes no file away that is open
+        if self._pid == os.getpid():  # and not in a process that forked off
+            # First, since a process that forked off may hold on to it. Windows keeps what is open.
+            with suppress(OSError):
                 self._path.unlink()
-            _unlock(self._file)  # by closing alone it would stay with a process that forked off
         os.close(self._file)
 
 
@@ -85,11 +81,6 @@ if sys.platform == "win32":
             os.lseek(file, 0, os.SEEK_SET)
         return True
 
-    def _unlock(file: int) -> None:
-        os.lseek(file, _BEYOND_THE_TEXT, os.SEEK_SET)
-        with suppress(OSError):
-            msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
-
 else:
     import fcntl
 
@@ -101,7 +92,3 @@ else:
         except OSError:  # a file system without locks
             return True
         return True
-
-    def _unlock(file: int) -> None:
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)

@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from polyvox.agent.events import AgentEnd, AgentEvent, TurnEnd
-from polyvox.agent.sessions.entries import Entry, Record, entry_of
+from polyvox.agent.sessions.entries import Entry, entry_of
 from polyvox.agent.sessions.info import SessionInfo
 from polyvox.agent.state import RunState
 from polyvox.errors import ConfigurationError
@@ -42,11 +42,16 @@ class StoredSession:
     """
 
     def __init__(
-        self, record: Record, writer: Writer, worker: ThreadPoolExecutor | None, store: object
+        self,
+        state: RunState,
+        info: SessionInfo,
+        writer: Writer,
+        worker: ThreadPoolExecutor | None,
+        store: object,
     ) -> None:
-        self.id = record.header.id
-        self.state: RunState = record.state()
-        self._info = record.info()
+        self.id = info.id
+        self.state = state
+        self._info = info
         self._writer = writer
         self._worker = worker
         self._store = store  # which ends when nobody knows it any more

@@ -83,8 +83,8 @@ class _Database:
     def writer(self, record: Record, lock: SessionLock) -> Writer:
         return _Rows(self._open(), record, lock)
 
-    def delete(self, id: str) -> None:
-        self._open().execute("DELETE FROM sessions WHERE id = ?", (id,))
+    def delete(self, id: str) -> bool:
+        return self._open().execute("DELETE FROM sessions WHERE id = ?", (id,)).rowcount > 0
 
     def infos(self) -> Sequence[SessionInfo]:
         rows = self._open().execute("SELECT id, header, info FROM sessions").fetchall()
@@ -178,8 +178,8 @@ def _is_made(connection: sqlite3.Connection, path: Path) -> bool:
         return int(connection.execute(query).fetchone()[0])
 
     try:
+        tables = number("SELECT count(*) FROM sqlite_master")  # first: another may be making them
         application, version = number("PRAGMA application_id"), number("PRAGMA user_version")
-        tables = number("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError:

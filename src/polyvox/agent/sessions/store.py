@@ -51,8 +51,8 @@ class Storage(Protocol):
         """What adds to the session, which was read under this lock, and releases it when closed."""
         ...
 
-    def delete(self, id: str) -> None:
-        """Remove the session."""
+    def delete(self, id: str) -> bool:
+        """Remove the session, damaged or not; whether there was one."""
         ...
 
     def infos(self) -> Sequence[SessionInfo]:
@@ -188,21 +188,21 @@ class Sessions:
             raise
 
     def _session(self, record: Record, lock: SessionLock) -> StoredSession:
-        writer = self._storage.writer(record, lock)
+        state, info = record.state(), record.info()  # before its file is touched
         worker = self._worker if self._write_in_thread else None
-        return StoredSession(record, writer, worker, self)
+        return StoredSession(state, info, self._storage.writer(record, lock), worker, self)
 
     def _read(self, id: str) -> Record:
         record = self._storage.read(id)
         if record is None:
-            raise NotFoundError(f"there is no session {id!r}", hint="sessions.list() has all ids.")
+            raise _unknown(id)
         return record
 
     def _delete(self, id: str) -> None:
-        self._read(id)
         lock = SessionLock(self._storage.lock_path(id), id)
         try:
-            self._storage.delete(id)
+            if not self._storage.delete(id):
+                raise _unknown(id)
         finally:
             lock.release()
 
@@ -217,6 +217,10 @@ def file_name(id: str) -> str:
     if not id or len(name) > _LONGEST_NAME or name != quote(id, safe="", errors="ignore"):
         raise ConfigurationError(f"{id!r} can't be a session's id", hint="Give a short text.")
     return name
+
+
+def _unknown(id: str) -> NotFoundError:
+    return NotFoundError(f"there is no session {id!r}", hint="sessions.list() has all ids.")
 
 
 def _header(id: str, parent: str = "") -> Header:

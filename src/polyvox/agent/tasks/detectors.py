@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from polyvox.errors import ConfigurationError
 from polyvox.messages import AssistantMessage, Text
 from polyvox.tools import Tool, ToolResult, tool
 
@@ -45,7 +46,8 @@ class PhraseDetector:
 
     def __init__(self, complete: str = "TASK COMPLETE", give_up: str = "GIVE UP") -> None:
         self.instructions = (
-            f"When the task is done, write {complete}. If it can't be done, write {give_up}, and why."
+            f"When the task is done, write {complete}."
+            f" If it can't be done, write {give_up}, and say why."
         )
         self._phrases: list[tuple[Claim, re.Pattern[str]]] = [
             ("complete", _words(complete)),
@@ -81,13 +83,21 @@ class ToolDetector:
 
 
 def verdict_of(detector: CompletionDetector, message: AssistantMessage | None) -> Verdict | None:
-    """What the detector reads off the message. Raises ``TypeError`` if that is no verdict."""
-    read: Any = None if message is None else detector(message)
-    if read in ("complete", "give_up") and message is not None:
+    """What the detector reads off the message. Raises ``ConfigurationError`` when it fails."""
+    if message is None:
+        return None
+    try:
+        read: Any = detector(message)
+    except Exception as error:
+        raise ConfigurationError(f"the detector failed: {error!r}") from error
+    if read in ("complete", "give_up"):
         return Verdict(read, message.text)
     if read is None or isinstance(read, Verdict):
         return read
-    raise TypeError(f"a detector answers 'complete', 'give_up', a Verdict or None, not {read!r}")
+    raise ConfigurationError(
+        f"the detector answered {read!r}",
+        hint="It may answer 'complete', 'give_up', a Verdict, or None for neither.",
+    )
 
 
 def _words(phrase: str) -> re.Pattern[str]:

@@ -30,11 +30,11 @@ class AttemptStart(_TaskEvent, tag="attempt_start"):
 
 
 class AttemptEnd(_TaskEvent, tag="attempt_end"):
-    """The agent has stopped. ``status`` is the last one known: it is asked where it matters."""
+    """The agent has stopped. ``status`` is None if it was not asked: the model did not say it is done."""
 
     number: int
     outcome: Outcome
-    status: TaskStatus
+    status: TaskStatus | None = None
 
 
 class TaskEnd(_TaskEvent, tag="task_end"):
@@ -42,7 +42,7 @@ class TaskEnd(_TaskEvent, tag="task_end"):
 
     outcome: TaskOutcome
     attempts: int
-    status: TaskStatus | None = None
+    status: TaskStatus
     detail: str = ""
 
 

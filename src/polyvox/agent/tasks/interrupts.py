@@ -35,7 +35,7 @@ class UserInterrupts:
         """Say something to the model. Without a word it is only stopped, and the status asked again."""
         with self._lock:
             box = self._box
-            if content and content != ("",):
+            if any(not isinstance(part, str) or part.strip() for part in content):
                 box.messages.append(user(*content))
         box.arrived.set("the user has something to say")
 

@@ -12,25 +12,31 @@ __all__ = ["Meter"]
 
 
 class Meter:
-    """Adds up the attempts of a task, from now on."""
+    """Adds up the attempts of a task, from now on; it must be over at the deadline of the call around it."""
 
-    def __init__(self, limits: RunLimits) -> None:
+    def __init__(self, limits: RunLimits, deadline: float | None) -> None:
         self.usage: Usage = ZERO_USAGE
         self._limits = limits
         self._turns = 0
-        self._began = time.monotonic()
+        own = None if limits.seconds is None else time.monotonic() + limits.seconds
+        self.deadline = min((each for each in (own, deadline) if each is not None), default=None)
+        self._late = (
+            "the time of the call around it is over"
+            if own is None or self.deadline != own
+            else f"{limits.seconds:g} seconds are over (limits.seconds)"
+        )
 
     def add(self, turns: int, attempts: Sequence[Attempt]) -> None:
         """An attempt of the task is over; these providers were asked in it."""
         self._turns += turns
         self.usage = sum((attempt.usage for attempt in attempts), self.usage)
 
-    @property
-    def seconds(self) -> float | None:
-        """The time that is left; None for as much as it takes."""
-        if self._limits.seconds is None:
-            return None
-        return max(0.0, self._limits.seconds - (time.monotonic() - self._began))
+    def reached(self) -> str:
+        """Which limit the task has come to, in words; "" for none."""
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return self._late
+        usage = self.usage
+        return self._limits.reached(self._turns, usage.total_tokens, usage.cost.nanos)
 
     def left(self, most: RunLimits) -> RunLimits:
         """What the next attempt may use: as much as is left, and never more than ``most``."""
@@ -39,7 +45,7 @@ class Meter:
             turns=_less(limits.turns, self._turns, most.turns),
             tokens=_less(limits.tokens, usage.total_tokens, most.tokens),
             cost=_less(limits.cost, usage.cost.nanos / NANOS_PER_DOLLAR, most.cost),
-            seconds=_less(self.seconds, 0, most.seconds),
+            seconds=_less(self.deadline, time.monotonic(), most.seconds),
         )
 
 

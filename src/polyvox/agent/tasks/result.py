@@ -33,15 +33,15 @@ class TaskFailedError(PolyvoxError):
 class CompletionResult(msgspec.Struct, kw_only=True):
     """How a task ended, and what it took.
 
-    ``attempts`` counts the runs of the agent, ``status`` is the last one that was asked (None if the
-    task was stopped before). ``usage`` sums up all attempts; its cost is unknown, a lower bound, if a
-    price is. ``detail`` says more, in the model's words or ours, and ``error`` is there when something
-    stopped the task. ``state`` is what it takes to go on.
+    ``attempts`` counts the runs of the agent, ``status`` is the last one that was asked
+    (incomplete if there was no time to ask). ``usage`` sums up all attempts; its cost is unknown, a
+    lower bound, if a price is. ``detail`` says more, in the model's words or ours, and ``error`` is
+    there when something stopped the task. ``state`` is what it takes to go on.
     """
 
     outcome: TaskOutcome
     attempts: int
-    status: TaskStatus | None
+    status: TaskStatus
     usage: Usage
     state: RunState
     detail: str = ""
@@ -77,6 +77,8 @@ class CompletionResult(msgspec.Struct, kw_only=True):
         """
         if self.is_done:
             return self
-        error = self.error or TaskFailedError(f"the task is not done ({self.outcome}): {self.detail}")
+        error = self.error or TaskFailedError(
+            f"the task is not done ({self.outcome}): {self.detail}"
+        )
         error.result = self
         raise error

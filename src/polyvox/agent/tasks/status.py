@@ -1,16 +1,16 @@
 """Whether a task is done, and what is still wrong: as a function of the program says."""
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from enum import Enum
-from typing import TypeAlias
+from enum import StrEnum
+from typing import TypeAlias, cast
 
 import msgspec
 
-from polyvox.errors import AbortedError, ConfigurationError, RunLimitError
-from polyvox.model import Interrupt
+from polyvox.errors import ConfigurationError
+from polyvox.model import Call
 from polyvox.tools.threads import Threads
+from polyvox.waiting import Waiter
 
 __all__ = ["StatusAsker", "StatusFunction", "TaskStatus", "TaskStatusType"]
 
@@ -18,7 +18,7 @@ MOST_FEEDBACK = 30_000
 """So many characters of errors and diagnostics are shown to the model; the middle of more is left out."""
 
 
-class TaskStatusType(str, Enum):
+class TaskStatusType(StrEnum):
     """The two things that a task can be."""
 
     DONE = "done"
@@ -72,72 +72,52 @@ StatusFunction: TypeAlias = Callable[[bool], TaskStatus | Awaitable[TaskStatus]]
 
 
 class StatusAsker:
-    """Asks a status function, and never waits for it longer than the task may last.
+    """Asks a status function, and never waits for it longer than the call that the task is may last.
 
     One that is no coroutine function is called in a thread, since it may well run a compiler; a
     thread that nobody waits for any longer goes on by itself.
     """
 
-    def __init__(self, function: StatusFunction, interrupt: Interrupt) -> None:
+    def __init__(self, function: StatusFunction, call: Call) -> None:
         self._function = function
-        self._interrupt = interrupt
-        self._threads = Threads()
+        self._call = call
+        self._threads = Threads(linger=0)
 
-    async def ask(self, *, initial: bool = False, seconds: float | None = None) -> TaskStatus:
+    async def ask(self, *, initial: bool = False) -> TaskStatus:
         """The status; an exception in the function is one with an error.
 
-        Raises ``AbortedError`` when the task is interrupted, ``RunLimitError`` after so many seconds,
-        and ``ConfigurationError`` for a function that answers something else.
+        Raises ``AbortedError`` when the task is interrupted, ``RequestTimeoutError`` when its time is
+        over, and ``ConfigurationError`` for a function that answers something else.
         """
-        self._check_interrupt()
-        loop = asyncio.get_running_loop()
-        stopped: asyncio.Future[None] = loop.create_future()
-
-        def stop() -> None:
-            if not stopped.done():
-                stopped.set_result(None)
-
-        forget = self._interrupt.listen(lambda: loop.call_soon_threadsafe(stop))
-        asked = asyncio.create_task(self._answer(initial))
-        try:
-            waiting = {asked, stopped}
-            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            forget()
-            asked.cancel()
-        if not asked.done():
-            self._check_interrupt()
-            raise RunLimitError("the time was over before the status was known (limits.seconds)")
-        return _told(asked)
+        with Waiter(self._call) as waiter:
+            try:
+                status = cast("object", await waiter.result(self._answer(initial)))
+            except RuntimeError as error:  # the function's own are told by _answer
+                return _unknown(error)
+        if isinstance(status, TaskStatus):
+            return status
+        raise ConfigurationError(
+            f"the status function answered {type(status).__name__}, which is no TaskStatus",
+            hint="Return TaskStatus(), after status.error(...) for each thing that is wrong.",
+        )
 
     async def _answer(self, initial: bool) -> TaskStatus:
         call = self._function
-        if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__):
-            answer = call(initial)
-        else:
-            answer = await self._threads.run(lambda: call(initial))
-        return await answer if inspect.isawaitable(answer) else answer
+        try:
+            if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(
+                type(call).__call__
+            ):
+                answer = call(initial)
+            else:
+                answer = await self._threads.run(lambda: call(initial))
+            return await answer if inspect.isawaitable(answer) else answer
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the model is told, whatever it was
+            return _unknown(error)
 
-    def _check_interrupt(self) -> None:
-        if self._interrupt.is_set:
-            raise AbortedError(self._interrupt.reason or "interrupted")
 
-
-def _told(asked: "asyncio.Task[TaskStatus]") -> TaskStatus:
-    """What the function answered, or why it did not."""
-    if asked.cancelled():
-        return TaskStatus(errors=["The status could not be told: the check was cancelled."])
-    error = asked.exception()
-    if error is not None:
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return TaskStatus(errors=[f"The status could not be told: {what}"])
-    status: object = asked.result()
-    if isinstance(status, TaskStatus):
-        return status
-    raise ConfigurationError(
-        f"the status function answered {type(status).__name__}, which is no TaskStatus",
-        hint="Return TaskStatus(), after status.error(...) for each thing that is wrong.",
-    )
+def _unknown(error: BaseException) -> TaskStatus:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return TaskStatus(errors=[f"The status could not be told: {what}"])
 
 
 def _shortened(text: str) -> str:

@@ -33,6 +33,8 @@ def fitted(schema: Json, place: str, dropped: list[str]) -> Json:
 
     >>> fitted({"type": "string", "pattern": "^a"}, "parameters", dropped := []), dropped
     ({'type': 'string'}, ['parameters.pattern'])
+    >>> fitted({"type": "integer", "default": 3}, "parameters", [])
+    {'type': 'integer', 'description': '(default: 3)'}
     """
     fit: Json = {}
     for key, value in _reworded(schema).items():
@@ -64,8 +66,8 @@ def _reworded(schema: Json) -> Json:
         said["$defs"] = said.pop("definitions")
     if "const" in said and "enum" not in said and isinstance(said["const"], (str, int, float)):
         said["enum"] = [said.pop("const")]
-    if "default" in said:
-        default = f"(default: {jsontext.encode(said.pop('default')).decode()})"
+    if (default := said.pop("default", None)) is not None:
+        default = f"(default: {jsontext.encode(default).decode()})"
         said["description"] = f"{said.get('description') or ''} {default}".lstrip()
     parts = said.get("allOf")
     if isinstance(parts, list) and len(cast(list[Any], parts)) == 1 and isinstance(parts[0], dict):

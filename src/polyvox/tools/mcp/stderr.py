@@ -54,4 +54,4 @@ class Stderr:
                 if self._sink is None:
                     _LOGGER.info("%s: %s", self._name, line)
                 elif not self._sink.closed:
-                    print(line, file=self._sink, flush=True)  # noqa: T201
+                    print(line, file=self._sink, flush=True)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["HttpPlace", "Place", "StdioPlace", "Wire", "check_installed"]
 
 _CONNECT_SECONDS = 30.0
+_FAREWELL_SECONDS = 2.0
+_REFUSED = (400, 404)  # the latter is what the specification wants, the former what many send
+_SESSION = "mcp-session-id"
 
 
 def check_installed() -> None:
@@ -35,7 +38,12 @@ def check_installed() -> None:
 
 
 class Wire(Protocol):
-    """One connection to a server."""
+    """One connection to a server.
+
+    ``forgotten``: the server has said that it does not know the session any more.
+    """
+
+    forgotten: bool
 
     def streams(self, lost: Callable[[], None]) -> "Transport":
         """What is read and written, while in it; ``lost`` is called when the server has gone."""
@@ -78,6 +86,8 @@ class HttpPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _StdioWire:
+    forgotten = False
+
     def __init__(self, place: StdioPlace, name: str) -> None:
         self._place = place
         self._name = name
@@ -102,14 +112,16 @@ class _StdioWire:
                 yield _Watched(read, lost), write
 
     async def explain(self, error: BaseException) -> PolyvoxError:
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, ConnectionError):
             return ConfigurationError(
                 f"the MCP server {self._name!r} can't be started: {error}",
                 hint="Is the command installed? It may be given with its whole path.",
             )
+        ended = isinstance(error, ConnectionError) or "closed" in str(error)
+        what = "has ended" if ended else f"can't be used: {_words(error)}"
         last = await self._stderr.last_lines()
-        said = f"; the last that it wrote to stderr:\n{last}" if last else ", and said nothing"
-        return NetworkError(f"the MCP server {self._name!r} ended or can't be understood{said}")
+        said = f"; it last wrote to stderr:\n{last}" if last else ""
+        return NetworkError(f"the MCP server {self._name!r} {what}{said}")
 
 
 class _HttpWire:
@@ -117,6 +129,7 @@ class _HttpWire:
         self._place = place
         self._name = name
         self._status = 0
+        self.forgotten = False
 
     def streams(self, lost: Callable[[], None]) -> "Transport":
         return self._streams(lost)
@@ -135,13 +148,18 @@ class _HttpWire:
             client,
             streamable_http_client(self._place.url, http_client=client) as (read, write),
         ):
-            yield _Watched(read, lost), write
+            try:
+                yield _Watched(read, lost), write
+            finally:  # the session is taken leave of, which a server need not answer
+                client.timeout = httpx2.Timeout(_FAREWELL_SECONDS)
 
     async def _see(self, response: "httpx2.Response") -> None:
         self._status = response.status_code
+        if response.status_code in _REFUSED and _SESSION in response.request.headers:
+            self.forgotten = True
 
     async def explain(self, error: BaseException) -> PolyvoxError:
-        refused = self._status >= 400  # noqa: PLR2004
+        refused = self._status >= 400
         said = f"it answered with HTTP {self._status}" if refused else _words(error)
         return NetworkError(
             f"the MCP server {self._name!r} can't be used at {self._place.url}: {said}",
