@@ -8,7 +8,7 @@ Every type here turns into JSON and back with ``msgspec.json``; bytes become bas
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -153,25 +153,38 @@ AssistantBlock: TypeAlias = Text | Thinking | Image | ToolCall
 ToolResultBlock: TypeAlias = Text | Image | File
 
 
+class _HasContent(Protocol):
+    @property
+    def content(self) -> Sequence[Block]: ...
+
+
 class _Message(msgspec.Struct, omit_defaults=True, repr_omit_defaults=True, tag_field="role"):
-    """What all messages share: the tag that tells them apart in JSON."""
+    """What all messages share: the tag that tells them apart in JSON, and a text."""
+
+    @property
+    def text(self: _HasContent) -> str:
+        """All text blocks, joined without a separator."""
+        return "".join(block.text for block in self.content if isinstance(block, Text))
 
 
 class SystemMessage(_Message, tag="system"):
     """Instructions given in the middle of a conversation (those at its start are ``Request.system``)."""
 
+    role: ClassVar[Literal["system"]] = "system"
     content: list[Text]
 
 
 class UserMessage(_Message, tag="user"):
     """What the person, or the program in their place, says."""
 
+    role: ClassVar[Literal["user"]] = "user"
     content: list[UserBlock]
 
 
 class ToolMessage(_Message, tag="tool"):
     """The result of one tool call."""
 
+    role: ClassVar[Literal["tool"]] = "tool"
     tool_call_id: str
     content: list[ToolResultBlock]
     tool_name: str = ""
@@ -188,6 +201,7 @@ class AssistantMessage(_Message, tag="assistant"):
     given before and is given again, from a cache of ours: nobody was asked, ``usage`` is nothing.
     """
 
+    role: ClassVar[Literal["assistant"]] = "assistant"
     content: list[AssistantBlock]
     stop_reason: StopReason = "stop"
     usage: Usage = NO_USAGE
@@ -199,11 +213,6 @@ class AssistantMessage(_Message, tag="assistant"):
     stop_sequence: str | None = None
     error: str | None = None
     cached: bool = False
-
-    @property
-    def text(self) -> str:
-        """All text blocks, joined without a separator."""
-        return "".join(block.text for block in self.content if isinstance(block, Text))
 
     @property
     def thinking(self) -> str:

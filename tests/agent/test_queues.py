@@ -1,13 +1,17 @@
 """What is said into a run, whenever it is said: read once, in order, and never lost."""
 
+from pathlib import Path
+
 import pytest
-from tests.agent.rig import agent_of, calls, trace
 
 from polyvox import user
-from polyvox.agent import AgentEnd, RunLimits, RunState, TurnEnd
+from polyvox.agent import AgentEnd, RunLimits, RunState, ToolExecutionStart, TurnEnd
 from polyvox.errors import RunLimitError
 from polyvox.messages import AssistantMessage, Text, UserMessage
 from polyvox.tools import tool
+
+from .rig import agent_of, calls, trace
+from .session_rig import STORES
 
 
 def said(state: RunState) -> list[str]:
@@ -89,3 +93,26 @@ async def test_messages_said_by_an_abort_are_kept():
     run.steer("Later.")
     assert said(run.state) == ["Go."]
     assert [each.content[0].text for each in run.state.steering] == ["Later."]
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_what_waits_is_kept_with_the_session(store: str, tmp_path: Path):
+    agent = agent_of([calls("f"), "Two.", "Three.", "Four."], tools=[f])
+    async with (
+        STORES[store](tmp_path) as sessions,
+        await sessions.open("a") as session,
+        agent.stream("Go.", session=session) as run,
+    ):
+        async for event in run:
+            if isinstance(event, ToolExecutionStart):
+                run.steer("Now.")
+                run.steer("Now.")
+                run.follow_up("Last.")
+            if isinstance(event, TurnEnd):
+                break  # as if the process had died here
+    async with STORES[store](tmp_path) as sessions, await sessions.open("a") as session:
+        assert [each.content[0].text for each in session.state.steering] == ["Now.", "Now."]
+        assert [each.content[0].text for each in session.state.follow_ups] == ["Last."]
+        await agent.resume(session)
+        assert said(session.state) == ["Go.", "Now.", "Now.", "Last."]
+        assert session.state.steering == session.state.follow_ups == []

@@ -5,7 +5,7 @@ it, and what is built of runs: sessions, tasks, agents inside agents.
 Does not belong here: what a tool is and how one is run, or how a model is asked.
 """
 
-from polyvox.agent.agent import Agent, AgentOptions, RunSettings
+from polyvox.agent.agent import Agent
 from polyvox.agent.compaction import Compacting, Compaction, KeepLast, TrimToolResults
 from polyvox.agent.events import (
     AgentEnd,
@@ -31,6 +31,7 @@ from polyvox.agent.hooks import AfterTool, Approve, Ask, BeforeTool, ToolUse, Tr
 from polyvox.agent.limits import RunLimits
 from polyvox.agent.result import AgentResult
 from polyvox.agent.role import Session
+from polyvox.agent.settings import AgentOptions, RunSettings
 from polyvox.agent.state import Approval, RunState
 from polyvox.agent.stream import AgentStream
 

@@ -2,114 +2,38 @@
 
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import (
     Any,
     Generic,
-    Literal,
-    TypeAlias,
-    TypedDict,
     TypeVar,
     Unpack,
-    cast,
-    get_args,
     overload,
 )
 
 from msgspec.structs import replace
 
-from polyvox.agent.compaction import Compacting
-from polyvox.agent.hooks import AfterTool, Approve, BeforeTool, Transform
 from polyvox.agent.limits import RunLimits
 from polyvox.agent.result import AgentResult
 from polyvox.agent.role import Role, Session, Terms
 from polyvox.agent.run import Run
-from polyvox.agent.run_call import call_of
+from polyvox.agent.settings import AgentOptions, RunSettings, call_of, mode_of, template_of
 from polyvox.agent.state import Approval, RunState
 from polyvox.agent.stream import AgentStream
 from polyvox.client import AsyncClient
 from polyvox.client.loops import LoopPool
-from polyvox.client.settings import ModelSettings, Settings, make_request
 from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.messages import Message, Prompt, Text, as_messages
-from polyvox.model import Caching, Call, Interrupt, Model
-from polyvox.request import Request, ToolDefinition
+from polyvox.model import Model
+from polyvox.request import ToolDefinition
 from polyvox.tools import Tool, ToolContext, ToolResult, as_tool, error_result
 from polyvox.tools.toolset import Toolset, combine
 
-__all__ = ["Agent", "AgentOptions", "QueueMode", "RunSettings"]
+__all__ = ["Agent"]
 
 Output = TypeVar("Output")
-
-QueueMode: TypeAlias = Literal["one-at-a-time", "all"]
-
-
-class RunSettings(TypedDict, total=False):
-    """What may be said about a run besides its prompt.
-
-    state: the conversation to go on with; it is changed. Another run's ``result.state``, for one.
-    session: where the run is kept, event by event; or a word by which its calls are found again.
-    deps: what tools get as ``context.deps``.
-    limits: how far the run may go, in place of the agent's.
-    interrupt: a switch that ends the run from anywhere.
-    tenant: for whom it is; nothing cached for one tenant is given to another.
-    tags: words by which costs and logs are sorted: ``{"feature": "search"}``.
-    fallbacks: whether a router may ask another model in place of the one that was meant.
-    caching: what a cache of answers may do: "use" (the default), "skip" or "refresh".
-    call: a call that this run is part of: its costs are told there as well.
-    """
-
-    state: RunState
-    session: Session | str | None
-    deps: Any
-    limits: RunLimits
-    interrupt: Interrupt
-    tenant: str
-    tags: dict[str, str]
-    fallbacks: bool
-    caching: Caching
-    call: Call
-
-
-class AgentOptions(ModelSettings, total=False):
-    """What may be said about an agent besides its model and ``output``; also all ``ModelSettings``.
-
-    tools: functions, ``Tool``s and toolsets.
-    system: instructions.
-    name: what it is called in events, in sessions, and by agents that hand over to it.
-    client: who makes models of names; a client of its own by default.
-    limits: how far a run may go: 50 turns by default.
-    parallel_tools: whether tools of one turn run at the same time; a number: at most so many.
-    steering: whether messages said into a run are read "one-at-a-time", a turn each, or "all" at once.
-    follow_ups: the same for those that wait until the model is done.
-    steer_between_tools: whether a message said into a run is read before tools that were not started
-        yet; these are skipped then.
-    before_tool: has a say in each call of a tool: goes on, changes its arguments, stops it, or asks.
-    after_tool: sees each result first, and may change it.
-    approve: approves of calls that need it; without it they suspend the run.
-    transform: what the model reads of the conversation.
-    compaction: how a conversation that becomes too long is made shorter.
-    handoffs: agents that the model may hand the conversation over to.
-    """
-
-    tools: Sequence[Any]
-    system: str | Sequence[Text | str]
-    name: str
-    client: AsyncClient
-    limits: RunLimits
-    parallel_tools: bool | int
-    steering: QueueMode
-    follow_ups: QueueMode
-    steer_between_tools: bool
-    before_tool: BeforeTool | None
-    after_tool: AfterTool | None
-    approve: Approve | None
-    transform: Transform | None
-    compaction: Compacting | None
-    handoffs: "Sequence[Agent[Any]]"
 
 
 class Agent(Generic[Output]):
@@ -157,8 +81,8 @@ class Agent(Generic[Output]):
         )
         self.limits = options.get("limits", RunLimits())
         self.parallel_tools = options.get("parallel_tools", True)
-        self.steering = _mode("steering", options)
-        self.follow_ups = _mode("follow_ups", options)
+        self.steering = mode_of("steering", options)
+        self.follow_ups = mode_of("follow_ups", options)
         self.steer_between_tools = options.get("steer_between_tools", False)
         self.before_tool = options.get("before_tool")
         self.after_tool = options.get("after_tool")
@@ -166,7 +90,7 @@ class Agent(Generic[Output]):
         self.transform = options.get("transform")
         self.compaction = options.get("compaction")
         self.handoffs = options.get("handoffs", ())
-        self._template = _template(options, output)
+        self._template = template_of(options, output)
         self._own_clients: list[AsyncClient] = []
         self._client = options.get("client")
         self._loops = LoopPool()
@@ -394,38 +318,6 @@ def _check_approvals(state: RunState, approvals: Mapping[str, Approval]) -> None
         if id not in open_calls:
             known = ", ".join(map(repr, open_calls)) or "none"
             raise BadRequestError(f"no call {id!r} waits for an approval", hint=f"Open: {known}.")
-
-
-def _template(options: AgentOptions, output: type[Any] | None) -> Request:
-    """The request that every turn is made of, with no messages."""
-    if (
-        wrong := options.keys()
-        - AgentOptions.__annotations__.keys()
-        - ModelSettings.__annotations__.keys()
-    ):
-        near = get_close_matches(min(wrong), AgentOptions.__annotations__, 1)
-        raise BadRequestError(
-            f"an agent has no setting {min(wrong)!r}",
-            hint=f"Did you mean {near[0]!r}?" if near else "See AgentOptions and ModelSettings.",
-        )
-    settings = {
-        name: value for name, value in options.items() if name in ModelSettings.__annotations__
-    }
-    said = cast("Settings", settings)
-    if system := options.get("system"):
-        said["system"] = system
-    if output is not None and output is not str:
-        said["response_format"] = output
-    request = make_request("-", said)
-    request.messages = []
-    return request
-
-
-def _mode(field: Literal["steering", "follow_ups"], options: AgentOptions) -> QueueMode:
-    mode: QueueMode = options.get(field) or "one-at-a-time"
-    if mode not in get_args(QueueMode):
-        raise ConfigurationError(f"{field} is {mode!r}; it may be 'one-at-a-time' or 'all'")
-    return mode
 
 
 def _reachable(agent: Agent[Any]) -> "Iterator[Agent[Any]]":

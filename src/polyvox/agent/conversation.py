@@ -17,8 +17,8 @@ __all__ = [
     "beginning",
     "is_open",
     "last_answer",
+    "next_of",
     "results",
-    "taken",
     "unanswerable",
     "with_distinct_ids",
 ]
@@ -79,8 +79,6 @@ def as_told(error: Exception) -> PolyvoxError:
     return told
 
 
-def taken(queue: list[UserMessage], mode: str) -> list[UserMessage]:
-    """Messages that have waited, taken off their queue."""
-    taken = queue[:1] if mode == "one-at-a-time" else queue[:]
-    del queue[: len(taken)]
-    return taken
+def next_of(queue: list[UserMessage], mode: str) -> list[UserMessage]:
+    """Those of the waiting messages whose turn it is; they wait on until they are in the conversation."""
+    return queue[:1] if mode == "one-at-a-time" else queue[:]

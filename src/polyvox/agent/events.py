@@ -20,7 +20,7 @@ import msgspec
 from polyvox import jsontext
 from polyvox.errors import PolyvoxError, error_from_dict
 from polyvox.events import Event
-from polyvox.messages import AssistantMessage, Message, ToolCall, ToolMessage
+from polyvox.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from polyvox.tools.result import ToolResult
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
     "MessageUpdate",
     "NestedRun",
     "Outcome",
+    "Queue",
+    "Queued",
     "ToolExecutionEnd",
     "ToolExecutionStart",
     "ToolExecutionUpdate",
@@ -51,6 +53,10 @@ Outcome: TypeAlias = Literal["done", "suspended", "limit", "aborted", "error"]
 approval; ``limit`` one of the run's limits was reached; ``aborted`` it was stopped from outside;
 ``error`` the model could not be asked, or did not answer as it should.
 """
+
+
+Queue: TypeAlias = Literal["steering", "follow_up"]
+"""For which turn a message waits: the next one, or that after the model would otherwise be done."""
 
 
 class _AgentEvent(msgspec.Struct, tag_field="type", omit_defaults=True, repr_omit_defaults=True):
@@ -143,6 +149,13 @@ class HandedOver(_AgentEvent, tag="handed_over"):
     to: str
 
 
+class Queued(_AgentEvent, tag="queued"):
+    """A message waits for its turn. It is kept with a session; readers of a run are not told."""
+
+    queue: Queue
+    message: UserMessage
+
+
 class NestedRun(_AgentEvent, tag="nested"):
     """What happens inside a tool; ``path`` names the way to it, outermost first."""
 
@@ -176,6 +189,7 @@ AgentEvent: TypeAlias = (
     | ApprovalNeeded
     | Compacted
     | HandedOver
+    | Queued
     | NestedRun
     | AgentEnd
 )

@@ -19,9 +19,10 @@ from typing import Annotated, Any, TypeVar, cast
 import msgspec
 from msgspec import Meta
 
-from polyvox.agent.agent import Agent, AgentOptions
+from polyvox.agent.agent import Agent
 from polyvox.agent.hooks import Ask, ToolUse
 from polyvox.agent.limits import RunLimits
+from polyvox.agent.settings import AgentOptions
 from polyvox.client import AsyncClient
 from polyvox.config.around import Count, Section
 from polyvox.config.positions import KeyPath

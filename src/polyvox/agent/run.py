@@ -7,6 +7,7 @@ closes whatever is open. Only tools have tasks of their own. Each event is put i
 
 import time
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from inspect import isawaitable
@@ -20,8 +21,8 @@ from polyvox.agent.conversation import (
     beginning,
     is_open,
     last_answer,
+    next_of,
     results,
-    taken,
     unanswerable,
     with_distinct_ids,
 )
@@ -35,6 +36,8 @@ from polyvox.agent.events import (
     MessageStart,
     MessageUpdate,
     Outcome,
+    Queue,
+    Queued,
     TurnEnd,
     TurnStart,
 )
@@ -95,6 +98,7 @@ class Run:
         self._pending = [*prompt]
         self._session, self._limits, self._deps, approvals = terms
         self._new: list[Message] = []
+        self._queued: deque[Queued] = deque()
         self._turns = self._tokens = self._nanos = self._corrections = 0
         self._retries: dict[str, int] = {}
         self._answer = AssistantMessage([])
@@ -114,6 +118,8 @@ class Run:
                     await self._keep(event)
                     ended = type(event) is AgentEnd
                     yield event
+                    if self._queued:
+                        await self._keep_queued()
         except Exception as error:  # of the session, a toolset, a hook: never in silence
             if ended:  # the reader's own, thrown in
                 raise
@@ -123,6 +129,13 @@ class Run:
             if not ended:
                 self.state.outcome = "aborted"  # the reader left
             self.call.on_attempt = None  # else run and call would hold each other, and the agent
+
+    def say(self, queue: Queue, message: UserMessage) -> None:
+        """Have the message wait for its turn."""
+        if self.result is not None:  # for whoever goes on
+            self.state.queue(queue).append(message)
+        else:
+            self._queued.append(Queued(queue, message))
 
     async def _broken(self, error: Exception) -> AgentEnd:
         """The end of a run that can't go on, kept where that is still possible."""
@@ -135,10 +148,19 @@ class Run:
 
     async def _keep(self, event: AgentEvent) -> None:
         """Put the event where the run is kept, and into its state."""
+        if self._queued:
+            await self._keep_queued()
         if type(event) is MessageUpdate:  # what comes of it is in the message's end
             return
         if type(event) is MessageEnd:  # also of the result, if it can't be kept
             self._new.append(event.message)
+        await self._apply(event)
+
+    async def _keep_queued(self) -> None:
+        while self._queued:
+            await self._apply(self._queued.popleft())
+
+    async def _apply(self, event: AgentEvent) -> None:
         if self._session is None:
             self.state.apply(event)
         else:
@@ -149,7 +171,7 @@ class Run:
         state = self.state
         yield AgentStart(uuid.uuid4().hex, state.agent)
         role = await self._enter(state.agent)
-        self._pending += taken(state.steering, role.agent.steering)
+        self._pending += next_of(state.steering, role.agent.steering)
         last = state.messages[-1] if state.messages else None
         answer = last_answer(state.messages) if state.unanswered or state.results else None
         if answer is None and not self._pending and not is_open(last):
@@ -293,7 +315,8 @@ class Run:
     # ------------------------------------------------------------------------------ between turns
 
     def _batch_of(self, role: Role) -> Batch:
-        agent, state = role.agent, self.state
+        # Not the run itself: run and batch would hold each other, and the agent.
+        agent, state, queued = role.agent, self.state, self._queued
         most = agent.parallel_tools
         kit = Kit(
             role.tools,
@@ -309,13 +332,13 @@ class Run:
             state,
             self.call,
             retries=self._retries,
-            hurried=lambda: agent.steer_between_tools and bool(state.steering),
+            hurried=lambda: agent.steer_between_tools and bool(state.steering or queued),
         )
 
     def _next(self, role: Role) -> list[Message]:
         """The messages that the next turn begins with; ``_ending`` is set when there is none."""
         state, agent, answer = self.state, role.agent, self._answer
-        pending: list[Message] = [*taken(state.steering, agent.steering)]
+        pending: list[Message] = [*next_of(state.steering, agent.steering)]
         if pending or isinstance(state.messages[-1], ToolMessage) or answer.stop_reason == "pause":
             return pending
         if agent.output not in (None, str):
@@ -328,7 +351,7 @@ class Run:
                     return []
                 self._corrections += 1
                 return [user(_CORRECTION.format(error.text))]
-        pending = [*taken(state.follow_ups, agent.follow_ups)]
+        pending = [*next_of(state.follow_ups, agent.follow_ups)]
         if not pending:
             self._ending = self._end("done")
         return pending
@@ -371,9 +394,11 @@ class Run:
         return self._end("error", error.text)
 
     def _end(self, outcome: Outcome, detail: str = "") -> AgentEnd:
-        # What nobody has read yet waits for whoever goes on.
-        said = [each for each in self._pending if isinstance(each, UserMessage)]
-        self.state.steering[:0], self._pending = said, []
+        waiting = (*self.state.steering, *self.state.follow_ups)
+        for message in self._pending:  # what nobody has read yet waits for whoever goes on
+            if isinstance(message, UserMessage) and all(message is not each for each in waiting):
+                self.say("steering", message)
+        self._pending = []
         self.result = AgentResult(
             outcome=outcome,
             detail=detail,

@@ -15,6 +15,8 @@ from polyvox.agent.events import (
     HandedOver,
     MessageEnd,
     Outcome,
+    Queue,
+    Queued,
     ToolExecutionEnd,
     TurnEnd,
     TurnStart,
@@ -79,6 +81,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.messages.append(message)
                 if not isinstance(message, ToolMessage):  # also where a turn never ended
                     self.results, self.approvals, self.waiting = {}, {}, {}
+                self._read(message)
             case ToolExecutionEnd():
                 self.results[event.call.id] = event.result
                 self.waiting.pop(event.call.id, None)
@@ -90,10 +93,23 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.messages[: event.replaced] = event.messages
             case HandedOver():
                 self.agent = event.to
+            case Queued():
+                self.queue(event.queue).append(event.message)
             case AgentEnd():
                 self.outcome = event.outcome
             case _:
                 pass
+
+    def queue(self, kind: Queue) -> list[UserMessage]:
+        """The messages that wait for the next turn, or for when the model would be done."""
+        return self.steering if kind == "steering" else self.follow_ups
+
+    def _read(self, message: Message) -> None:
+        """A message that has waited is in the conversation now."""
+        for waiting in (self.steering, self.follow_ups):
+            if message in waiting:
+                waiting.remove(message)
+                return
 
     def to_json(self) -> bytes:
         """The state as JSON; ``RunState.from_json`` reads it."""

@@ -63,11 +63,13 @@ class AgentStream(Generic[Output]):
 
     def steer(self, prompt: Prompt) -> None:
         """Say something that the model reads in its next turn: as soon as the present tools are done."""
-        self.state.steering += _said(prompt)
+        for message in _said(prompt):
+            self._run.say("steering", message)
 
     def follow_up(self, prompt: Prompt) -> None:
         """Say something that the model reads when it would otherwise be done."""
-        self.state.follow_ups += _said(prompt)
+        for message in _said(prompt):
+            self._run.say("follow_up", message)
 
     def abort(self, reason: str = "stopped by the program") -> None:
         """End the run now, whatever it is doing; what has arrived is kept."""

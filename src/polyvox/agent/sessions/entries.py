@@ -19,6 +19,7 @@ from polyvox.agent.events import (
     Compacted,
     HandedOver,
     MessageEnd,
+    Queued,
     ToolExecutionEnd,
     TurnEnd,
     TurnStart,
@@ -46,6 +47,7 @@ _ALWAYS = (
     ApprovalNeeded,
     Compacted,
     HandedOver,
+    Queued,
 )
 _ENDS_WITH_A_MESSAGE = (TurnEnd, HandedOver, AgentEnd)
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, Unpack
 
-from polyvox.agent.agent import Agent, RunSettings
+from polyvox.agent.agent import Agent
 from polyvox.agent.events import AgentEvent
+from polyvox.agent.settings import RunSettings
 from polyvox.agent.state import RunState
 from polyvox.agent.tasks.detectors import CompletionDetector, PhraseDetector
 from polyvox.agent.tasks.events import TaskEvent

@@ -9,11 +9,12 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, NamedTuple
 
-from polyvox.agent.agent import Agent, RunSettings
+from polyvox.agent.agent import Agent
 from polyvox.agent.events import AgentEvent, MessageEnd, MessageStart, TurnEnd
 from polyvox.agent.limits import RunLimits
 from polyvox.agent.result import AgentResult
 from polyvox.agent.role import Session
+from polyvox.agent.settings import RunSettings
 from polyvox.agent.state import RunState
 from polyvox.agent.stream import AgentStream
 from polyvox.agent.tasks.detectors import CompletionDetector, Verdict, verdict_of
