@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from polyvox.client import ask as ask
     from polyvox.client import embed as embed
     from polyvox.client import parse as parse
+    from polyvox.composite import Council as Council
+    from polyvox.composite import MixtureOfAgents as MixtureOfAgents
     from polyvox.config import Config as Config
     from polyvox.config import Setup as Setup
     from polyvox.config import load_config as load_config
@@ -148,6 +150,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "caching": "Cached DiskCache MemoryCache RedisCache SemanticCache",
+    "composite": "Council MixtureOfAgents",
     "config": "Config Setup load_config",
     "ledger": "CallLog CostTracker JsonlSink Logged MemorySink SqliteSink Traced Tracked default_log",
     "limits": "Budget Budgeted MemoryLimits RateLimit RateLimited RedisLimits",

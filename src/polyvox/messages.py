@@ -14,6 +14,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.media_types import sniff_media_type
+from polyvox.trace import TraceNode
 from polyvox.usage import NO_USAGE, Usage
 
 CacheHint: TypeAlias = Literal["short", "long"]
@@ -199,6 +200,7 @@ class AssistantMessage(_Message, tag="assistant"):
     provider says answered. ``error`` is the text of the failure when ``stop_reason`` is "error" or
     "aborted": the message then holds all that arrived before it. ``cached`` is an answer that was
     given before and is given again, from a cache of ours: nobody was asked, ``usage`` is nothing.
+    ``trace`` tells what a composite model has made it of.
     """
 
     role: ClassVar[Literal["assistant"]] = "assistant"
@@ -213,6 +215,7 @@ class AssistantMessage(_Message, tag="assistant"):
     stop_sequence: str | None = None
     error: str | None = None
     cached: bool = False
+    trace: TraceNode | None = None
 
     @property
     def thinking(self) -> str:

@@ -1,4 +1,6 @@
-"""Keys that don't show themselves."""
+"""Keys that don't show themselves, and addresses without theirs."""
+
+from urllib.parse import urlsplit
 
 _SHORTEST_KEY = 8
 
@@ -40,3 +42,14 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+def without_password(url: str) -> str:
+    """An address that may be shown: the user's name and password, and the query, are left out.
+
+    >>> without_password("http://ada:secret@proxy.example:3128/?key=1")
+    'http://***@proxy.example:3128/'
+    """
+    parts = urlsplit(url)
+    _, at, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"***@{place}" if at else place, query="", fragment="").geturl()

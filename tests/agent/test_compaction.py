@@ -33,12 +33,15 @@ from polyvox.events import Event
 from polyvox.handover import mend
 from polyvox.messages import (
     AssistantMessage,
+    File,
     Image,
     Message,
+    SystemMessage,
     Text,
     Thinking,
     ToolCall,
     ToolMessage,
+    UserMessage,
     assistant,
     tool_result,
     user,
@@ -278,6 +281,43 @@ async def test_a_long_first_message_and_an_earlier_summary_are_summarised_along(
     assert "Find it." in model.prompts[0]
     assert "[calls look with" in model.prompts[0]
     assert "Result of look: 1 1" in model.prompts[0]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Image(b"\x89PNG\r\n\x1a\n" + bytes(100_000)),
+        Image(url="data:image/png;base64," + "A" * 100_000),
+        File(b"%PDF-" + bytes(100_000), name="plan.pdf"),
+        File(url="data:application/pdf;base64," + "A" * 100_000),
+    ],
+    ids=["picture", "picture as address", "file", "file as address"],
+)
+async def test_of_pictures_and_files_the_summarising_model_only_hears_that_they_were_there(
+    block: Image | File,
+):
+    model = summariser()
+    await compacted(Compaction(model, keep=400), [UserMessage([block]), *long_talk()])
+    (prompt,) = model.prompts
+    assert "User: [" in prompt
+    assert len(prompt) < 10_000
+    assert all(isinstance(each, Text) for each in model.requests[0].messages[0].content)
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda: Compaction(summariser(), keep=400), lambda: KeepLast(keep=400)]
+)
+async def test_instructions_in_the_conversation_stay_where_there_is_room_the_newest_first(
+    kind: Callable[[], Any],
+):
+    old, long, new = (SystemMessage([Text(each * 50)]) for each in ("Hm. ", "Long. " * 50, "No. "))
+    talk = long_talk()
+    event = await compacted(kind(), [*talk[:3], old, long, new, *talk[3:]])
+    assert event.messages[:3] == [talk[0], old, new]
+    assert len(event.messages) == 4
+    many = [message for each in talk for message in (SystemMessage([Text("Now. " * 20)]), each)]
+    event = await compacted(kind(), many)
+    assert sum(map(message_tokens, event.messages[:-1])) <= 200
 
 
 async def test_what_is_too_long_for_the_summarising_model_is_read_in_parts():

@@ -15,19 +15,19 @@ from .rig import agent_of, calls, trace, without_updates
 
 
 @tool
-def f() -> str:
+async def f() -> str:
     """Do one thing."""
     return "one"
 
 
 @tool
-def g() -> str:
+async def g() -> str:
     """Do another."""
     return "two"
 
 
 @tool
-def fails() -> str:
+async def fails() -> str:
     """Do what can't be done."""
     raise OSError("the disk is gone")
 
@@ -242,10 +242,11 @@ async def test_the_last_event_has_the_messages_of_this_run_alone():
     assert len(first.messages) == 4
 
 
-async def test_the_text_of_a_run_comes_once():
-    answer = calls("f", text="I will call it.")
-    pieces = [piece async for piece in agent_of([answer, "Done."], tools=[f]).stream_text("Go.")]
-    assert "".join(pieces) == "I will call it.Done."
+@pytest.mark.parametrize("text", ["I will call it.", "I will call it.\n"])
+async def test_the_text_of_a_run_comes_once_each_answer_on_a_line_of_its_own(text: str):
+    script = [calls("f", text=text), calls("f"), "Done."]
+    pieces = [piece async for piece in agent_of(script, tools=[f]).stream_text("Go.")]
+    assert "".join(pieces) == "I will call it.\nDone."
 
 
 async def test_an_update_is_the_models_own_event():

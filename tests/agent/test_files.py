@@ -192,12 +192,21 @@ async def test_servers_of_tools_are_the_client_s(write: Write, tmp_path: Path):
         ("model = 'a/b'\nsystem_file = 'gone.md'", "line 2: system_file: gone.md can't be read"),
         ("model = 'a/b'\nsystem = 'a'\nsystem_file = 'shed.py'", "line 3: system_file: there is a"),
         ("model = 'a/b'\noutput_schema = 'shed.py'", "line 2: output_schema: shed.py is no JSON"),
+        ("model = 'a/b'\noutput_schema = 'bare.py'", "line 2: output_schema: bare.py is no JSON"),
+        ("model = 'a/b'\ntools = ['~/shed.py:gone']", "has no 'gone'"),
+        (
+            "model = 'a/b'\ntools = ['shed.py']\napprove = ['fetch', 'remove_*']",
+            "line 3: approve[1]: no tool is called so: 'remove_*' | There are: fetch, delete_all.",
+        ),
         ("model = 'a/b'\nmcp = ['files']", "line 2: mcp: servers are named by the client's"),
-        ("model = 'a/b'\nhandoffs = ['gone.toml']", "gone.toml can't be read"),
+        ("model = 'a/b'\nhandoffs = [\n'gone.toml']", "line 3: handoffs[0]: gone.toml is no file"),
         ("model = 'a/b'\nname = 'x' y", "line 2: this is no TOML"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(write: Write, text: str, told: str):
+def test_what_is_wrong_is_told_with_its_place(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert told in problem(write(text))
 
 

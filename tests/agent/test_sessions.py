@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -440,7 +441,8 @@ async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "text", [b"{}\n", b"no JSON\n", b'{"format":"other","version":1}\n', b"\xff\n"]
+    "text",
+    [b"{}\n", b"no JSON\n", b'{"format":"other","version":1}\n', b"\xff\n", b"{}", b"\x00" * 9],
 )
 async def test_what_is_no_session_is_not_touched(tmp_path: Path, text: bytes):
     path = tmp_path / "s.jsonl"
@@ -458,6 +460,61 @@ async def test_a_file_under_another_name_is_refused(tmp_path: Path):
         (tmp_path / "s.jsonl").rename(tmp_path / "t.jsonl")
         with pytest.raises(ConfigurationError, match="is session 's', not 't'"):
             await sessions.open("t")
+        (listed,) = await sessions.list()
+        assert (listed.id, "is session 's', not 't'" in listed.error) == ("t", True)
+
+
+async def test_a_session_whose_file_has_gone_says_so_and_its_state_stays(
+    sessions: Sessions, tmp_path: Path
+):
+    async with await sessions.open("s") as session:
+        await session.append(MessageEnd(user("One.")))
+        shutil.rmtree(tmp_path)
+        with pytest.raises(ConfigurationError, match=r"can't write session 's': .*No such file"):
+            await session.append(MessageEnd(user("Two.")))
+        assert session.state.messages == [user("One.")]
+
+
+async def test_who_took_the_lock_away_can_write_but_lines_never_mix(
+    sessions: Sessions, tmp_path: Path
+):
+    async with await sessions.open("s") as one:
+        await one.append(MessageEnd(user("One.")))
+        for folder, _, files in os.walk(tmp_path):
+            for lock in (name for name in files if name.endswith(".lock")):
+                os.unlink(os.path.join(folder, lock))
+        async with await sessions.open("s") as two:
+            await two.append(MessageEnd(user("Two.")))
+            with pytest.raises(ConfigurationError, match="can't write session 's'"):
+                await one.append(MessageEnd(user("Three.")))
+            await two.append(MessageEnd(user("Four.")))
+            await two.aclose()
+    async with await sessions.open("s") as session:
+        assert session.state.messages == [user("One."), user("Two."), user("Four.")]
+
+
+async def test_where_ids_that_differ_in_case_are_one_file_only_the_right_one_is_deleted(
+    tmp_path: Path,
+):
+    async with JsonlSessions(tmp_path) as sessions:
+        await append_all(sessions, "Ada", weather_run())
+        (tmp_path / "ada.jsonl").hardlink_to(tmp_path / "Ada.jsonl")  # as such systems see it
+        with pytest.raises(ConfigurationError, match="is session 'Ada', not 'ada'"):
+            await sessions.delete("ada")
+        async with await sessions.open("Ada") as session:
+            assert session.state == folded(weather_run())
+
+
+async def test_half_a_character_is_kept_as_the_sign_for_it(sessions: Sessions):
+    half = "half \ud83d!"
+    said = answer(half, ToolCall("1", "f", {half: half}))
+    result = ToolResult(content=[Text(half)], details={half: half})
+    run = [AgentStart("r", "a"), *turn(1, said, result), AgentEnd("done", [], half)]
+    await append_all(sessions, "s", [*run[:2], MessageEnd(user(half)), *run[2:]])
+    assert (await sessions.list())[0].title == "half \ufffd!"
+    async with await sessions.open("s") as session:
+        assert session.state.messages[0] == user("half \ufffd!")
+        assert len(session.state.messages) == 3
 
 
 async def test_an_event_that_nobody_knows_is_named(tmp_path: Path):

@@ -187,6 +187,14 @@ def test_pictures_are_inside_and_what_is_elsewhere_is_not_fetched():
     assert [each["download"] for each in attributes if "download" in each] == ['a"b.pdf', "file"]
 
 
+async def test_no_id_makes_a_line_of_its_own(tmp_path: Path):
+    async with JsonlSessions(tmp_path) as sessions:
+        await append_all(sessions, "a\n\n# b", [])
+        fork = await sessions.fork("a\n\n# b", new_id="c\n\n# d")
+        text = await sessions.export(fork)
+    assert text.startswith("# c # d\n\nSession c # d · forked from a # b · ")
+
+
 def test_calls_are_shown_with_their_results_or_that_there_is_none():
     done, failed, cut, lost = (
         ToolCall("a", "done"),

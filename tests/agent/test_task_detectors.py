@@ -28,6 +28,7 @@ from .task_rig import Asked, Never, roles, text_of
     [
         ("TASK COMPLETE", "complete"),
         ("All is well.\n\n**TASK COMPLETE**", "complete"),
+        ("__TASK COMPLETE__", "complete"),
         ("TASK COMPLETE: two files changed", "complete"),
         ("TASK\nCOMPLETE", "complete"),
         ("I GIVE UP", "give_up"),

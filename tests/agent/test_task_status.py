@@ -24,6 +24,13 @@ def test_a_status_made_with_errors_is_not_done():
     assert not TaskStatus(errors=["2 tests fail"]).is_done
 
 
+def test_an_error_counts_however_it_came_to_the_status():
+    status = TaskStatus()
+    status.errors.append("2 tests fail")
+    assert not status.is_done
+    assert "not done yet" in status.feedback()
+
+
 def test_two_statuses_do_not_share_their_errors():
     TaskStatus().error("2 tests fail")
     assert TaskStatus().errors == []

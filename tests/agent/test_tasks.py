@@ -653,3 +653,9 @@ async def test_phrases_of_ones_own_are_what_the_model_is_told():
     first = agent.model.requests[0].messages[1]
     assert isinstance(first, UserMessage)
     assert "write FERTIG" in text_of(first)
+
+
+async def test_no_limits_and_no_state_may_be_said():
+    agent = agent_of(["TASK COMPLETE"])
+    result = await run_until_done(agent, "Go.", Asked("one"), limits=None, state=None)
+    assert result.outcome == "done"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from polyvox.agent import AgentEnd, AgentStart, NestedRun, ToolExecutionEnd, decode_agent_event
 
-from .conftest import Run
+from .conftest import COMMAND, Run
 from .test_completion import offered
 
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "researcher.toml")
@@ -135,6 +136,31 @@ def test_json_is_every_event_as_a_line_and_nothing_else(run: Run):
     assert [e.result.text for e in events if isinstance(e, ToolExecutionEnd)] == ["5"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes them")
+@pytest.mark.parametrize(
+    ("closed", "told", "noted"),
+    [("<&-", "hi\n", "1 turn"), (">&-", "", "1 turn"), ("2>&-", "hi\n", "")],
+)
+def test_it_runs_where_a_stream_is_closed(
+    environment: dict[str, str], tmp_path: Path, closed: str, told: str, noted: str
+):
+    (tmp_path / "agent.toml").write_text('model = "simulated/echo"', "utf-8")
+    command = shlex.join([*COMMAND, "agent", "run", "agent.toml", "hi"])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, told)
+    assert noted in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_nothing_to_ask_is_an_error_that_says_so(run: Run):
     done = run("agent", "run", EXAMPLE)
     assert done.returncode == 2
@@ -166,7 +192,7 @@ def test_the_tools_inside_of_an_agent_stand_below_it(run: Run, tools: Path):
     ("reference", "code", "told"),
     [
         ("shed:bos", 3, "Did you mean 'boss'?"),
-        ("shed:not_an_agent", 2, "shed:not_an_agent is no agent, but a int"),
+        ("shed:not_an_agent", 2, "shed:not_an_agent is no agent, but of type int"),
         ("nothing:agent", 3, "there is no module 'nothing'"),
         ("helper", 3, "'helper' refers to no agent"),
         ("gone.toml", 3, "gone.toml can't be read"),
@@ -335,3 +361,16 @@ def test_ctrl_c_ends_with_130_and_the_session_goes_on(
     assert "interrupted by Ctrl-C" in process.stderr.read()
     state = json.loads(run("agent", "sessions", "show", "--json", "s").stdout)
     assert "Stopped before it was done" in json.dumps(state["messages"][-1])
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_what_tools_print_is_none_of_the_answer(run: Run, tmp_path: Path, options: tuple[str, ...]):
+    tools = "from polyvox import Agent\nprint('loading')\n\n\ndef add(a: int) -> int:\n"
+    tools += "    print('at work')\n    return a + 1\n\n\n"
+    (tmp_path / "noisy.py").write_text(tools + "agent = Agent('simulated/tools', tools=[add])\n")
+    done = run("agent", "run", *options, "noisy:agent", "Add 3.")
+    assert done.returncode == 0
+    assert "loading" not in done.stdout
+    assert "at work" not in done.stdout
+    assert "add says: 4" in done.stdout
+    assert done.stderr.startswith("loading\nat work\n")

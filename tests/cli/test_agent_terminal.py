@@ -176,6 +176,30 @@ def test_a_call_that_needs_an_approval_is_asked_about(terminal: Open, keys: list
     assert shown.wait() == 0
 
 
+def test_what_is_asked_about_hides_nothing(terminal: Open, tmp_path: Path):
+    path = "a\u202egpj.exe\u200b\x9b" + "long" * 500 + "END"
+    call = {"type": "tool_call", "id": "1", "name": "remove", "arguments": {"path": path}}
+    turns = [{"message": {"content": [call], "stop_reason": "tool_calls"}}, "Well."]
+    agent = f"""
+from polyvox import Agent
+from polyvox.providers.simulated import ScriptedModel
+from shed import remove
+
+agent = Agent(ScriptedModel({turns!a}), tools=[remove])
+"""
+    (tmp_path / "tricky.py").write_text(agent, "utf-8")
+    shown = terminal("agent", "run", "tricky:agent", "Go.")
+    shown.expect_prompt()
+    asked = shown.seen.replace("\n", "").replace("\r", "")
+    assert r'"path": "a\u202egpj.exe\u200b\u009blonglong' in asked
+    assert 'longEND"' in asked
+    shown.type("n" + ENTER)
+    shown.expect_prompt()
+    shown.type(ENTER)
+    assert shown.wait() == 0
+    assert "\u202e" not in shown.seen
+
+
 def test_always_holds_for_the_tool_as_long_as_the_conversation(terminal: Open):
     shown = terminal("agent", "run", "helper.toml")
     shown.expect_prompt()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from polyvox.cli.addresses import is_loopback, without_password
+from polyvox.cli.addresses import is_loopback
+from polyvox.secret import without_password
 from polyvox.testing import Knobs
 
 from .conftest import Run

@@ -271,3 +271,77 @@ def test_options_complete(run: Run):
     assert offered(run, "polyvox tool run shop:add --", 4) == ["--a", "--b", "--json", "--help"]
     assert offered(run, "polyvox tool run shop:weather --unit ", 5) == ["c", "f"]
     assert "--a" not in offered(run, "polyvox tool run nowhere:add --", 4)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> None:
+    """A module of tools that are hard to make commands of, beside the shop."""
+    (tmp_path / "odd.py").write_text(ODD)
+
+
+ODD = """
+import asyncio
+import time
+from polyvox import tool
+
+@tool
+def names(
+    help: str = "", json_: str = "", _x: str = "", x: str = "", _: int = 0,
+    no_loud: bool = False, loud: bool = False,
+) -> list:
+    return [help, json_, _x, x, _, no_loud, loud]
+
+@tool(timeout=0.01)
+async def slow() -> None:
+    await asyncio.Event().wait()
+
+@tool
+async def cancelled() -> None:
+    raise asyncio.CancelledError
+
+class Odd(BaseException):
+    pass
+
+@tool
+def odd() -> None:
+    raise Odd("no exception")
+"""
+
+
+@pytest.mark.usefixtures("odd")
+def test_parameters_whose_options_would_be_those_of_others_are_left_to_json(run: Run):
+    rest = '{"help": "h", "json_": "j", "x": "y", "loud": true}'
+    options = ("--x", "first", "--_", "3", "--no-loud")
+    done = run("tool", "run", "odd:names", *options, "--json", rest)
+    assert result(done) == ["h", "j", "first", "y", 3, True, True]
+    assert done.stderr == ""
+    assert "--json JSON" in run("tool", "run", "odd:names", "--help").stdout
+
+
+@pytest.mark.usefixtures("odd")
+@pytest.mark.parametrize(
+    ("name", "kind", "text"),
+    [
+        ("slow", "TimeoutError", "slow took longer than 0.01 s"),
+        ("cancelled", "CancelledError", ""),
+        ("odd", "Odd", "no exception"),
+    ],
+)
+def test_whatever_ends_a_function_is_told_as_json(run: Run, name: str, kind: str, text: str):
+    done = run("tool", "run", f"odd:{name}")
+    assert done.returncode == 1
+    assert failure(done) == {"kind": kind, "text": text}
+
+
+def test_what_is_printed_on_the_way_is_not_the_result(run: Run, tmp_path: Path):
+    source = "print('loading')\ndef f(a: int) -> int:\n    print('at work')\n    return a\n"
+    (tmp_path / "noisy.py").write_text(source)
+    done = run("tool", "run", "noisy:f", "--a", "1")
+    assert (done.stdout, done.stderr) == ("1\n", "loading\nat work\n")
+
+
+@pytest.mark.parametrize("group", [("tool",), ("agent",), ("agent", "sessions"), ("tool", "run")])
+def test_a_group_of_commands_alone_shows_its_help(run: Run, group: tuple[str, ...]):
+    done = run(*group)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == run(*group, "--help").stdout

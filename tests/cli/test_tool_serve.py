@@ -23,6 +23,15 @@ def test_a_server_over_stdio_ends_with_its_client(run: Run):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_what_tools_print_when_they_are_imported_is_no_message_of_the_server(
+    run: Run, tmp_path: Path
+):
+    with (tmp_path / "shop.py").open("a") as source:
+        source.write("print('loading')\n")
+    done = run("tool", "serve", "shop.py", stdin="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "loading\n")
+
+
 def test_a_server_over_http_says_where_and_ends_with_ctrl_c(start: Start):
     server = start("tool", "serve", "--http", "--port", "0", "shop")
     assert server.stdout is not None

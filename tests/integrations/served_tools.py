@@ -39,7 +39,7 @@ def show() -> ToolResult:
             messages.Image(PIXEL),
             messages.Image(url="http://127.0.0.1/cat.png", media_type="image/png"),
             messages.File(b"RIFF", media_type="audio/wav"),
-            messages.File(b"%PDF", media_type="application/pdf", name="a.pdf"),
+            messages.File(b"%PDF", media_type="application/pdf", name="a b%20/c?.pdf"),
         ],
         details={"pages": 1},
     )
@@ -75,3 +75,21 @@ async def was_cancelled() -> str:
     """Wait until hang was."""
     await cancelled[-1].wait()
     return "yes"
+
+
+@tool
+def odd() -> ToolResult:
+    """Give what is no proper text, nor JSON."""
+    around: dict[str, Any] = {}
+    around["around"] = around
+    return ToolResult(content=[messages.Text("half \ud83d")], details=around)
+
+
+def _unsure(values: dict[str, Any], context: ToolContext[Any]) -> bool:
+    raise LookupError("who is asking?")
+
+
+@tool(needs_approval=_unsure)
+def buy() -> str:
+    """Buy everything."""
+    raise AssertionError("nobody has approved")

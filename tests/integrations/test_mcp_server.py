@@ -21,7 +21,9 @@ from mcp.types import (
 
 from polyvox.errors import ConfigurationError
 from polyvox.integrations import serve_tools
-from polyvox.tools import tool
+from polyvox.messages import File, ToolCall
+from polyvox.model import Call
+from polyvox.tools import ToolContext, run_tool, tool
 from polyvox.tools.discovery import discover
 from polyvox.tools.mcp import McpToolset
 
@@ -76,7 +78,8 @@ def connect(request: pytest.FixtureRequest) -> Connect:
 async def test_tools_are_listed_with_their_schemas(connect: Connect):
     async with connect() as client:
         tools = {each.name: each for each in (await client.list_tools()).tools}
-        assert set(tools) == {"add", "count", "show", "refuse", "delete", "hang", "was_cancelled"}
+        others = {"add", "count", "show", "refuse", "delete", "hang", "was_cancelled"}
+        assert set(tools) == {*others, "odd", "buy"}
         add = tools["add"]
         assert add.description == "Add two numbers."
         assert add.input_schema["properties"]["a"] == {
@@ -104,7 +107,8 @@ async def test_every_kind_of_block_arrives(connect: Connect):
         assert isinstance(sound, AudioContent)
         assert isinstance(file, EmbeddedResource)
         assert isinstance(file.resource, BlobResourceContents)
-        assert (file.resource.uri, file.resource.mime_type) == ("file:///a.pdf", "application/pdf")
+        assert file.resource.uri == "file:///a%20b%2520%2Fc%3F.pdf"
+        assert file.resource.mime_type == "application/pdf"
         assert result.structured_content == {"pages": 1}
 
 
@@ -114,6 +118,7 @@ async def test_every_kind_of_block_arrives(connect: Connect):
         ("add", {"a": "two", "b": 3}, "a: expected a whole number"),
         ("refuse", {}, "not on a Sunday"),
         ("delete", {}, "needs somebody's approval"),
+        ("buy", {}, "buy was not run: LookupError: who is asking?"),
     ],
 )
 async def test_what_goes_wrong_is_an_error_that_the_model_can_read(
@@ -124,6 +129,14 @@ async def test_what_goes_wrong_is_an_error_that_the_model_can_read(
         assert result.is_error
         assert isinstance(result.content[0], TextContent)
         assert told in result.content[0].text
+
+
+async def test_what_can_not_be_sent_as_it_is_does_not_end_the_server(connect: Connect):
+    async with connect() as client:
+        result = await client.call_tool("odd")
+        assert result.content == [TextContent(text="half \ufffd")]
+        assert result.structured_content is None
+        assert (await client.call_tool("add", {"a": 2, "b": 3})).content == [TextContent(text="5")]
 
 
 async def test_an_unknown_tool_is_an_error_of_the_protocol(connect: Connect):
@@ -161,7 +174,12 @@ async def test_cancelling_reaches_the_tool(connect: Connect):
 
 async def test_our_own_sets_read_what_we_serve():
     async with serving() as address, McpToolset.http(address) as toolset:
-        assert "add" in [each.name for each in await toolset.tools()]
+        show = next(each for each in await toolset.tools() if each.name == "show")
+        call = ToolCall("1", "show")
+        result = await run_tool(show, {}, ToolContext(call=Call(), tool_call=call, deps=None))
+        assert result.content[-1] == File(
+            b"%PDF", media_type="application/pdf", name="a b%20/c?.pdf"
+        )
 
 
 async def test_a_port_that_is_taken_is_told():

@@ -177,6 +177,11 @@ async def test_the_tools_are_asked_for_once_and_again_when_they_have_changed(ser
     assert (await call(server, "learned")).text == "new"
 
 
+async def test_who_asks_at_once_gets_the_same_tools(server: McpToolset):
+    one, other = await asyncio.gather(server.tools(), server.tools())
+    assert one is other
+
+
 async def test_sets_of_servers_are_prefixed_filtered_and_combined_like_others(server: McpToolset):
     chosen = combine(server.filtered(["pid"]).prefixed("rig_"))
     assert [each.name for each in await chosen.tools()] == ["rig_pid"]

@@ -6,11 +6,13 @@ import datetime
 import enum
 import functools
 import math
+import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
@@ -121,6 +123,7 @@ def complaint(function: Callable[..., Any], arguments: dict[str, Any]) -> str:
         (Annotated[int, pydantic.Field(ge=1)], {"type": "integer", "minimum": 1}),
         (Unit, {"$ref": "#/$defs/Unit"}),
         (Place, {"$ref": "#/$defs/Place"}),
+        (Path | None, {"anyOf": [{"type": "string", "format": "path"}, {"type": "null"}]}),
     ],
 )
 def test_a_type_is_told_as_a_schema(hint: Any, schema: dict[str, Any]):
@@ -152,6 +155,9 @@ def test_a_type_is_told_as_a_schema(hint: Any, schema: dict[str, Any]):
         (int | str, "2", "2"),
         (Any, {"a": [1.5]}, {"a": [1.5]}),
         (str | None, None, None),
+        (PurePath, "a/b", PurePath("a/b")),
+        (dict[str, Place], {"a": {"lat": 1}}, {"a": Place(1.0)}),
+        (pydantic.SecretStr, "hush", pydantic.SecretStr("hush")),
     ],
 )
 def test_an_argument_arrives_as_the_type_it_is_annotated_with(hint: Any, given: Any, value: Any):
@@ -351,7 +357,7 @@ async def streaming() -> AsyncGenerator[int]:
         (streaming, "streaming can't be a tool: it is a generator"),
         (Place, "Place can't be a tool: it is a class"),
         (WeatherService.__call__, "__call__ can't be a tool: the parameter 'self' has no type"),
-        (3, "what is of type int can't be a tool"),
+        (3, "3 can't be a tool: it is of type int"),
         (msgspec.json.encode, "json_encode can't be a tool"),
         (math.sqrt, "sqrt can't be a tool: 'x' can't be given by name"),
     ],
@@ -397,3 +403,44 @@ def test_pydantic_is_not_imported_for_types_that_are_not_its_own():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+@pytest.mark.parametrize(
+    ("hint", "given", "place"),
+    [
+        (Place, {"lat": 1}, lambda value: value),
+        (Address, {"street": "S", "place": {"lat": 1}}, lambda value: value.place),
+        (list[Place], [{"lat": 1}], lambda value: value[0]),
+        (dict[str, tuple[Place, ...]], {"a": [{"lat": 1}]}, lambda value: value["a"][0]),
+    ],
+)
+def test_a_dataclass_has_its_defaults_as_if_it_were_made_by_hand(
+    hint: Any, given: Any, place: Callable[[Any], Place]
+):
+    assert vars(place(value_of(hint, given))) == {"lat": 1.0, "lon": 0.0}
+
+
+def test_a_schema_is_the_same_in_every_process():
+    code = (
+        "import msgspec\n"
+        "from polyvox.tools import as_tool\n"
+        "class Some(msgspec.Struct): inside: frozenset[str] = frozenset('ijklmnop')\n"
+        "def f(x: Some, y: set[str] = {*'abcdefgh'}): ...\n"
+        "print(as_tool(f).definition.parameters)"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
+
+
+def test_a_default_that_is_a_path_is_told():
+    def f(x: Path = Path("here")) -> None: ...
+
+    assert as_tool(f).definition.parameters["properties"]["x"]["default"] == "here"

@@ -309,3 +309,12 @@ asyncio.run(main())
         timeout=60,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+
+
+async def test_where_a_tool_failed_is_logged_for_its_author(caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO", "polyvox.tools")
+    await run_tool(raising(ValueError("no such city"), threaded=True), {}, context())
+    await run_tool(raising(ToolRetry("another one, please"), threaded=True), {}, context())
+    (record,) = caplog.records
+    assert record.getMessage() == "the tool fails failed"
+    assert "in fails\n    raise error" in caplog.text

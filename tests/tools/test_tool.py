@@ -310,3 +310,29 @@ def test_every_provider_is_told_all_of_a_tool(dialect: str):
     assert sent.dropped == ()
     assert b"parcels" in sent.body
     assert b'"default":"a"' in sent.body or b"(default: " in sent.body
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": []},
+        {"required": None},
+        {"properties": {"x": {"minimum": "5"}}},
+        {"properties": {"x": {"pattern": 5}}},
+        {"properties": {"x": {"anyOf": []}}},
+        {"properties": {"x": {"$ref": "#/$defs/A"}}, "$defs": {"A": True}},
+    ],
+)
+def test_against_a_schema_that_is_none_nothing_is_said(schema: dict[str, Any]):
+    remote = Tool.from_schema(ToolDefinition("t", "", schema), lambda _, __: asyncio.sleep(0))
+    assert remote.read({"x": "1"}) == {"x": "1"}
+
+
+def test_arguments_without_an_end_are_told():
+    schema: dict[str, Any] = {"properties": {"x": {"$ref": "#"}}}
+    arguments: dict[str, Any] = {}
+    for _ in range(2000):
+        arguments = {"x": arguments}
+    remote = Tool.from_schema(ToolDefinition("t", "", schema), lambda _, __: asyncio.sleep(0))
+    with pytest.raises(ToolArgumentsError, match="nested too deeply"):
+        remote.read(arguments)

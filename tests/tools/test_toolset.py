@@ -212,3 +212,11 @@ def test_a_reference_that_leads_nowhere_is_an_error(modules: Path, reference: st
     assert text in caught.value.text
     if reference.endswith("alon"):
         assert caught.value.hint == "Did you mean 'alone'?"
+
+
+@pytest.mark.parametrize("text", ["import no_such_pv_dep", "raise ValueError('boom')", "1 / 0"])
+def test_what_is_wrong_with_a_package_is_told_of_the_package(modules: Path, text: str):
+    write(modules / "pv_broken/__init__.py", text)
+    write(modules / "pv_broken/below.py", "")
+    with pytest.raises(ConfigurationError, match=r"pv_broken.__init__\.py can't be imported"):
+        discover("pv_broken.below")

@@ -209,3 +209,18 @@ def test_sound_is_known_by_its_first_bytes(data: bytes, media_type: str):
 def test_what_is_known_to_be_no_picture_is_no_image(data: bytes):
     with pytest.raises(ValueError, match="no PNG, JPEG, GIF or WebP"):
         Image(data)
+
+
+@pytest.mark.parametrize(
+    ("message", "role", "text"),
+    [
+        (SystemMessage([Text("Be "), Text("brief.")]), "system", "Be brief."),
+        (user("What is ", Image(data=PNG), "this?"), "user", "What is this?"),
+        (assistant("It is ", Thinking("hm"), "a cat."), "assistant", "It is a cat."),
+        (tool_result("c1", File(id="file-1"), "found"), "tool", "found"),
+    ],
+)
+def test_every_message_has_a_role_and_a_text(message: Message, role: str, text: str):
+    (read,) = load_messages(dump_messages([message]))
+    for each in (message, read):
+        assert (each.role, each.text) == (role, text)

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import (
     Any,
     Generic,
-    TypeVar,
     Unpack,
     overload,
 )
@@ -16,10 +15,18 @@ from typing import (
 from msgspec.structs import replace
 
 from polyvox.agent.limits import RunLimits
-from polyvox.agent.result import AgentResult
+from polyvox.agent.result import AgentResult, Output
 from polyvox.agent.role import Role, Session, Terms
 from polyvox.agent.run import Run
-from polyvox.agent.settings import AgentOptions, RunSettings, call_of, mode_of, template_of
+from polyvox.agent.settings import (
+    AgentOptions,
+    RunSettings,
+    call_of,
+    check_run,
+    mode_of,
+    template_of,
+    tools_of,
+)
 from polyvox.agent.state import Approval, RunState
 from polyvox.agent.stream import AgentStream
 from polyvox.client import AsyncClient
@@ -28,12 +35,10 @@ from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.messages import Message, Prompt, Text, as_messages
 from polyvox.model import Model
 from polyvox.request import ToolDefinition
-from polyvox.tools import Tool, ToolContext, ToolResult, as_tool, error_result
-from polyvox.tools.toolset import Toolset, combine
+from polyvox.tools import Tool, ToolContext, ToolResult, error_result
+from polyvox.tools.toolset import combine
 
 __all__ = ["Agent"]
-
-Output = TypeVar("Output")
 
 
 class Agent(Generic[Output]):
@@ -74,11 +79,8 @@ class Agent(Generic[Output]):
         self.model = model
         self.output = output
         self.name = options.get("name", "agent")
-        # Made tools once: a function's limits and threads are the same in all runs.
-        self.tools: Sequence[Tool | Toolset] = tuple(
-            each if isinstance(each, Toolset) else as_tool(each)
-            for each in options.get("tools", ())
-        )
+        self._template = template_of(options, output)
+        self.tools = tools_of(options)
         self.limits = options.get("limits", RunLimits())
         self.parallel_tools = options.get("parallel_tools", True)
         self.steering = mode_of("steering", options)
@@ -90,7 +92,6 @@ class Agent(Generic[Output]):
         self.transform = options.get("transform")
         self.compaction = options.get("compaction")
         self.handoffs = options.get("handoffs", ())
-        self._template = template_of(options, output)
         self._own_clients: list[AsyncClient] = []
         self._client = options.get("client")
         self._loops = LoopPool()
@@ -170,10 +171,10 @@ class Agent(Generic[Output]):
 
         Calls that have a result are not run again.
         """
-        if isinstance(start, RunState):
-            settings["state"] = start
-        else:
+        if isinstance(start, Session):
             settings["session"] = start
+        else:
+            settings["state"] = start
         return self._started([], settings, approvals or {})
 
     async def resume(
@@ -239,17 +240,13 @@ class Agent(Generic[Output]):
     def _started(
         self, prompt: list[Message], settings: RunSettings, approvals: Mapping[str, Approval]
     ) -> AgentStream[Output]:
-        if wrong := settings.keys() - RunSettings.__annotations__.keys():
-            raise BadRequestError(
-                f"a run has no setting {min(wrong)!r}",
-                hint=f"It has {', '.join(RunSettings.__annotations__)}; the others are the agent's.",
-            )
+        check_run(settings)
         kept = settings.get("session")
         session = None if isinstance(kept, str) or kept is None else kept
-        state = session.state if session is not None else settings.get("state", RunState())
+        state = session.state if session is not None else settings.get("state") or RunState()
         state.agent = state.agent or self.name
         _check_approvals(state, approvals)
-        limits = settings.get("limits", self.limits)
+        limits = settings.get("limits") or self.limits
         terms = Terms(session, limits, settings.get("deps"), approvals)
         call = call_of(settings, limits)
         run = Run(self.role_of, prompt, state, call, terms)
@@ -313,7 +310,7 @@ _UNDECIDED = "{} {}; nobody can give it here: an approve function of that agent 
 
 def _check_approvals(state: RunState, approvals: Mapping[str, Approval]) -> None:
     """An id that is another call's, or none's, must not approve of whatever comes to have it."""
-    open_calls = {call.id for call in state.unanswered}
+    open_calls = [call.id for call in state.unanswered]
     for id in approvals:
         if id not in open_calls:
             known = ", ".join(map(repr, open_calls)) or "none"

@@ -17,7 +17,7 @@ from polyvox.agent.summary import INSTRUCTIONS, is_summary, summary_message, sum
 from polyvox.client import AsyncClient
 from polyvox.errors import ConfigurationError, InvalidAnswerError, PolyvoxError
 from polyvox.estimate import message_tokens, request_tokens
-from polyvox.messages import AssistantMessage, Message, UserMessage, user
+from polyvox.messages import AssistantMessage, Message, SystemMessage, UserMessage, user
 from polyvox.model import Call, Model
 from polyvox.request import Request
 
@@ -119,7 +119,7 @@ class _Shortening(ABC):
 
 
 class Compaction(_Shortening):
-    """Have the older part summarised by a model; the newest turns stay, and a short first message.
+    """Have the older part summarised by a model; the newest turns stay, a short first message, instructions.
 
         agent = Agent("openai/gpt-5-mini", compaction=Compaction("openai/gpt-5-nano"))
 
@@ -185,7 +185,7 @@ class TrimToolResults(_Shortening):
 
 
 class KeepLast(_Shortening):
-    """Leave the older part out, but for a short first message. Asks no model.
+    """Leave the older part out, but for a short first message and instructions. Asks no model.
 
     The arguments are those of ``TrimToolResults``.
     """
@@ -240,11 +240,25 @@ def _overhead(request: Request) -> int:
 
 
 def _task(older: Sequence[Message], keep: int) -> list[Message]:
-    """The first message of the user, if it is short; an earlier summary is none."""
-    first = next((each for each in older if isinstance(each, UserMessage)), None)
-    if first is None or is_summary(first):
-        return []
-    return [first] if message_tokens(first) <= min(SHORT, keep // 2) else []
+    """What stays of the older part: the first message of the user, if it is short, and instructions.
+
+    An earlier summary is no such message; of instructions the newest stay, as far as there is room.
+    """
+    first = next((place for place, each in enumerate(older) if isinstance(each, UserMessage)), None)
+    wanted = [place for place, each in enumerate(older) if isinstance(each, SystemMessage)][::-1]
+    if first is not None and _is_task(older[first]):
+        wanted.insert(0, first)
+    room, places = keep // 2, list[int]()
+    for place in wanted:
+        tokens = message_tokens(older[place])
+        if tokens <= room:
+            places.append(place)
+            room -= tokens
+    return [older[place] for place in sorted(places)]
+
+
+def _is_task(message: Message) -> bool:
+    return message_tokens(message) <= SHORT and not is_summary(message)
 
 
 def _event(older: Older, shorter: Sequence[Message], before: int, detail: str) -> Compacted | None:

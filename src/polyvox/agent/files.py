@@ -33,7 +33,8 @@ from polyvox.config.source import Source, read_source
 from polyvox.errors import ConfigurationError
 from polyvox.model import Model
 from polyvox.tools.discovery import discover, load_tool
-from polyvox.tools.toolset import ToolLike
+from polyvox.tools.tool import Tool
+from polyvox.tools.toolset import FunctionToolset, ToolLike
 
 __all__ = ["AgentFile", "LimitsSection", "load_agent"]
 
@@ -140,11 +141,13 @@ class _File:
     def agent(self, model: str | Model | None, client: AsyncClient | None) -> Agent[Any]:
         """The agent, which hands over to nobody yet. Raises for everything that is wrong at once."""
         said = self.said
+        tools = self._each("tools", self._tools)
+        self._check_approve(tools)
         options: AgentOptions = {
             **_settings(said.settings),
             "name": said.name or re.sub(r"[^\w-]", "-", self.path.stem, flags=re.ASCII)[:50],
             "system": self._system(),
-            "tools": [*self._each("tools", self._tools), *self._servers(client)],
+            "tools": [*tools, *self._servers(client)],
             "limits": RunLimits(**msgspec.structs.asdict(said.limits)),
             "parallel_tools": said.parallel_tools,
         }
@@ -155,6 +158,9 @@ class _File:
         output = cast("type[Any]", self._schema())
         if not (model or said.model):
             self._wrong((), "model is missing", 'Say whom it asks: model = "openai/gpt-5-mini".')
+        for place, file in enumerate(said.handoffs):
+            if not file.is_file():
+                self._wrong(("handoffs", place), f"handoffs[{place}]: {file.name} is no file")
         if said.settings.system is not None:
             self._wrong(("settings", "system"), "settings.system: system stands above the tables")
         self._raise()
@@ -166,36 +172,40 @@ class _File:
             return said.system
         if said.system:
             self._wrong(("system_file",), "system_file: there is a system too; say one of them")
-        return self._text(said.system_file, ("system_file",)).strip()
+        return (self._text(said.system_file, ("system_file",)) or "").strip()
 
     def _schema(self) -> dict[str, Any] | None:
         said = self.said.output_schema
         if not isinstance(said, str):
             return said
-        text = self._text(self._source.folder / said, ("output_schema",))
+        text = self._text(self._path(said), ("output_schema",))
+        if text is None:
+            return None
         try:
-            return msgspec.json.decode(text or "{}", type=dict[str, Any])
+            return msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError as error:
             self._wrong(("output_schema",), f"output_schema: {said} is no JSON schema: {error}")
             return None
 
-    def _text(self, file: Path, path: KeyPath) -> str:
+    def _text(self, file: Path, path: KeyPath) -> str | None:
         try:
             return file.read_text("utf-8-sig")
         except OSError as error:
             self._wrong(path, f"{dotted(path)}: {file.name} can't be read: {error.strerror}")
         except UnicodeDecodeError:
             self._wrong(path, f"{dotted(path)}: {file.name} is not UTF-8 text")
-        return ""
+        return None
+
+    def _path(self, text: str) -> Path:
+        return self._source.folder / os.path.expanduser(text)
 
     def _tools(self, reference: str) -> ToolLike:
         place, colon, name = reference.rpartition(":")
         if colon:
-            file = f"{self._source.folder / place}" if place.endswith(".py") else place
+            file = f"{self._path(place)}" if place.endswith(".py") else place
             return load_tool(f"{file}:{name}")
         is_path = reference.startswith((".", "/", "~")) or reference.endswith((".py", "/"))
-        place = os.path.expanduser(reference)
-        found = discover(self._source.folder / place if is_path else reference)
+        found = discover(self._path(reference) if is_path else reference)
         if not len(found):
             raise ConfigurationError(
                 f"@tool marks nothing in {reference}",
@@ -208,6 +218,18 @@ class _File:
             hint = "load_agent(path, client=AsyncClient.from_config()) has one."
             self._wrong(("mcp",), "mcp: servers are named by the client's configuration", hint)
         return self._each("mcp", client.toolset) if client is not None else []
+
+    def _check_approve(self, tools: Sequence[ToolLike]) -> None:
+        """A pattern with a slip in it would let through what it was to hold up."""
+        said = self.said
+        if not tools or said.mcp or said.handoffs or self._problems:
+            return  # nothing to compare with, or not all that there will be
+        each = (list(one) if isinstance(one, FunctionToolset) else [one] for one in tools)
+        names = [tool.name for some in each for tool in some if isinstance(tool, Tool)]
+        for place, pattern in enumerate(said.approve):
+            if not any(fnmatchcase(name, pattern) for name in names):
+                text = f"approve[{place}]: no tool is called so: {pattern!r}"
+                self._wrong(("approve", place), text, f"There are: {', '.join(names)}.")
 
     def _each(self, key: str, make: Callable[[str], _T]) -> list[_T]:
         """What is made of each string in a list; what can't be is told at its place."""

@@ -35,7 +35,7 @@ class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
     def reached(self, turns: int, tokens: int, nanos: int) -> str:
         """Which limit a run has come to, in words; "" for none. ``nanos`` are nano-dollars."""
         if self.turns is not None and turns >= self.turns:
-            return f"{turns} turns were made, which is the most (limits.turns)"
+            return f"turn {turns} of {self.turns} was the last (limits.turns)"
         if self.tokens is not None and tokens >= self.tokens:
             return f"{tokens} tokens were used, of {self.tokens} (limits.tokens)"
         if self.cost is not None and nanos >= self.cost * NANOS_PER_DOLLAR:

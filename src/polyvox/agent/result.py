@@ -1,6 +1,6 @@
 """What a run came to."""
 
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from polyvox.agent.events import Outcome
 from polyvox.agent.state import RunState
@@ -11,7 +11,14 @@ from polyvox.usage import ZERO_USAGE, Cost, Usage
 
 __all__ = ["AgentResult"]
 
-Output = TypeVar("Output")
+if TYPE_CHECKING:  # defaults, which typing has from Python 3.13 on: a bare Agent answers in text
+    from typing_extensions import TypeVar
+
+    Output = TypeVar("Output", default=str)
+else:
+    from typing import TypeVar
+
+    Output = TypeVar("Output")
 
 
 class AgentResult(Generic[Output]):
@@ -43,7 +50,7 @@ class AgentResult(Generic[Output]):
         self._output: Any = output
 
     def __repr__(self) -> str:
-        return f"AgentResult({self.outcome}, {self.turns} turns, {self.cost}: {self.text[:60]!r})"
+        return f"AgentResult({self.outcome}, turns={self.turns}, {self.cost}: {self.text[:60]!r})"
 
     @property
     def output(self) -> Output:

@@ -1,7 +1,7 @@
 """Who takes part in a run, and on what terms."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from polyvox.agent.events import AgentEvent
 from polyvox.agent.limits import RunLimits
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Role", "Session", "Terms"]
 
 
+@runtime_checkable
 class Session(Protocol):
     """Where the events of runs are kept, so that a later one can go on from them."""
 

@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast, get_args
@@ -24,11 +24,22 @@ from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.messages import Text
 from polyvox.model import Caching, Call, Interrupt
 from polyvox.request import Request
+from polyvox.tools import Tool, as_tool
+from polyvox.tools.toolset import Toolset
 
 if TYPE_CHECKING:
     from polyvox.agent.agent import Agent
 
-__all__ = ["AgentOptions", "QueueMode", "RunSettings", "call_of", "mode_of", "template_of"]
+__all__ = [
+    "AgentOptions",
+    "QueueMode",
+    "RunSettings",
+    "call_of",
+    "check_run",
+    "mode_of",
+    "template_of",
+    "tools_of",
+]
 
 QueueMode: TypeAlias = Literal["one-at-a-time", "all"]
 
@@ -36,7 +47,8 @@ QueueMode: TypeAlias = Literal["one-at-a-time", "all"]
 class RunSettings(TypedDict, total=False):
     """What may be said about a run besides its prompt.
 
-    state: the conversation to go on with; it is changed. Another run's ``result.state``, for one.
+    state: the conversation to go on with; it is changed. Another run's ``result.state``, for one; None
+        for a new one.
     session: where the run is kept, event by event; or a word by which its calls are found again.
     deps: what tools get as ``context.deps``.
     limits: how far the run may go, in place of the agent's.
@@ -48,10 +60,10 @@ class RunSettings(TypedDict, total=False):
     call: a call that this run is part of: its costs are told there as well.
     """
 
-    state: RunState
+    state: RunState | None
     session: Session | str | None
     deps: Any
-    limits: RunLimits
+    limits: RunLimits | None
     interrupt: Interrupt
     tenant: str
     tags: dict[str, str]
@@ -110,6 +122,7 @@ def template_of(options: AgentOptions, output: type[Any] | None) -> Request:
             f"an agent has no setting {min(wrong)!r}",
             hint=f"Did you mean {near[0]!r}?" if near else "See AgentOptions and ModelSettings.",
         )
+    _check_kinds(options)
     settings = {
         name: value for name, value in options.items() if name in ModelSettings.__annotations__
     }
@@ -121,6 +134,45 @@ def template_of(options: AgentOptions, output: type[Any] | None) -> Request:
     request = make_request("-", said)
     request.messages = []
     return request
+
+
+def tools_of(options: AgentOptions) -> Sequence[Tool | Toolset]:
+    """The tools, made of functions once: a function's limits and threads are the same in all runs."""
+    return tuple(_tool(each) for each in options.get("tools", ()))
+
+
+def _tool(each: Any) -> Tool | Toolset:
+    if hasattr(each, "as_tool"):  # an agent, which has all that a toolset has
+        raise ConfigurationError(
+            f"{each!r} is no tool by itself", hint="Give agent.as_tool(), or handoffs=[agent]."
+        )
+    return each if isinstance(each, Toolset) else as_tool(each)
+
+
+def check_run(settings: RunSettings) -> None:
+    """Raises ``BadRequestError`` for what can't be said about a run."""
+    if wrong := settings.keys() - RunSettings.__annotations__.keys():
+        raise BadRequestError(
+            f"a run has no setting {min(wrong)!r}",
+            hint=f"It has {', '.join(RunSettings.__annotations__)}; the others are the agent's.",
+        )
+    _check_kinds(settings)
+
+
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "tools": ((list, tuple), "Give a list: tools=[weather]."),
+    "handoffs": ((list, tuple), "Give a list of agents."),
+    "limits": ((RunLimits,), "Give RunLimits(turns=10), for instance."),
+    "state": ((RunState,), "Give a result's state, or RunState.from_json(data)."),
+}
+
+
+def _check_kinds(settings: Mapping[str, Any]) -> None:
+    """What is of a wrong kind is told here, and not by whatever stumbles over it in a run."""
+    for name, (kinds, hint) in _KINDS.items():
+        value = settings.get(name)
+        if value is not None and not isinstance(value, kinds):
+            raise BadRequestError(f"{name} is of type {type(value).__name__}", hint=hint)
 
 
 def mode_of(field: Literal["steering", "follow_ups"], options: AgentOptions) -> QueueMode:

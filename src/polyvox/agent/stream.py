@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from polyvox.agent.events import AgentEvent, MessageUpdate
-from polyvox.agent.result import AgentResult
+from polyvox.agent.events import AgentEvent, MessageStart, MessageUpdate
+from polyvox.agent.result import AgentResult, Output
 from polyvox.agent.run import Run
 from polyvox.agent.state import RunState
 from polyvox.assembly import fold
@@ -15,8 +15,6 @@ from polyvox.messages import AssistantMessage, Prompt, UserMessage, as_messages
 from polyvox.model import Call
 
 __all__ = ["AgentStream"]
-
-Output = TypeVar("Output")
 
 
 class AgentStream(Generic[Output]):
@@ -76,9 +74,18 @@ class AgentStream(Generic[Output]):
         self._run.interrupt.set(reason)
 
     async def text(self) -> AsyncIterator[str]:
-        """The pieces of the model's text alone, as they arrive. Raises ``PolyvoxError`` if the run fails."""
+        """The pieces of the model's text alone, as they arrive; each answer begins on a line of its own.
+
+        Raises ``PolyvoxError`` if the run fails.
+        """
+        written, fresh = "\n", True
         async for event in self._events:
-            if isinstance(event, MessageUpdate) and isinstance(event.event, TextDelta):
+            if isinstance(event, MessageStart):
+                fresh = True
+            elif isinstance(event, MessageUpdate) and isinstance(event.event, TextDelta):
+                if fresh and not written.endswith("\n"):
+                    yield "\n"
+                written, fresh = event.event.text or written, False
                 yield event.event.text
         _raise(self.result)
 

@@ -142,8 +142,15 @@ def _block(block: Text | Thinking | Image | File | ToolCall) -> str:
         case Thinking():
             return ""
         case Image():
-            return f"[picture {block.url or ''}]"
+            return f"[picture {_address(block.url)}]"
         case File():
-            return f"[file {block.name or block.url or block.id or block.media_type}]"
+            return f"[file {block.name or _address(block.url) or block.id or block.media_type}]"
         case ToolCall():
             return f"[calls {block.name} with {arguments_text(block)}]"
+
+
+def _address(url: str | None) -> str:
+    """The address; without the bytes, where these stand in it."""
+    if url is None:
+        return ""
+    return url.partition(",")[0] if url.startswith("data:") else url

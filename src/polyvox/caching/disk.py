@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeVar
 
-from polyvox.transport.sqlite_file import open_file, write_ahead
+from polyvox.transport.sqlite_file import open_file, transaction, write_ahead
 
 __all__ = ["DiskCache"]
 
@@ -138,8 +138,7 @@ class _Table:
         """All in one transaction, so that a process that dies in it has done nothing."""
         now, size = self._clock(), len(key) + len(value)
         connection = self._open()
-        connection.execute("BEGIN IMMEDIATE")
-        with connection:
+        with transaction(connection):
             connection.execute("DELETE FROM polyvox_answers WHERE key = ?", (key,))
             connection.execute(_EXPIRED, (now, _BATCH))
             if size > self._max_bytes:

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "without_password"]
+__all__ = ["is_loopback"]
 
 
 def is_loopback(url: str) -> bool:
@@ -17,14 +17,3 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def without_password(url: str) -> str:
-    """An address that may be shown: the user's name and password, and the query, are left out.
-
-    >>> without_password("http://ada:secret@proxy.example:3128/?key=1")
-    'http://***@proxy.example:3128/'
-    """
-    parts = urlsplit(url)
-    _, at, place = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"***@{place}" if at else place, query="", fragment="").geturl()

@@ -87,7 +87,12 @@ def command() -> None:
     """
 
 
-@command.command("run", context_settings=_HELP, epilog=f"\b\nExit codes:\n{exit_codes.table()}")
+@command.command(
+    "run",
+    context_settings=_HELP,
+    short_help="Run an agent: a TOML file, module:agent or file.py:agent.",
+    epilog=f"\b\nExit codes:\n{exit_codes.table()}",
+)
 @_AGENT
 @click.argument("prompt", nargs=-1)
 @_MODEL
@@ -133,7 +138,11 @@ def run(options: RunOptions) -> int:
     return asyncio.run(run_agent(options))
 
 
-@command.command("resume", context_settings=_HELP)
+@command.command(
+    "resume",
+    context_settings=_HELP,
+    short_help="Go on with a run that waits, was stopped or was broken off.",
+)
 @_AGENT
 @click.argument("session", required=False, shell_complete=_complete_session)
 @click.option("--approve", metavar="ID", multiple=True, help="Run this call; 'all': all that wait.")

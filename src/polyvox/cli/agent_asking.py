@@ -9,7 +9,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.agent import Approval, ToolUse
-from polyvox.cli.terminal import harmless, note, warn
+from polyvox.cli.terminal import note, visible, warn
 from polyvox.model import Interrupt
 from polyvox.tools import ToolArgumentsError
 
@@ -85,7 +85,7 @@ class Person:
 
 def _show(use: ToolUse, reason: str) -> None:
     arguments = msgspec.json.format(jsontext.encode(use.arguments), indent=2).decode()
-    click.echo(harmless(f"{use.tool.name} {arguments}"))
+    click.echo(visible(f"{use.tool.name} {arguments}"))
     note(f"It needs an approval: {reason}.")
 
 

@@ -28,7 +28,7 @@ from polyvox.agent import (
 from polyvox.cli.agent_tools import ToolLine, ToolLines, call_text
 from polyvox.cli.markdown_view import MarkdownView
 from polyvox.cli.spinner import FRAMES, PATIENCE_SECONDS
-from polyvox.cli.terminal import coloured, harmless
+from polyvox.cli.terminal import coloured, harmless, visible
 from polyvox.events import Event, ToolCallEnd
 from polyvox.messages import AssistantMessage
 
@@ -140,7 +140,7 @@ def _rows(line: ToolLine, width: int, indent: int = 0) -> Iterator[Text]:
     mark, took = line.mark or _frame(), line.took
     room = max(8, width - indent - len(mark) - len(took) - 3)
     progress = "" if line.mark else " ".join(harmless(line.progress).split())
-    about = Text(harmless(call_text(line.call)))
+    about = Text(visible(call_text(line.call)))
     about.truncate(max(room // 2, room - cell_len(progress) - 1), overflow="ellipsis")
     told = Text(progress, style="dim")
     told.truncate(max(0, room - about.cell_len - 1), overflow="ellipsis")

@@ -1,6 +1,7 @@
 """The agent that a command names: from a file or out of a module, with the models it will ask."""
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,16 +24,15 @@ def load(reference: str, client: AsyncClient, model: str | None) -> Agent[Any]:
     here = str(Path.cwd())
     if here not in sys.path:  # modules of the current folder are found, as with python -m
         sys.path.insert(0, here)
-    if reference.endswith(".toml"):
-        return load_agent(reference, model=model, client=client)
-    found = load_object(reference, "agent")
-    if isinstance(found, Agent):
-        return cast("Agent[Any]", found)
-    made = found() if callable(found) else found
+    with redirect_stdout(sys.stderr):  # what modules print is none of the answer
+        if reference.endswith(".toml"):
+            return load_agent(reference, model=model, client=client)
+        found = load_object(reference, "agent")
+        made = found() if callable(found) else found  # an agent itself can't be called
     if isinstance(made, Agent):
         return cast("Agent[Any]", made)
     raise InputError(
-        f"{reference} is no agent, but a {type(made).__name__}",
+        f"{reference} is no agent, but of type {type(made).__name__}",
         "Name an Agent, a function without parameters that makes one, or a TOML file.",
     )
 

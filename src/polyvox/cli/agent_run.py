@@ -4,7 +4,13 @@ import shlex
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+)
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,9 +27,9 @@ from polyvox.cli.attachments import gather_prompt
 from polyvox.cli.call_log import call_log
 from polyvox.cli.chat_input import open_lines, read_message
 from polyvox.cli.configured import configured_client, logs_here
-from polyvox.cli.terminal import is_terminal, note, report_error, say_error, unechoed, warn
+from polyvox.cli.terminal import is_terminal, note, report_error, say_error, unechoed, visible, warn
 from polyvox.cli.views import tool_call_line
-from polyvox.errors import PolyvoxError
+from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Warned
 from polyvox.messages import UserMessage, user
 from polyvox.model import Interrupt
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["AgentTalk", "resume_agent", "run_agent"]
 
 _COMMANDS = ("/cost", "/exit")
+_KNOWN = "There are " + " and ".join(_COMMANDS) + "."
 
 
 class AgentTalk:
@@ -90,6 +97,8 @@ class AgentTalk:
                     return 0
                 if text == "/cost":
                     note(usage_text(self._usage))
+                elif text.startswith("/"):
+                    raise ConfigurationError(f"there is no command {text.split()[0]}", hint=_KNOWN)
                 elif text and await self.once(user(text)) == exit_codes.INTERRUPTED:
                     return exit_codes.INTERRUPTED
             except EOFError:
@@ -138,10 +147,10 @@ class AgentTalk:
     @contextmanager
     def _screen(self) -> Generator[AgentView]:
         """How a run is shown here; the terminal is in order again afterwards."""
-        if self.options.as_json:
-            yield EventLines()
-        elif not is_terminal(sys.stdout):
-            yield PlainLines(quiet=self.options.quiet)
+        if self.options.as_json or not is_terminal(sys.stdout):
+            plain = EventLines() if self.options.as_json else PlainLines(quiet=self.options.quiet)
+            with redirect_stdout(sys.stderr):  # what tools print is none of the answer
+                yield plain
         else:
             from polyvox.cli.agent_live import LiveView
 
@@ -159,7 +168,7 @@ class AgentTalk:
 
     def _tell_waiting(self, result: AgentResult[Any]) -> None:
         waiting = result.pending
-        calls = ", ".join(f"{tool_call_line(call)[2:]} (ID {call.id})" for call in waiting)
+        calls = visible(", ".join(f"{tool_call_line(call)[2:]} (ID {call.id})" for call in waiting))
         hint = "Nothing of it is kept; on a terminal you would be asked."
         if self._session is not None:
             named = shlex.join([self.options.agent, self._session.id, "--approve", waiting[0].id])

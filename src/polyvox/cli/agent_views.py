@@ -33,15 +33,16 @@ class AgentView(Protocol):
 
 
 class EventLines:
-    """Every event as one line of JSON on stdout."""
+    """Every event as one line of JSON on what is stdout at the start."""
 
     def __init__(self) -> None:
         self.tools = ToolLines()
+        self._out = sys.stdout
 
     def event(self, event: AgentEvent) -> None:
         """Print the event."""
         self.tools.apply(event)
-        click.echo(encode_agent_event(event))
+        click.echo(encode_agent_event(event), file=self._out)
 
     def pause(self) -> None:
         """Nothing is in the way."""
@@ -51,10 +52,11 @@ class EventLines:
 
 
 class PlainLines:
-    """The last answer on stdout, the tools on stderr: each once it is done, with those inside it."""
+    """The last answer on what is stdout at the start, the tools, with those inside, on stderr."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.tools = ToolLines()
+        self._out = sys.stdout
         self._quiet = quiet
 
     def event(self, event: AgentEvent) -> None:
@@ -70,8 +72,8 @@ class PlainLines:
     def end(self, result: AgentResult[Any]) -> None:
         """Print the answer."""
         if result.outcome == "done" and result.text:
-            sys.stdout.write(f"{result.text.rstrip()}\n")
-            sys.stdout.flush()
+            self._out.write(f"{result.text.rstrip()}\n")
+            self._out.flush()
 
 
 def run_line(result: AgentResult[Any], tools: int, seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -139,17 +140,27 @@ def interrupt_on_ctrl_c() -> Generator[Interrupt]:
 
 @contextmanager
 def _woken_by_ctrl_c() -> Generator[None]:
-    """Python runs handlers between two of its steps: a loop that is just about to wait must be woken."""
+    """Python runs handlers between two of its steps: a loop that is just about to wait must be woken.
+
+    Not by the loop's own ``add_signal_handler``: what that has noted and not looked at yet would be
+    taken for a Ctrl-C of whoever reads the next line.
+    """
     loop = asyncio.get_running_loop()
-    try:
-        loop.add_signal_handler(signal.SIGINT, lambda: None)
-    except NotImplementedError:  # not a Unix, where a loop is woken anyway
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
+    heard, bell = socket.socketpair()
+    with heard, bell:
+        heard.setblocking(False)
+        bell.setblocking(False)
+        try:
+            loop.add_reader(heard, heard.recv, 4096)
+        except NotImplementedError:  # not a Unix, where a loop is woken anyway
+            yield
+            return
+        before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(heard)
 
 
 def has_usage(outcome: Outcome) -> bool:

@@ -1,5 +1,6 @@
 """The ``polyvox`` command: its commands, loaded when they are run, and how it ends."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -106,12 +107,16 @@ def application(ctx: click.Context) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and say with which code the process should end."""
     args = sys.argv[1:] if arguments is None else list(arguments)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the terminal's encoding lacks becomes "?"
             stream.reconfigure(errors="replace")
     try:
         result: object = application.main(args, prog_name="polyvox", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:  # its text is the help, not an error's
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         say_error(_plain(error.format_message()), _hint(error))
         return error.exit_code
@@ -125,6 +130,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         say_error(f"can't write to stdout: {error.strerror}")
         return exit_codes.FAILED
     return result if isinstance(result, int) else 0
+
+
+def _open_what_is_closed() -> None:
+    """A stream that whoever started us has closed is an empty one: else some file would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _plain(text: str) -> str:

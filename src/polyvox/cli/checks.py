@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from polyvox.cli.addresses import without_password
 from polyvox.cli.version import VERSION
 from polyvox.errors import PolyvoxError
 from polyvox.providers import Registry
+from polyvox.secret import without_password
 
 __all__ = ["Check", "Status", "check_addresses", "check_keys", "check_network", "check_versions"]
 

@@ -1,5 +1,6 @@
 """What the terminal can take: colours only where somebody looks, and nothing that bends it."""
 
+import json
 import os
 import sys
 from collections.abc import Generator
@@ -22,6 +23,7 @@ __all__ = [
     "say_error",
     "styled",
     "unechoed",
+    "visible",
     "warn",
 ]
 
@@ -37,6 +39,20 @@ def harmless(text: str) -> str:
     'red: [31m!'
     """
     return text if text.isprintable() else text.translate(_CONTROLS)
+
+
+def visible(text: str) -> str:
+    """The text with an escape for each character that can't be seen, or that moves others about.
+
+    For what somebody must know whole before they approve of it.
+
+    >>> visible("gpj.\\u202eexe\\x9b")
+    'gpj.\\\\u202eexe\\\\u009b'
+    """
+    shown = (
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
+    return "".join(shown)
 
 
 def is_terminal(stream: IO[str]) -> bool:

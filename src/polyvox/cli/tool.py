@@ -1,6 +1,8 @@
 """``polyvox tool``: functions as commands, and what models are told of them."""
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,13 @@ def command() -> None:
     """
 
 
-@command.group("run", cls=_Functions, context_settings=_HELP, subcommand_metavar="FUNCTION [ARGS]")
+@command.group(
+    "run",
+    cls=_Functions,
+    context_settings=_HELP,
+    subcommand_metavar="FUNCTION [ARGS]",
+    short_help="Run a function: an option per parameter, or --json; JSON comes out.",
+)
 @debug_option
 def run() -> None:
     """Run a function: an option for each parameter, or all as --json; the result is JSON.
@@ -53,7 +61,11 @@ def run() -> None:
     """
 
 
-@command.command("schema", context_settings=_HELP)
+@command.command(
+    "schema",
+    context_settings=_HELP,
+    short_help="Print what models are told of a function, as JSON.",
+)
 @click.argument("function")
 @debug_option
 def schema(function: str) -> None:
@@ -79,13 +91,9 @@ def list_tools(place: str, as_json: bool, skip_errors: bool) -> int:
     from polyvox.cli.terminal import warn
     from polyvox.tools.discovery import discover
 
-    _look_here()
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as told, _importing():
         warnings.simplefilter("always")
-        try:
-            found = discover(_place(place), on_error="skip" if skip_errors else "raise")
-        except ConfigurationError as error:
-            raise InputError(error.text, error.hint or "") from error
+        found = discover(_place(place), on_error="skip" if skip_errors else "raise")
     for each in told:
         warn(str(each.message))
     definitions = [tool.definition for tool in asyncio.run(found.tools())]
@@ -97,7 +105,9 @@ def list_tools(place: str, as_json: bool, skip_errors: bool) -> int:
     return 0 if definitions else FAILED
 
 
-@command.command("serve", context_settings=_HELP)
+@command.command(
+    "serve", context_settings=_HELP, short_help="Serve tools to other programs over MCP."
+)
 @click.argument("places", nargs=-1, required=True)
 @click.option("--http", is_flag=True, help="Serve over HTTP; else over stdin and stdout.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
@@ -117,13 +127,11 @@ def serve(places: tuple[str, ...], http: bool, host: str, port: int, name: str) 
     from polyvox.integrations import serve_tools
     from polyvox.tools.discovery import discover
 
-    _look_here()
-    if (
-        not http
-    ):  # a read of stdin can't be cancelled, so that Ctrl-C would only end it at the next line
+    if not http:  # a read of stdin can't be cancelled: Ctrl-C would only end it at the next line
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
+    with _importing():
         tools = [_load(each) if ":" in each else discover(_place(each)) for each in places]
+    try:
         serving = serve_tools(
             tools,
             name=name,
@@ -144,11 +152,8 @@ def _first_line(text: str) -> str:
 def _load(reference: str) -> Any:
     from polyvox.tools.discovery import load_tool
 
-    _look_here()
-    try:
+    with _importing():
         return load_tool(reference)
-    except ConfigurationError as error:
-        raise InputError(error.text, error.hint or "") from error
 
 
 def _place(text: str) -> str | Path:
@@ -157,8 +162,17 @@ def _place(text: str) -> str | Path:
     return Path(text) if looks_so else text
 
 
-def _look_here() -> None:
-    """Modules of the current folder can be imported, as with ``python -m``."""
+@contextmanager
+def _importing() -> Generator[None]:
+    """Modules of the current folder can be imported, as with ``python -m``.
+
+    What they print meanwhile goes to stderr: stdout is for results, or is the wire of MCP.
+    """
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except ConfigurationError as error:
+        raise InputError(error.text, error.hint or "") from error

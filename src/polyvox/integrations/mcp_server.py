@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 from uuid import uuid4
 
+from polyvox import jsontext
 from polyvox.errors import ConfigurationError
 from polyvox.messages import File, Image, Text, ToolCall, ToolResultBlock
 from polyvox.model import Call
@@ -131,9 +133,12 @@ async def _run(tool: Tool, arguments: dict[str, Any], progress: "_Progress") -> 
     )
     try:
         values = tool.read(arguments)
+        refused = tool.approval_needed(values, context)
     except ToolArgumentsError as error:
         return error_result(error.text)
-    if tool.approval_needed(values, context):
+    except Exception as error:  # noqa: BLE001 - a failing approval is no approval
+        return error_result(f"{tool.name} was not run: {type(error).__name__}: {error}")
+    if refused:
         return error_result(f"{tool.name} needs somebody's approval, and nobody is here to give it")
     return await run_tool(tool, values, context)
 
@@ -149,7 +154,7 @@ class _Progress:
         self._told: asyncio.Queue[str | None] = asyncio.Queue(_MOST_UPDATES)
 
     def tell(self, partial: ToolResult) -> None:
-        self._put(partial.text)
+        self._put(_clean(partial.text))
 
     async def __aenter__(self) -> "_Progress":
         self._sending = asyncio.create_task(self._send())
@@ -179,8 +184,8 @@ def _answer(result: ToolResult) -> "CallToolResult":
 
     details = result.details
     try:
-        structured = plain_value(details) if details is not None else None
-    except TypeError:
+        structured = _clean(plain_value(details)) if details is not None else None
+    except (TypeError, ValueError, RecursionError):
         structured = None  # it is for the program that made it
     return CallToolResult(
         content=[_block(block) for block in result.content],
@@ -200,7 +205,7 @@ def _block(block: ToolResultBlock) -> "ContentBlock":
     )
 
     if isinstance(block, Text):
-        return TextContent(text=block.text)
+        return TextContent(text=_clean(block.text))
     media_type = block.media_type or None
     if block.data is None:
         place = block.url or f"file:{block.id if isinstance(block, File) else ''}"
@@ -211,8 +216,13 @@ def _block(block: ToolResultBlock) -> "ContentBlock":
         return ImageContent(data=data, mime_type=block.media_type)
     if block.media_type.startswith("audio/"):
         return AudioContent(data=data, mime_type=block.media_type)
-    uri = f"file:///{block.name or 'result'}"
+    uri = f"file:///{quote(_clean(block.name) or 'result', safe='')}"
     return EmbeddedResource(resource=BlobResourceContents(uri=uri, blob=data, mime_type=media_type))
+
+
+def _clean(value: Any) -> Any:
+    """As it is in JSON that any client can read: half an emoji would end the server, not the call."""
+    return jsontext.decode(jsontext.encode(value), object)
 
 
 async def _over_stdio(server: "Server[Any]") -> None:

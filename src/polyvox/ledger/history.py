@@ -15,6 +15,7 @@ from polyvox import jsontext
 from polyvox.errors import ConfigurationError, NotFoundError
 from polyvox.ledger.record import CallRecord
 from polyvox.ledger.schema import connect, has_search
+from polyvox.transport.sqlite_file import transaction
 from polyvox.usage import Cost
 
 __all__ = ["CallFilter", "GroupBy", "History", "StatsRow"]
@@ -278,8 +279,7 @@ class History:
     def _delete_some(self, before: float, searchable: bool) -> int:
         """Few at a time, so that those who write wait only for so long."""
         connection = self._connection
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with transaction(connection):
             rows = connection.execute(
                 "SELECT seq, text FROM calls WHERE time < ? LIMIT ?", (before, _PRUNE_BATCH)
             ).fetchall()

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from polyvox.errors import ConfigurationError
-from polyvox.transport.sqlite_file import open_file, write_ahead
+from polyvox.transport.sqlite_file import open_file, transaction, version_of, write_ahead
 
 __all__ = ["MIGRATIONS", "Migration", "connect", "has_search"]
 
@@ -100,15 +100,12 @@ def has_search(connection: sqlite3.Connection) -> bool:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("BEGIN")  # one look, while another process may be making the tables
     version = _checked_version(connection, path)
-    connection.execute("COMMIT")
     if version == len(MIGRATIONS):
         return
     if version == 0:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         # Another process may have come first.
         for migration in MIGRATIONS[_checked_version(connection, path) :]:
             for statement in migration.statements:
@@ -117,27 +114,12 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(_SEARCH)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # of some errors SQLite itself rolls back
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
     """How many migrations the database has. Raises ``ConfigurationError`` if it can't be ours."""
-
-    def pragma(name: str) -> int:
-        return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-    try:
-        version, application = map(pragma, ("user_version", "application_id"))
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        raise _not_ours(path) from None
-    if tables and application != _APPLICATION_ID:
+    version = version_of(connection, _APPLICATION_ID)
+    if version is None:
         raise _not_ours(path)
     if version > len(MIGRATIONS):
         raise ConfigurationError(

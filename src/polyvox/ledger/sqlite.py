@@ -10,6 +10,7 @@ from pathlib import Path
 from polyvox import jsontext
 from polyvox.ledger.record import CallRecord, Entry
 from polyvox.ledger.schema import connect, has_search
+from polyvox.transport.sqlite_file import transaction
 
 __all__ = ["SqliteSink"]
 
@@ -42,15 +43,9 @@ class SqliteSink:
         """Add these in one transaction. Raises what ``sqlite3`` raises, or ``ConfigurationError``."""
         with self._lock:
             connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(connection):
                 for entry in entries:
                     self._insert(connection, entry)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # of some errors SQLite itself rolls back
-                    connection.execute("ROLLBACK")
-                raise
 
     def close(self) -> None:
         """Close the database; another record opens it again."""

@@ -27,9 +27,17 @@ class SchemaArguments:
         self._schema = schema
 
     def read(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments; null for an optional one that can't be null means that it is left out."""
-        given: dict[str, Any] = without_nulls(arguments, self._schema)
-        found = list(problems(given, self._schema))
+        """The arguments; null for an optional one that can't be null means that it is left out.
+
+        Where the schema is none, nothing can be said against them: its own server may know better.
+        """
+        try:
+            given: dict[str, Any] = without_nulls(arguments, self._schema)
+            found = list(problems(given, self._schema))
+        except RecursionError:
+            raise ToolArgumentsError("they are nested too deeply") from None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return arguments
         if found:
             raise arguments_error(found)
         return given

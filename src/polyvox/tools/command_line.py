@@ -1,8 +1,10 @@
 """A tool as a command: an option for each parameter, JSON in and out. Needs click (extra "cli")."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from typing import Any, cast
 
 import click
@@ -23,6 +25,7 @@ __all__ = ["command_of"]
 _FAILED = 1
 _USAGE = 2
 _ALL = "all_arguments"
+_OPTION = re.compile(r"[\w-]+")
 _SCALARS: dict[str, Any] = {"string": click.STRING, "integer": click.INT, "number": click.FLOAT}
 
 
@@ -34,26 +37,22 @@ def command_of(tool: Tool, name: str | None = None) -> click.Command:
     """
     schema = tool.definition.parameters
     properties: Schema = schema.get("properties", {})
-    required = schema.get("required", ())
-    options: list[click.Parameter] = [
-        _option(f"argument_{n}", each, below, schema, required=each in required)
-        for n, (each, below) in enumerate(properties.items())
-    ]
+    options = _options(schema)
     if "json" not in properties:
         about = "All arguments as one JSON object; - reads it from stdin. Options count more."
-        options.append(click.Option(["--json", _ALL], metavar="JSON", help=about))
+        options[_ALL] = click.Option(["--json", _ALL], metavar="JSON", help=about)
 
     def run(**given: Any) -> None:
         arguments = _given_as_json(given.pop(_ALL, None))
         for n, each in enumerate(properties):
-            value = given[f"argument_{n}"]
+            value = given.get(f"argument_{n}")
             if value is not None and value != ():
                 arguments[each] = list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]
         click.get_current_context().exit(_run(tool, arguments))
 
     return click.Command(
         name or tool.name,
-        params=options,
+        params=[*options.values()],
         callback=run,
         help=tool.definition.description,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -72,15 +71,32 @@ class _Json(click.ParamType[Any]):
         """The value that the text is the JSON of."""
         try:
             return jsontext.decode(cast("str", value), object)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
             if self._or_text:
                 return cast("str", value)
             self.fail(f"{value!r} is no JSON: {error}", param, ctx)
 
 
+def _options(schema: Schema) -> dict[str, click.Parameter]:
+    """The options for the parameters; what can have none is left to ``--json``."""
+    options: dict[str, click.Parameter] = {}
+    properties: Schema = schema.get("properties", {})
+    taken = {"--help"} if "json" in properties else {"--help", "--json"}
+    for n, (name, below) in enumerate(properties.items()):
+        if not _OPTION.fullmatch(name):
+            continue
+        key, required = f"argument_{n}", name in schema.get("required", ())
+        option = _option(key, name, below, schema, required=required)
+        flags = {*option.opts, *option.secondary_opts}
+        if taken.isdisjoint(flags):
+            taken |= flags
+            options[key] = option
+    return options
+
+
 def _option(key: str, name: str, schema: Any, root: Schema, *, required: bool) -> click.Option:
     """The option for one parameter. Left out it is None, and the function's own default holds."""
-    flag = "--" + name.strip("_").replace("_", "-")
+    flag = "--" + (name.strip("_").replace("_", "-") or name)
     branches = _branches(schema, root)
     here = branches[0] if len(branches) == 1 else {}
     kinds = types_of(here)
@@ -139,13 +155,16 @@ def _given_as_json(text: str | None) -> dict[str, Any]:
 
 def _run(tool: Tool, arguments: dict[str, Any]) -> int:
     try:
-        value = asyncio.run(_value(tool, tool.read(arguments)))
+        with redirect_stdout(sys.stderr):  # stdout is for the result alone
+            value = asyncio.run(_value(tool, tool.read(arguments)))
         click.echo(jsontext.encode(_shown(value)))
     except ToolArgumentsError as error:
         return _report({"kind": "arguments", "text": error.text}, _USAGE)
     except PolyvoxError as error:
         return _report(error.to_dict(), _FAILED)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it was, it is told as JSON
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it is told as JSON
         return _report({"kind": type(error).__name__, "text": str(error)}, _FAILED)
     return 0
 
@@ -154,8 +173,14 @@ async def _value(tool: Tool, values: dict[str, Any]) -> object:
     context = ToolContext[None](
         call=Call(), tool_call=ToolCall("command", tool.name), deps=None, on_update=_tell
     )
-    async with asyncio.timeout(tool.timeout):
-        value = await tool.call(values, context)
+    deadline = asyncio.timeout(tool.timeout)
+    try:
+        async with deadline:
+            value = await tool.call(values, context)
+    except TimeoutError:
+        if deadline.expired():
+            raise TimeoutError(f"{tool.name} took longer than {tool.timeout:g} s") from None
+        raise
     if isinstance(value, ToolResult) and value.is_error:
         raise RuntimeError(value.text)
     return value

@@ -6,7 +6,7 @@ types hold. ``format`` is an annotation, as the draft has it; unknown keywords s
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -63,7 +63,7 @@ class _Checker:
             return
         here = resolved(schema, self._root)  # pyright: ignore[reportUnknownArgumentType]
         wanted = types_of(here)
-        if wanted and not any(_KINDS[name](value) for name in wanted if name in _KINDS):
+        if wanted and not any(_KINDS.get(name, _anything)(value) for name in wanted):
             yield path, f"expected {' or '.join(map(_in_words, wanted))}, got {kind_of(value)}"
             return
         if "enum" in here and not any(_same(value, each) for each in here["enum"]):
@@ -123,9 +123,7 @@ class _Checker:
         for place, item in enumerate(value):
             rule = first[place] if place < len(first) else rest
             yield from self.check(item, rule, f"{path}[{place}]")
-        if schema.get("uniqueItems") and any(
-            _same(item, other) for place, item in enumerate(value) for other in value[:place]
-        ):
+        if schema.get("uniqueItems") and len(set(map(_identity, value))) < len(value):
             yield path, "holds the same item twice"
         yield from _size(len(value), schema, ("minItems", "maxItems"), path, "items")
 
@@ -154,7 +152,21 @@ def _is_number(value: Any) -> bool:
 
 def _same(value: Any, other: Any) -> bool:
     """Equal as JSON: true is not 1, but 1 is 1.0."""
-    return value == other and isinstance(value, bool) == isinstance(other, bool)
+    return _identity(value) == _identity(other)
+
+
+def _identity(value: Any) -> Hashable:
+    """What is equal for values that are the same."""
+    if isinstance(value, list):
+        return ("list", *map(_identity, value))  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict):
+        return ("dict", frozenset((name, _identity(each)) for name, each in value.items()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return (isinstance(value, bool), value)
+
+
+def _anything(value: Any) -> bool:
+    """Fits a type of which the draft knows nothing."""
+    return True
 
 
 def _matches(pattern: str, text: str) -> bool:

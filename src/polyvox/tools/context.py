@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from polyvox.messages import Message, Text, ToolCall, ToolResultBlock
 from polyvox.model import Call
@@ -11,7 +11,14 @@ from polyvox.tools.result import ToolResult
 
 __all__ = ["ToolContext"]
 
-Deps = TypeVar("Deps")
+if TYPE_CHECKING:  # defaults, which typing has from Python 3.13 on: a bare ToolContext is one, too
+    from typing_extensions import TypeVar
+
+    Deps = TypeVar("Deps", default=Any)
+else:
+    from typing import TypeVar
+
+    Deps = TypeVar("Deps")
 
 
 def _ignore(*_: object) -> None:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, cast
@@ -78,15 +79,26 @@ def load_module(place: str | Path) -> ModuleType:
     """
     if isinstance(place, Path):
         return _from_path(place.resolve())
-    try:
-        spec = importlib.util.find_spec(place)
-    except (ImportError, ValueError):  # a parent of it is not there, or is no package
-        spec = None
+    spec = _spec(place)
     if spec is None:
         raise ConfigurationError(
             f"there is no module {place!r}", hint="A directory or a file is given as a path."
         )
     return _imported(place, spec.origin or place)
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where this module comes from, if it is there. The packages that it is in are imported."""
+    above = name.rpartition(".")[0]
+    if above:
+        spec = _spec(above)
+        if spec is None:
+            return None
+        _imported(above, spec.origin or above)
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # what is above it is no package
+        return None
 
 
 def _modules(module: ModuleType, *, skip: bool) -> Iterator[ModuleType]:

@@ -25,7 +25,7 @@ _OTHERS = re.compile(
 _UNDERLINE = re.compile(r"-{3,}|={3,}")
 _ENTRY = re.compile(r"\*{0,2}(\w+)(?:\s*\(.*?\))?\s*:(?:\s+(.*)|$)")
 _NAMES = re.compile(r"(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?")
-_FIELD = re.compile(r":(\w+)(?:\s+([^:]*))?:(?:\s+(.*)|$)")
+_FIELD = re.compile(r":(\w+)(?:\s([^:]*))?:(?:\s+(.*)|$)")
 _FIELDS = frozenset({"param", "parameter", "arg", "argument", "key", "keyword"})
 
 

@@ -192,7 +192,7 @@ def _tell_default(schema: Schema, default: Any) -> None:
     if default is None or default is _KINDS.empty:
         return
     try:
-        schema["default"] = plain_value(default)
+        schema["default"] = plain_value(default, sort=True)
     except (TypeError, ValueError, msgspec.MsgspecError):
         return  # it has no JSON, and need not: whoever leaves the argument out gets it all the same
 
@@ -212,7 +212,7 @@ def _name_of(function: Any) -> str:
     target = _unpartial(function)
     if not callable(target):
         raise ConfigurationError(
-            f"what is of type {type(target).__name__} can't be a tool",
+            f"{target!r:.60} can't be a tool: it is of type {type(target).__name__}",
             hint="Give a function, a Tool or a Toolset.",
         )
     name: str = getattr(target, "__name__", "")

@@ -1,6 +1,7 @@
 """What a tool gives back: blocks for the model, data for the program."""
 
 import dataclasses
+from pathlib import PurePath
 from typing import Any, cast
 
 import msgspec
@@ -60,17 +61,22 @@ def message_of(result: ToolResult, call: ToolCall) -> ToolMessage:
     return ToolMessage(call.id, list(result.content), tool_name=call.name, is_error=result.is_error)
 
 
-def plain_value(value: object) -> Any:
+def plain_value(value: object, *, sort: bool = False) -> Any:
     """The value as plain JSON values, whatever made it: structs, dataclasses, pydantic's models.
+
+    A set has no order of its own, and another in each process unless it is to be ``sort``ed.
 
     Raises ``TypeError`` for one that has no JSON.
     """
-    return msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+    order = "deterministic" if sort else None
+    return msgspec.to_builtins(value, str_keys=True, enc_hook=_plain, order=order)
 
 
 def _plain(value: Any) -> Any:
     """What msgspec does not know by itself."""
     kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, PurePath):
+        return str(value)
     if hasattr(kind, "model_dump"):  # pydantic's way, which need not be installed
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(kind):  # one that holds a model of pydantic's

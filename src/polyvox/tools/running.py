@@ -4,6 +4,7 @@ Prepare, execute, finalise: ``Tool.read`` prepared the values; here they are exe
 """
 
 import asyncio
+import logging
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -14,11 +15,14 @@ from polyvox.tools.tool import Tool
 
 __all__ = ["run_tool"]
 
+_LOGGER = logging.getLogger("polyvox.tools")
+
 
 async def run_tool(tool: Tool, values: dict[str, Any], context: ToolContext[Any]) -> ToolResult:
     """Run a tool within its limits: its timeout, and so many at once.
 
-    What the tool raises becomes an error result, for the model. Only the cancellation of the task
+    What the tool raises becomes an error result, for the model; where it was raised is told to the
+    logger ``polyvox.tools`` (level INFO), for the tool's author. Only the cancellation of the task
     that waits here passes on; a function in a thread is then left behind, and what it returns or
     tells is dropped. So it is after the timeout, which does not count the wait for the others.
     """
@@ -39,7 +43,8 @@ async def run_tool(tool: Tool, values: dict[str, Any], context: ToolContext[Any]
         return error_result(f"{tool.name} took longer than {tool.timeout:g} s, and was given up")
     except ToolRetry as error:
         return _asking_again(str(error), context.attempt > tool.max_retries)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the model is told, whatever it was
+    except (Exception, SystemExit) as error:
+        _LOGGER.info("the tool %s failed", tool.name, exc_info=True)
         return error_result(_told(error))
     finally:
         context.end()

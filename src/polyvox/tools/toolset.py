@@ -4,7 +4,7 @@ A set may be a server elsewhere, whose tools are known only once it is asked; he
 asynchronous, and is also what opens a connection if one is needed.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
@@ -83,6 +83,10 @@ class FunctionToolset(BaseToolset):
     def __len__(self) -> int:
         """How many tools there are."""
         return len(self._tools)
+
+    def __iter__(self) -> Iterator[Tool]:
+        """The tools, also where nobody can wait."""
+        return iter(self._tools)
 
     async def tools(self) -> Sequence[Tool]:
         """The tools."""

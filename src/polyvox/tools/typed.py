@@ -8,7 +8,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
+from pathlib import Path, PurePath
 from typing import Any, TypeAlias, cast, get_args
 
 import msgspec
@@ -37,13 +38,14 @@ class Misfit(Exception):  # noqa: N818 - never leaves our code
 def schema_and_convert(wanted: Any) -> tuple[Schema, Convert]:
     """The schema of one type, and its reader. Raises ``TypeError`` and the like for a type without one."""
     if is_pydantic(wanted):
-        return _adapter(wanted).json_schema(), _by_pydantic(wanted)
+        return _settled(_adapter(wanted).json_schema()), _by_pydantic(wanted)
     try:
-        return msgspec.json.schema(wanted), _by_msgspec(wanted)
+        schema = msgspec.json.schema(wanted, schema_hook=_own_schema)
+        return _settled(schema), _by_msgspec(wanted)
     except TypeError:
         with suppress(TypeError, RuntimeError):  # a dataclass may hold a model of pydantic's
             if "pydantic" in sys.modules and _holds_dataclass(wanted):
-                return _adapter(wanted).json_schema(), _by_pydantic(wanted)
+                return _settled(_adapter(wanted).json_schema()), _by_pydantic(wanted)
         raise
 
 
@@ -65,7 +67,9 @@ def schemas_of(wanted: Iterable[Any]) -> tuple[list[Schema], Schema]:
 
 def is_pydantic(wanted: Any) -> bool:
     """Whether this is a type of pydantic's, made of one, or annotated for it (``Field``)."""
-    if hasattr(wanted, "__pydantic_core_schema__"):
+    if hasattr(wanted, "__get_pydantic_core_schema__") or hasattr(
+        wanted, "__pydantic_core_schema__"
+    ):
         return True
     if type(wanted).__module__.partition(".")[0] in ("pydantic", "annotated_types"):
         return True
@@ -77,19 +81,70 @@ def _holds_dataclass(wanted: Any) -> bool:
 
 
 def _by_msgspec(wanted: Any) -> Convert:
-    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(wanted)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(wanted, dec_hook=_own_value)
+
+    def read(value: Any) -> Any:
+        found = jsontext.decode_with(decoder, jsontext.encode(value))
+        _complete(found)
+        return found
 
     def convert(value: Any) -> Any:
         try:
-            return jsontext.decode_with(decoder, jsontext.encode(value))
+            return read(value)
         except msgspec.ValidationError as error:
             if "got `float`" in str(error):  # 3.0 is a whole number in JSON
                 with suppress(msgspec.ValidationError):
-                    return jsontext.decode_with(decoder, jsontext.encode(_whole(value)))
+                    return read(_whole(value))
             found = _PLACE.fullmatch(str(error))
             raise Misfit(*(found.groups() if found else (str(error), "$"))) from error
 
     return convert
+
+
+def _settled(schema: Any) -> Any:
+    """The schema, the same in every process: a default that is a set has no order of its own."""
+    if isinstance(schema, list):
+        return [_settled(each) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    settled = {name: _settled(each) for name, each in cast("Schema", schema).items()}
+    if settled.get("uniqueItems") is True and isinstance(settled.get("default"), list):
+        settled["default"].sort(key=jsontext.encode)
+    return settled
+
+
+def _own_schema(wanted: type) -> Schema:
+    """The schema of a type that msgspec does not know."""
+    if wanted in (Path, PurePath):
+        return {"type": "string", "format": "path"}
+    raise NotImplementedError
+
+
+def _own_value(wanted: type, value: Any) -> Any:
+    """The value of such a type."""
+    return wanted(value)
+
+
+def _complete(value: Any) -> None:
+    """Give the dataclasses inside the defaults that msgspec leaves to their classes: ``vars`` has all."""
+    if isinstance(value, dict):
+        for each in cast("dict[Any, Any]", value).values():
+            _complete(each)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for each in cast("Iterable[Any]", value):
+            _complete(each)
+    elif isinstance(value, msgspec.Struct) or is_dataclass(value):
+        for name in _fields(value):
+            below = getattr(value, name)
+            if is_dataclass(value) and hasattr(value, "__dict__"):
+                vars(value).setdefault(name, below)
+            _complete(below)
+
+
+def _fields(value: Any) -> tuple[str, ...]:
+    if isinstance(value, msgspec.Struct):
+        return value.__struct_fields__
+    return tuple(each.name for each in fields(value))
 
 
 def _whole(value: Any) -> Any:

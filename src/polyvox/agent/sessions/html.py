@@ -1,18 +1,11 @@
 """A session as one HTML page: no scripts, no other files, nothing fetched; light or dark as the reader."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from html import escape
 
-from polyvox.agent.sessions.transcript import (
-    Note,
-    Result,
-    Said,
-    Transcript,
-    arguments_of,
-    data_url,
-)
-from polyvox.messages import File, Image, Text, Thinking, ToolCall
+from polyvox.agent.sessions.transcript import Marks, Note, Said, Transcript, blocks, data_url
+from polyvox.messages import File, Image
 
 __all__ = ["page"]
 
@@ -63,32 +56,8 @@ def _note(note: Note) -> str:
 
 def _section(said: Said) -> str:
     kind = said.speaker.partition(" ")[0].lower()
-    blocks = "\n".join(_blocks(said))
-    return f'<section class="{kind}">\n<h2>{_safe(said.speaker)}</h2>\n{blocks}\n</section>'
-
-
-def _blocks(said: Said) -> Iterator[str]:
-    for block in said.message.content:
-        if isinstance(block, Text):
-            yield _text(block.text)
-        elif isinstance(block, Thinking):
-            yield _folded("Thinking", [_text(block.text or "(hidden)")])
-        elif isinstance(block, ToolCall):
-            yield _call(block, said.results.get(block.id))
-        else:
-            yield _attached(block)
-
-
-def _call(call: ToolCall, result: Result | None) -> str:
-    parts = [_text(arguments_of(call), "text code")]
-    if result is None:
-        parts.append("<p>No result.</p>")
-    else:
-        parts.append('<p class="error">Error:</p>' if result.is_error else "<p>Result:</p>")
-        for block in result.content:
-            shown = isinstance(block, Text)
-            parts.append(_text(block.text, "text code") if shown else _attached(block))
-    return _folded(f"Tool: {call.name}", parts)
+    body = "\n".join(blocks(said, _MARKS))
+    return f'<section class="{kind}">\n<h2>{_safe(said.speaker)}</h2>\n{body}\n</section>'
 
 
 def _attached(block: Image | File) -> str:
@@ -108,11 +77,22 @@ def _folded(summary: str, parts: Iterable[str]) -> str:
     return f"<details>\n<summary>{_safe(summary)}</summary>\n{inside}\n</details>"
 
 
-def _text(text: str, kind: str = "text") -> str:
+def _text(text: str) -> str:
     """A text that is the same again when it is copied off the page."""
-    return f'<div class="{kind}">{_safe(text)}</div>'
+    return f'<div class="text">{_safe(text)}</div>'
+
+
+def _code(text: str) -> str:
+    return f'<div class="text code">{_safe(text)}</div>'
+
+
+def _word(word: str) -> str:
+    return '<p class="error">Error:</p>' if word == "Error:" else f"<p>{word}</p>"
 
 
 def _safe(text: str) -> str:
     """Whoever reads HTML takes a carriage return for the end of a line, unless it is spelt out."""
     return escape(text).replace("\r", "&#13;")
+
+
+_MARKS = Marks(_text, _code, _code, _word, _attached, _folded)

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from polyvox import jsontext
 from polyvox.agent.events import (
     AgentEnd,
     AgentEvent,
@@ -79,7 +80,7 @@ def _title(message: Message) -> str:
     if not isinstance(message, UserMessage):
         return ""
     texts = (block.text for block in message.content if isinstance(block, Text))
-    words = " ".join(" ".join(texts).split())
+    words = jsontext.decode(jsontext.encode(" ".join(" ".join(texts).split())), str)
     if len(words) <= _TITLE_CHARACTERS:
         return words
     cut = words[:_TITLE_CHARACTERS]

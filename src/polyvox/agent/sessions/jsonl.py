@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ import msgspec
 from polyvox.agent.sessions.entries import (
     INFO_MARK,
     Entry,
+    Header,
     Record,
     info_after,
     read_entries,
@@ -27,6 +29,7 @@ __all__ = ["JsonlSessions"]
 
 _SUFFIX = ".jsonl"
 _BLOCK = 16 * 1024
+_BEGINNING = b'{"format":"polyvox-session"'
 
 
 class JsonlSessions(Sessions):
@@ -39,6 +42,10 @@ class JsonlSessions(Sessions):
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         # A write into the system's cache is quicker than the way to a thread and back.
         super().__init__(_Folder(Path(directory).expanduser()), write_in_thread=False)
+
+
+class _DamagedError(ConfigurationError):
+    """The file does not begin as a session."""
 
 
 class _Folder:
@@ -57,12 +64,10 @@ class _Folder:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        head, *lines, _unfinished = data.split(b"\n") if b"\n" in data else (b"", b"")
-        if not head:  # whoever made it came no further
+        if _is_only_begun(data):
             return None
-        header = read_header(head, str(path))
-        if header.id != id:
-            raise ConfigurationError(f"{path} is session {header.id!r}, not {id!r}")
+        head, *lines, _unfinished = data.split(b"\n") if b"\n" in data else (data, b"")
+        header = _header(head, path, id)
         return Record(header, read_entries(lines, str(path), first=2))
 
     def create(self, record: Record) -> None:
@@ -77,8 +82,11 @@ class _Folder:
         return _File(self._path_of(record.header.id), lock)
 
     def delete(self, id: str) -> bool:
+        path = self._path_of(id)
         try:
-            self._path_of(id).unlink()
+            with path.open("rb") as file, suppress(_DamagedError):
+                _header(file.readline(), path, id)
+            path.unlink()
         except FileNotFoundError:
             return False
         return True
@@ -113,6 +121,11 @@ class _File:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
 
     def write(self, entry: Entry, info: SessionInfo) -> None:
+        now = os.fstat(self._file)
+        if not now.st_nlink:  # the system would write on, where nobody finds it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+        if now.st_size != self._size:  # somebody took the lock away
+            raise OSError(f"another one has written into {self._path}")
         line = msgspec.json.encode(entry) + b"\n"
         written = os.write(self._file, line)
         if written != len(line):  # the disk is full: no half line may stay
@@ -125,14 +138,33 @@ class _File:
         self._lock.release()
 
 
+def _header(line: bytes, path: Path, id: str) -> Header:
+    """The header of the session. Raises ``ConfigurationError``, when the file is of another one too.
+
+    That happens where "Ada" and "ada" are one file, and to files that somebody renamed.
+    """
+    try:
+        header = read_header(line, str(path))
+    except ConfigurationError as error:
+        raise _DamagedError(error.text, hint=error.hint) from error
+    if header.id != id:
+        raise ConfigurationError(f"{path} is session {header.id!r}, not {id!r}")
+    return header
+
+
+def _is_only_begun(data: bytes) -> bool:
+    """Whether who made the file did not come to the end of its first line."""
+    return b"\n" not in data and data[: len(_BEGINNING)] == _BEGINNING[: len(data)]
+
+
 def _info(path: Path) -> SessionInfo:
     """What the file tells: its first line, and those from the last info on."""
     with path.open("rb") as file:
         head = file.readline()
-        if not head.endswith(b"\n"):
+        if _is_only_begun(head):
             time = path.stat().st_mtime
             return SessionInfo(id=unquote(path.stem), created=time, updated=time)
-        header = read_header(head, str(path))
+        header = _header(head, path, unquote(path.stem))
         begin = len(head)
         tail = _from_last(b"\n" + INFO_MARK, file, begin - 1)
     lines = tail.split(b"\n")[1:-1]  # it begins with the end of a line, and may be unfinished

@@ -2,17 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from html import escape
 
-from polyvox.agent.sessions.transcript import (
-    Note,
-    Result,
-    Said,
-    Transcript,
-    arguments_of,
-    data_url,
-)
-from polyvox.messages import File, Image, Text, Thinking, ToolCall
+from polyvox.agent.sessions.transcript import Marks, Note, Said, Transcript, blocks, data_url
+from polyvox.messages import File, Image
 
 __all__ = ["page"]
 
@@ -33,28 +27,7 @@ def _note(note: Note) -> Iterator[str]:
 
 def _said(said: Said) -> Iterator[str]:
     yield f"## {said.speaker}"
-    for block in said.message.content:
-        if isinstance(block, Text):
-            yield block.text
-        elif isinstance(block, Thinking):
-            yield _folded("Thinking", [block.text or "(hidden)"])
-        elif isinstance(block, ToolCall):
-            yield _call(block, said.results.get(block.id))
-        else:
-            yield _attached(block)
-
-
-def _call(call: ToolCall, result: Result | None) -> str:
-    parts = [_fenced(arguments_of(call), "json")]
-    if result is None:
-        parts.append("No result.")
-    else:
-        parts.append("Error:" if result.is_error else "Result:")
-        parts += [
-            _fenced(block.text) if isinstance(block, Text) else _attached(block)
-            for block in result.content
-        ]
-    return _folded(f"Tool: {call.name}", parts)
+    yield from blocks(said, _MARKS)
 
 
 def _attached(block: Image | File) -> str:
@@ -75,3 +48,6 @@ def _fenced(text: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
+
+
+_MARKS = Marks(str, partial(_fenced, language="json"), _fenced, str, _attached, _folded)

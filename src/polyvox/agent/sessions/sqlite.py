@@ -1,5 +1,6 @@
 """Sessions in one SQLite database."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from polyvox.agent.sessions.lock import SessionLock
 from polyvox.agent.sessions.session import Writer
 from polyvox.agent.sessions.store import Sessions, file_name
 from polyvox.errors import ConfigurationError
+from polyvox.transport.sqlite_file import open_file, transaction, version_of, write_ahead
 
 __all__ = ["SqliteSessions"]
 
@@ -68,7 +70,8 @@ class _Database:
     def create(self, record: Record) -> None:
         header = record.header
         row = (header.id, msgspec.json.encode(header), msgspec.json.encode(record.info()))
-        with _Transaction(self._open()) as connection:
+        connection = self._open()
+        with transaction(connection):
             key = connection.execute(
                 "INSERT INTO sessions (id, header, info) VALUES (?, ?, ?)", row
             ).lastrowid
@@ -81,7 +84,7 @@ class _Database:
             )
 
     def writer(self, record: Record, lock: SessionLock) -> Writer:
-        return _Rows(self._open(), record, lock)
+        return _Rows(self._open(), self._path, record, lock)
 
     def delete(self, id: str) -> bool:
         return self._open().execute("DELETE FROM sessions WHERE id = ?", (id,)).rowcount > 0
@@ -104,8 +107,11 @@ class _Database:
 class _Rows:
     """A session's rows, to be added to. The number of each is unique: nobody can write between them."""
 
-    def __init__(self, connection: sqlite3.Connection, record: Record, lock: SessionLock) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, record: Record, lock: SessionLock
+    ) -> None:
         self._connection = connection
+        self._path = path
         self._lock = lock
         self._number = len(record.entries)
         self._key = connection.execute(
@@ -114,34 +120,16 @@ class _Rows:
 
     def write(self, entry: Entry, info: SessionInfo) -> None:
         row = (self._key, self._number, msgspec.json.encode(entry))
-        with _Transaction(self._connection) as connection:
-            connection.execute("INSERT INTO entries VALUES (?, ?, ?)", row)
-            connection.execute(
-                "UPDATE sessions SET info = ? WHERE key = ?", (msgspec.json.encode(info), self._key)
-            )
+        if not self._path.exists():  # SQLite would write on, into a file that nobody finds
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+        known = (msgspec.json.encode(info), self._key)
+        with transaction(self._connection):
+            self._connection.execute("INSERT INTO entries VALUES (?, ?, ?)", row)
+            self._connection.execute("UPDATE sessions SET info = ? WHERE key = ?", known)
         self._number += 1
 
     def close(self) -> None:
         self._lock.release()
-
-
-class _Transaction:
-    """All of it or nothing."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._connection.execute("BEGIN IMMEDIATE")
-        return self._connection
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        try:
-            if kind is None:
-                self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:  # of some errors SQLite itself rolls back
-                self._connection.execute("ROLLBACK")
 
 
 def _info(id: str, header: bytes, info: bytes) -> SessionInfo:
@@ -154,37 +142,22 @@ def _info(id: str, header: bytes, info: bytes) -> SessionInfo:
 
 def _connected(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    # Closed in whichever thread is the last; used in one only.
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    connection = open_file(path, _BUSY_SECONDS)
     try:
-        if not _is_made(connection, path):
+        if _version(connection, path) == 0:
             connection.executescript(_SCHEMA)
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        write_ahead(connection, _BUSY_SECONDS)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _is_made(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there. Raises ``ConfigurationError`` for a database that can't be ours."""
-
-    def number(query: str) -> int:
-        return int(connection.execute(query).fetchone()[0])
-
-    try:
-        tables = number("SELECT count(*) FROM sqlite_master")  # first: another may be making them
-        application, version = number("PRAGMA application_id"), number("PRAGMA user_version")
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        application, version, tables = 0, 0, 1  # it is no database at all
-    if tables and application != _APPLICATION_ID:
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """Which tables are there. Raises ``ConfigurationError`` for a database that can't be ours."""
+    version = version_of(connection, _APPLICATION_ID)
+    if version is None:
         raise ConfigurationError(
             f"{path} holds no sessions", hint="Name another file; a new one is made."
         )
@@ -194,4 +167,4 @@ def _is_made(connection: sqlite3.Connection, path: Path) -> bool:
             f"{_VERSION}",
             hint="Install the newer Polyvox, or name another file.",
         )
-    return version == _VERSION
+    return version

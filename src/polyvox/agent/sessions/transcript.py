@@ -1,9 +1,9 @@
 """A session as a story: what was said, with the results of calls at the calls, and what else happened."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -19,10 +19,19 @@ from polyvox.agent.events import (
 )
 from polyvox.agent.sessions.entries import Record
 from polyvox.agent.sessions.info import SessionInfo
-from polyvox.messages import AssistantMessage, File, Image, Message, ToolCall, ToolMessage
+from polyvox.messages import (
+    AssistantMessage,
+    File,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolMessage,
+)
 from polyvox.tools.result import ToolResult
 
-__all__ = ["Note", "Result", "Said", "Transcript", "arguments_of", "data_url", "transcript"]
+__all__ = ["Marks", "Note", "Result", "Said", "Transcript", "blocks", "data_url", "transcript"]
 
 Result: TypeAlias = ToolMessage | ToolResult
 
@@ -61,7 +70,7 @@ class Transcript(msgspec.Struct):
     @property
     def title(self) -> str:
         """What stands above it."""
-        return self.info.title or self.info.id
+        return _line(self.info.title or self.info.id)
 
     @property
     def facts(self) -> str:
@@ -70,7 +79,7 @@ class Transcript(msgspec.Struct):
         began, ended = (_time(at) for at in (info.created, info.updated))
         forked = f"forked from {info.parent}" if info.parent else ""
         parts = (f"Session {info.id}", info.agent, forked, f"{began} to {ended}", info.outcome)
-        return " · ".join(part for part in parts if part)
+        return _line(" · ".join(part for part in parts if part))
 
     @property
     def sums(self) -> str:
@@ -80,6 +89,46 @@ class Transcript(msgspec.Struct):
             f"Cost: {info.cost} · {usage.input_tokens:,} tokens in, {usage.output_tokens:,} out · "
             f"turns: {info.turns} · messages: {info.messages}"
         )
+
+
+class Marks(NamedTuple):
+    """How a page marks what was said, as functions of the texts.
+
+    ``arguments`` is for what a tool got (JSON), ``code`` for what it gave, ``word`` for a word of ours;
+    ``folded`` puts parts below a summary.
+    """
+
+    text: Callable[[str], str]
+    arguments: Callable[[str], str]
+    code: Callable[[str], str]
+    word: Callable[[str], str]
+    attached: Callable[[Image | File], str]
+    folded: Callable[[str, Iterable[str]], str]
+
+
+def blocks(said: Said, marks: Marks) -> Iterator[str]:
+    """The blocks of a message, as they stand on a page."""
+    for block in said.message.content:
+        match block:
+            case Text():
+                yield marks.text(block.text)
+            case Thinking():
+                yield marks.folded("Thinking", [marks.text(block.text or "(hidden)")])
+            case ToolCall():
+                parts = _call(block, said.results.get(block.id), marks)
+                yield marks.folded(f"Tool: {block.name}", parts)
+            case _:
+                yield marks.attached(block)
+
+
+def _call(call: ToolCall, result: Result | None, marks: Marks) -> Iterator[str]:
+    yield marks.arguments(_arguments(call))
+    if result is None:
+        yield marks.word("No result.")
+        return
+    yield marks.word("Error:" if result.is_error else "Result:")
+    for block in result.content:
+        yield marks.code(block.text) if isinstance(block, Text) else marks.attached(block)
 
 
 def transcript(record: Record) -> Transcript:
@@ -120,7 +169,7 @@ def _notes(event: AgentEvent) -> Iterator[Note]:
             return
 
 
-def arguments_of(call: ToolCall) -> str:
+def _arguments(call: ToolCall) -> str:
     """The arguments as the model wrote them, or laid out to be read."""
     if call.unparsed is not None:
         return call.unparsed
@@ -135,3 +184,7 @@ def data_url(block: Image | File) -> str:
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

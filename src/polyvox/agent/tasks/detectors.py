@@ -101,9 +101,9 @@ def verdict_of(detector: CompletionDetector, message: AssistantMessage | None) -
 
 
 def _words(phrase: str) -> re.Pattern[str]:
-    """The words of a phrase one after another, none of them part of a longer one."""
+    """The words of a phrase one after another, none of them part of a longer one; "__" is emphasis."""
     words = r"\s+".join(re.escape(word) for word in phrase.split())
-    return re.compile(rf"(?<!\w){words}(?!\w)")
+    return re.compile(rf"(?<![^\W_]){words}(?![^\W_])")
 
 
 def _closing_tools() -> list[Tool]:

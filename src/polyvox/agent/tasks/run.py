@@ -83,7 +83,7 @@ class TaskRun:
         self.interrupt = Interrupt()
         self.result: CompletionResult | None = None
         self._session: Session | None = None if isinstance(session, str) else session
-        self._state = settings.get("state", RunState())
+        self._state = settings.get("state") or RunState()
         self._agent = agent
         self._policy = policy
         self._interrupts = interrupts
@@ -96,7 +96,7 @@ class TaskRun:
         self._allowed = policy.max_attempts
         around = settings.get("call", Call())
         self._stops = [each for each in (settings.get("interrupt"), around.interrupt) if each]
-        self._meter = Meter(settings.get("limits", RunLimits(turns=None)), around.deadline)
+        self._meter = Meter(settings.get("limits") or RunLimits(turns=None), around.deadline)
         call = Call(interrupt=self.interrupt, deadline=self._meter.deadline)
         self._asker = StatusAsker(status, call)
         self._ended: AgentResult[Any] | None = None

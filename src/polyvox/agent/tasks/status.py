@@ -47,7 +47,7 @@ class TaskStatus(msgspec.Struct):
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do."""
-        return self.status is TaskStatusType.DONE
+        return self.status == TaskStatusType.DONE and not self.errors
 
     def error(self, text: str) -> None:
         """Something is wrong, so that the task is not done."""

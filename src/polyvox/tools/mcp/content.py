@@ -45,7 +45,7 @@ def block_of(block: "ContentBlock") -> ToolResultBlock:
     resource = block.resource
     if isinstance(resource, TextResourceContents):
         return Text(resource.text)
-    name = unquote(urlsplit(resource.uri).path).rpartition("/")[2]
+    name = unquote(urlsplit(resource.uri).path.rpartition("/")[2])
     return _of_bytes(resource.blob, resource.mime_type or "", name)
 
 

@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 _CHANGED = "notifications/tools/list_changed"
 _MOST_PAGES = 1_000
 _A_MOMENT = 1.0
+_MOST_TOLD = 300
 
 
 class SessionForgottenError(NetworkError):
@@ -128,6 +129,11 @@ class Session:
             if error.code != CONNECTION_CLOSED:
                 raise
             raise await self._broken() from error
+        except ValueError as error:  # the package's own: it is not read by its types
+            text = " ".join(str(error).split())[:_MOST_TOLD]
+            raise ProtocolError(
+                f"the MCP server {self._name!r} answered what the protocol does not know: {text}"
+            ) from error
         except TimeoutError as error:
             if seconds is None:
                 raise

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import IO, TextIO
 
 __all__ = ["Stderr"]
@@ -46,12 +47,16 @@ class Stderr:
             await asyncio.to_thread(self._thread.join, _PATIENCE)
         return "\n".join(self._lines)
 
+    def tell(self, line: str) -> None:
+        """A line, of its stderr or of its stdout where it is no message; from any thread."""
+        self._lines.append(line[:_LONGEST])
+        if self._sink is None:
+            _LOGGER.info("%s: %s", self._name, line)
+            return
+        with suppress(OSError, ValueError):  # it is closed, or can't write all characters
+            print(line, file=self._sink, flush=True)
+
     def _read(self, source: IO[bytes]) -> None:
         with source:
             while data := source.readline(_LONGEST):  # however long a line, memory is bounded
-                line = data.decode(errors="replace").rstrip("\r\n")
-                self._lines.append(line)
-                if self._sink is None:
-                    _LOGGER.info("%s: %s", self._name, line)
-                elif not self._sink.closed:
-                    print(line, file=self._sink, flush=True)
+                self.tell(data.decode(errors="replace").rstrip("\r\n"))

@@ -77,7 +77,7 @@ class McpToolset(BaseToolset):
 
         Raises ``ConfigurationError`` without the extra ``mcp``.
         """
-        place = StdioPlace(command=command, args=args, env=env or {}, cwd=cwd, stderr=stderr)
+        place = StdioPlace(command=command, args=args, env=_hidden(env), cwd=cwd, stderr=stderr)
         return cls(place, name or PurePath(command).stem, connect_timeout, **options)
 
     @classmethod
@@ -94,7 +94,7 @@ class McpToolset(BaseToolset):
 
         ``headers`` go with every request: ``{"Authorization": f"Bearer {token}"}``.
         """
-        place = HttpPlace(url=url, headers=headers or {})
+        place = HttpPlace(url=url, headers=_hidden(headers))
         return cls(place, name or urlsplit(url).hostname or url, connect_timeout, **options)
 
     async def tools(self) -> Sequence[Tool]:
@@ -129,14 +129,14 @@ class McpToolset(BaseToolset):
         return opened
 
     async def _listed(self, opened: "_Open") -> Sequence[Tool]:
-        changes = opened.session.changes
-        if opened.tools is not None and opened.listed_at == changes:
+        async with opened.listing:  # whoever asks at once gets the same tools, with the same limits
+            changes = opened.session.changes
+            if opened.tools is None or opened.listed_at != changes:
+                found = {each.name: each for each in await opened.session.list()}
+                names = legal_names(found)
+                opened.tools = [self._tool(names[name], each) for name, each in found.items()]
+                opened.listed_at = changes
             return opened.tools
-        found = {each.name: each for each in await opened.session.list()}
-        names = legal_names(found)
-        opened.tools = [self._tool(names[name], each) for name, each in found.items()]
-        opened.listed_at = changes
-        return opened.tools
 
     def _tool(self, name: str, remote: "RemoteTool") -> Tool:
         definition = ToolDefinition(name, remote.description or "", remote.input_schema)
@@ -171,5 +171,14 @@ class _Open:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.listing = asyncio.Lock()
         self.tools: list[Tool] | None = None
         self.listed_at = 0
+
+
+def _hidden(values: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
+    """Whatever these are, they are not for anybody who looks at the set."""
+    return {
+        name: value if isinstance(value, Secret) else Secret(value)
+        for name, value in (values or {}).items()
+    }

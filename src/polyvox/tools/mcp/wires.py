@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import msgspec
 
 from polyvox.errors import ConfigurationError, NetworkError, PolyvoxError
-from polyvox.secret import Secret
+from polyvox.secret import Secret, without_password
+from polyvox.tools.mcp.process import started
 from polyvox.tools.mcp.stderr import Stderr
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class StdioPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     command: str
     args: Sequence[str]
-    env: Mapping[str, str | Secret]
+    env: Mapping[str, Secret]
     cwd: str | os.PathLike[str] | None
     stderr: TextIO | None
 
@@ -79,7 +80,7 @@ class HttpPlace(msgspec.Struct, frozen=True, kw_only=True):
     """An address that speaks the protocol's "streamable HTTP"."""
 
     url: str
-    headers: Mapping[str, str | Secret]
+    headers: Mapping[str, Secret]
 
     def wire(self, name: str) -> Wire:
         return _HttpWire(self, name)
@@ -98,18 +99,18 @@ class _StdioWire:
 
     @asynccontextmanager
     async def _streams(self, lost: Callable[[], None]) -> AsyncGenerator[Any]:
-        from mcp.client.stdio import StdioServerParameters, stdio_client
-
-        parameters = StdioServerParameters(
-            command=self._place.command,
-            args=list(self._place.args),
-            env=_revealed(self._place.env),
-            cwd=None if self._place.cwd is None else os.fspath(self._place.cwd),
-        )
+        place = self._place
         with self._stderr.open() as pipe:
-            async with stdio_client(parameters, errlog=pipe) as (read, write):
+            server = started(
+                (place.command, *place.args),
+                _revealed(place.env),
+                place.cwd,
+                pipe,
+                self._stderr.tell,
+            )
+            async with server as streams:
                 pipe.close()  # the server has its own end of it
-                yield _Watched(read, lost), write
+                yield _Watched(streams, lost), streams
 
     async def explain(self, error: BaseException) -> PolyvoxError:
         if isinstance(error, OSError) and not isinstance(error, ConnectionError):
@@ -120,7 +121,7 @@ class _StdioWire:
         ended = isinstance(error, ConnectionError) or "closed" in str(error)
         what = "has ended" if ended else f"can't be used: {_words(error)}"
         last = await self._stderr.last_lines()
-        said = f"; it last wrote to stderr:\n{last}" if last else ""
+        said = f"; it last wrote:\n{last}" if last else ""
         return NetworkError(f"the MCP server {self._name!r} {what}{said}")
 
 
@@ -160,9 +161,10 @@ class _HttpWire:
 
     async def explain(self, error: BaseException) -> PolyvoxError:
         refused = self._status >= 400
+        place = without_password(self._place.url)
         said = f"it answered with HTTP {self._status}" if refused else _words(error)
         return NetworkError(
-            f"the MCP server {self._name!r} can't be used at {self._place.url}: {said}",
+            f"the MCP server {self._name!r} can't be used at {place}: {said}",
             hint="It has to be there, speak MCP over streamable HTTP, and accept the headers.",
         )
 
@@ -202,11 +204,8 @@ class _Watched:
         return await self._stream.__aexit__(*error)
 
 
-def _revealed(values: Mapping[str, str | Secret]) -> dict[str, str]:
-    return {
-        name: value.reveal() if isinstance(value, Secret) else value
-        for name, value in values.items()
-    }
+def _revealed(values: Mapping[str, Secret]) -> dict[str, str]:
+    return {name: value.reveal() for name, value in values.items()}
 
 
 def _words(error: BaseException) -> str:

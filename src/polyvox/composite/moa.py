@@ -1,0 +1,222 @@
+"""Mixture of agents: several propose, layer upon layer, and one makes an answer of it."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from msgspec.structs import replace
+
+from polyvox import estimate
+from polyvox.composite.final import FinalStage, Reply, replied
+from polyvox.composite.members import (
+    Answer,
+    Member,
+    Stage,
+    as_members,
+    check_quorum,
+    check_seconds,
+    request_for,
+    seats,
+)
+from polyvox.composite.nodes import summary
+from polyvox.composite.prompts import with_references
+from polyvox.composite.tool_loop import ToolExecutor, ToolLoop, tool_loop
+from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError
+from polyvox.events import Event, Warned
+from polyvox.model import Call, Model
+from polyvox.quote import quote_of
+from polyvox.request import Request
+from polyvox.routing.strategies import cost_rank
+from polyvox.usage import ZERO_USAGE, Usage
+
+__all__ = ["MixtureOfAgents"]
+
+_CHARACTERS = 4  # to a token, as in polyvox.estimate
+
+_OUTPUT_SHARE = 4
+"""The part of a window, one in so many, that is kept for an answer whose limit nobody has said."""
+
+
+class MixtureOfAgents:
+    """Ask several models at the same time, let them see each other's answers, and one sum it all up.
+
+    The answer of the aggregator is streamed as it comes; what happens before it are ``Nested`` events.
+    A reply has the whole tree in ``message.trace``, its first block is a summary of it, and its usage
+    is that of all calls together.
+
+    Args:
+        proposers: who is asked in each layer: models, or ``Member`` with samples and settings.
+        aggregator: who makes the reply; of several, the next one when one fails. When all do, the
+            longest proposal is the reply, and a warning says so.
+        layers: the aggregator's included. From the second on, proposers see the proposals before.
+        quorum: how many of a layer must answer; whoever does not is left out, and a warning says so.
+        timeout: seconds for a layer, after which the proposals that are there have to do.
+        window_tokens: the aggregator's context window. Proposals that don't fit are summed up some at
+            a time first.
+        tool_executor: runs the tools that the aggregator calls; without it they are for the caller.
+        name: the name it is asked by.
+
+    Raises ``ConfigurationError`` for a wrong argument.
+    """
+
+    def __init__(
+        self,
+        proposers: Sequence[Member | Model],
+        *,
+        aggregator: Member | Model | Sequence[Member | Model],
+        layers: int = 2,
+        quorum: int = 1,
+        timeout: float | None = None,
+        window_tokens: int | None = None,
+        tool_executor: ToolExecutor | ToolLoop | None = None,
+        name: str = "",
+    ) -> None:
+        if layers < 2:
+            raise ConfigurationError(
+                f"layers is {layers}; give 2 or more, the aggregator's included"
+            )
+        if window_tokens is not None and window_tokens < 1:
+            raise ConfigurationError(f"window_tokens is {window_tokens}; give 1 or more, or None")
+        several = aggregator if isinstance(aggregator, Sequence) else [aggregator]
+        self.aggregators = [
+            replace(member, tools=True) for member in as_members(several, "aggregator")
+        ]
+        self.seats = seats(as_members(proposers, "proposers"))
+        self.layers = layers
+        self.quorum = check_quorum(quorum, len(self.seats))
+        self.timeout = check_seconds(timeout)
+        self.window_tokens = window_tokens
+        self.tool_loop = tool_loop(tool_executor)
+        self.name = name or f"composite/moa/{self.aggregators[0].model.name}"
+
+    def quote(self, request: Request) -> Usage:
+        """The most that all calls together may use and cost; of several aggregators the dearest."""
+        total = ZERO_USAGE
+        texts: list[str] = []
+        for _ in range(1, self.layers):
+            asked = with_references(request, texts)
+            quotes = [
+                quote_of(seat.member.model, request_for(seat.member, asked)) for seat in self.seats
+            ]
+            total = sum(quotes, total)
+            texts = [_as_long(quote) for quote in quotes]
+        while (count := self.fitting(request, texts)) < len(texts):
+            most = self._dearest(request, texts[:count])
+            total += most
+            texts = [_as_long(most), *texts[count:]]
+        last = self._dearest(request, texts)
+        rounds = self.tool_loop.rounds if self.tool_loop and request.tools else 0
+        return replace(sum([last] * (rounds + 1), total), basis="estimated")
+
+    async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
+        """What the members tell, nested; then the reply."""
+        inner = call.child()
+        reply = Reply(self.name, "moa", summary)
+        course = _Course(self, request, inner, reply)
+        async with aclosing(replied(reply, course.events(), inner)) as events:
+            async for event in events:
+                yield event
+
+    def fitting(self, request: Request, texts: Sequence[str]) -> int:
+        """How many of the texts the aggregator can be shown at once; two at least."""
+        if self.window_tokens is None:
+            return len(texts)
+        output = request.max_tokens or self.window_tokens // _OUTPUT_SHARE
+        for count in range(len(texts), 2, -1):
+            asked = with_references(request, texts[:count])
+            if estimate.request_tokens(asked) + output <= self.window_tokens:
+                return count
+        return min(2, len(texts))
+
+    def _dearest(self, request: Request, texts: Sequence[str]) -> Usage:
+        asked = with_references(request, texts)
+        quotes = [quote_of(each.model, request_for(each, asked)) for each in self.aggregators]
+        return max(quotes, key=lambda quote: (*cost_rank(quote.cost), quote.total_tokens))
+
+
+class _Course:
+    """One call: the proposals and the texts that are left of them."""
+
+    def __init__(self, moa: MixtureOfAgents, request: Request, call: Call, reply: Reply) -> None:
+        self._moa = moa
+        self._request = request
+        self._call = call
+        self._reply = reply
+        self._proposals: list[Answer] = []
+        self._texts: list[str] = []
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """All that happens, to the reply's last event. Raises ``PolyvoxError`` when there is none."""
+        moa = self._moa
+        for layer in range(1, moa.layers):
+            async with aclosing(self._layer(f"layer {layer}")) as events:
+                async for event in events:
+                    yield event
+        window = 0
+        while (count := moa.fitting(self._request, self._texts)) < len(self._texts):
+            window += 1
+            async with aclosing(self._window(f"window {window}", count)) as events:
+                async for event in events:
+                    yield event
+        asked = with_references(self._request, self._texts)
+        final = FinalStage(moa.aggregators, "aggregation", self._reply, tools=moa.tool_loop)
+        work = final.events(lambda member: request_for(member, asked), self._proposals, self._call)
+        async with aclosing(work) as events:
+            async for event in events:
+                yield event
+
+    async def _layer(self, label: str) -> AsyncGenerator[Event]:
+        """The proposals of one layer; those of the one before have to do when it fails."""
+        moa = self._moa
+        asked = with_references(self._request, self._texts)
+        asks = [(seat, request_for(seat.member, asked)) for seat in moa.seats]
+        stage = self._stage(label, "proposal", "layer", moa.quorum)
+        try:
+            async with aclosing(stage.events(asks, self._call)) as events:
+                async for event in events:
+                    yield event
+        except PolyvoxError as error:
+            if not self._proposals or isinstance(error, AbortedError):
+                raise
+            failure = error
+        else:
+            self._proposals = stage.good
+            self._texts = [each.text for each in stage.good]
+            return
+        yield Warned(f"the proposals before have to do: {failure.text}", label)
+
+    async def _window(self, label: str, count: int) -> AsyncGenerator[Event]:
+        """The first of the texts summed up in one; when nobody can, the longest of them is kept."""
+        first, rest = self._texts[:count], self._texts[count:]
+        asked = with_references(self._request, first)
+        summed = max(first, key=len)
+        for member in self._moa.aggregators:
+            stage = self._stage(label, "aggregation", "window", 1)
+            ask = seats([member])[0], request_for(replace(member, tools=False), asked)
+            try:
+                async with aclosing(stage.events([ask], self._call)) as events:
+                    async for event in events:
+                        yield event
+            except PolyvoxError as error:
+                if isinstance(error, AbortedError):
+                    raise
+                continue
+            summed = stage.good[0].text
+            break
+        self._texts = [summed, *rest]
+
+    def _stage(self, label: str, kind: str, parent: str, quorum: int) -> Stage:
+        stage = Stage(
+            label,
+            kind,
+            self._reply.timeline,
+            quorum=quorum,
+            timeout=self._moa.timeout,
+            parent=parent,
+        )
+        self._reply.root.children.append(stage.node)
+        return stage
+
+
+def _as_long(quote: Usage) -> str:
+    """A text of as many tokens as an answer may have at most."""
+    return "x" * (_CHARACTERS * quote.output_tokens)
