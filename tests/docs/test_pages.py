@@ -89,7 +89,8 @@ class Page:
         name = re.match(rf"# ([\w.-]+\.{ending})\n", text)
         if name:
             (self.folder / name[1]).write_text(text, encoding="utf-8")
-            sys.modules.pop(Path(name[1]).stem, None)  # another page's module of that name
+            if ending == "py":  # another page may have had a module of that name
+                sys.modules.pop(Path(name[1]).stem, None)
 
     def json(self, example: Example) -> None:
         json.loads(str(example.parsed))

@@ -25,6 +25,7 @@ from polyvox.ledger import (
     MemorySink,
     SqliteSink,
 )
+from polyvox.ledger import writer as writer_module
 from polyvox.messages import Image, Text, assistant, user
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
@@ -246,7 +247,7 @@ def test_a_full_queue_drops_and_counts_but_never_waits():
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyvox.ledger.writer._PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(writer_module, "_PAUSES", (0.0, 0.0, 0.0))
 
 
 async def test_a_sink_that_fails_is_tried_again_then_given_up_and_the_call_is_well(no_pauses: None):

@@ -204,7 +204,7 @@ def test_other_words_to_add_up_by_are_told(history: History, by: str, tag: str):
 
 
 def test_old_calls_are_deleted_wherever_they_stand(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("polyvox.ledger.history._PRUNE_BATCH", 1)
+    monkeypatch.setattr(history_module, "_PRUNE_BATCH", 1)
     with History(path) as history:
         assert history.prune(NOON + 2 * DAY) == 2
         assert (history.count(), history.prune(NOON)) == (2, 0)

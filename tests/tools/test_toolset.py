@@ -105,7 +105,8 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name in set(sys.modules) - before:
-        del sys.modules[name]
+        if not name.startswith("polyvox."):  # first used here, but not only here
+            del sys.modules[name]
 
 
 def write(path: Path, text: str) -> None:
