@@ -219,6 +219,15 @@ class RunLimitError(PolyvoxError):
     kind = "run_limit"
 
 
+def in_words(error: BaseException) -> str:
+    """Any exception in one line: its kind, and what it says if it says something.
+
+    >>> in_words(KeyError("city")), in_words(TimeoutError())
+    ("KeyError: 'city'", 'TimeoutError')
+    """
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 _FIELDS = (
     "hint",
     "status",

@@ -136,6 +136,16 @@ class Call(msgspec.Struct, kw_only=True):
             parent=self,
         )
 
+    @property
+    def is_late(self) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be done for it: it was interrupted, or is late."""
+        return (self.interrupt is not None and self.interrupt.is_set) or self.is_late
+
     def record(self, attempt: Attempt) -> None:
         """A provider was asked once more, and this is how it went."""
         call: Call | None = self

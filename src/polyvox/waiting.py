@@ -9,9 +9,15 @@ from typing import Any, TypeVar
 from polyvox.errors import AbortedError, RequestTimeoutError
 from polyvox.model import Call
 
-__all__ = ["Waiter"]
+__all__ = ["Waiter", "soon"]
 
 _T = TypeVar("_T")
+
+
+def soon(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> None:
+    """Have something done in a loop, from any thread; not at all if the loop is closed by then."""
+    with suppress(RuntimeError):  # nobody waits in there any more
+        loop.call_soon_threadsafe(work)
 
 
 class Waiter:
@@ -40,8 +46,7 @@ class Waiter:
 
     def wake(self) -> None:
         """End the wait that is under way, or else the next one; from any thread."""
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-            self._loop.call_soon_threadsafe(self._woken.set)
+        soon(self._loop, self._woken.set)
 
     async def until(self, due: float) -> None:
         """Wait until ``due``; when that is past, only give others their turn."""

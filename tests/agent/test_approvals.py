@@ -6,13 +6,14 @@ import sys
 from typing import Any
 
 import pytest
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import ToolCall
 from polyvox.agent import Ask, RunState
 from polyvox.errors import BadRequestError
 from polyvox.messages import ToolMessage
 from polyvox.tools import tool
+
+from .rig import agent_of, calls, trace, without_updates
 
 CHILD = """
 import asyncio, json, sys

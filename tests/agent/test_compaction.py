@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import AsyncClient, Usage
 from polyvox.agent import (
@@ -51,6 +50,8 @@ from polyvox.request import Request
 from polyvox.routing import Retrying
 from polyvox.testing import MockProvider
 from polyvox.tools import tool
+
+from .rig import agent_of, calls, trace, without_updates
 
 
 class Says:

@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox.agent import Agent, RunState
 from polyvox.errors import ConfigurationError
 from polyvox.tools import tool
+
+from .rig import agent_of, calls, trace, without_updates
 
 CHILD = """
 import asyncio, sys

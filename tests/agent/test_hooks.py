@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.agent.rig import agent_of, calls, trace
 
 from polyvox import Image, Text, ToolCall, user
 from polyvox.agent import RunLimits
 from polyvox.errors import ConfigurationError
 from polyvox.messages import ToolMessage
 from polyvox.tools import ToolResult, tool
+
+from .rig import agent_of, calls, trace
 
 CALL = ToolCall("1", "double", {"n": 2})
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import ToolCall, user
 from polyvox.agent import Agent, AgentEnd, RunState, ToolExecutionUpdate
@@ -18,6 +17,8 @@ from polyvox.errors import ConfigurationError, PolyvoxError, ProtocolError
 from polyvox.events import Event, Start, TextDelta, TextStart
 from polyvox.messages import AssistantMessage, Text, ToolMessage
 from polyvox.tools import FunctionToolset, ToolContext, ToolRetry, tool
+
+from .rig import agent_of, calls, trace, without_updates
 
 
 def told(state: RunState) -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agent.rig import agent_of, calls, trace, without_updates
 
 from polyvox import Text, ToolCall, user
 from polyvox.agent import (
@@ -25,6 +24,8 @@ from polyvox.agent.sessions import JsonlSessions, SqliteSessions
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.messages import AssistantMessage, ToolMessage
 from polyvox.tools import ToolContext, ToolResult, tool
+
+from .rig import agent_of, calls, trace, without_updates
 
 CHILD = """
 import asyncio, sys

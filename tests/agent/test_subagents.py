@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
-from tests.agent.rig import agent_of, calls, word
-
 from polyvox import ToolCall, Usage
 from polyvox.agent import MessageUpdate, NestedRun, RunState
 from polyvox.messages import AssistantMessage, Text, ToolMessage
 from polyvox.tools import tool
 from polyvox.usage import Cost
+
+from .rig import agent_of, calls, word
 
 USAGE = Usage(10, 5, cost=Cost("known", nanos=1_000))
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.agent.rig import agent_of, calls
 
 from polyvox import Text
 from polyvox.errors import ContentFilterError, InvalidAnswerError
 from polyvox.messages import AssistantMessage
 from polyvox.tools import tool
+
+from .rig import agent_of, calls
 
 
 class City(msgspec.Struct):

@@ -12,7 +12,6 @@ import inspect
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -32,12 +31,12 @@ from polyvox.agent.hooks import AfterTool, Approve, Ask, BeforeTool, ToolUse, se
 from polyvox.agent.inbox import Inbox
 from polyvox.agent.state import Approval, RunState
 from polyvox.assembly import arguments_text
-from polyvox.errors import AbortedError, RequestTimeoutError
-from polyvox.messages import Message, ToolCall, ToolMessage
+from polyvox.errors import AbortedError, RequestTimeoutError, in_words
+from polyvox.messages import ToolCall
 from polyvox.model import Call
 from polyvox.tools import Tool, ToolContext, ToolResult, error_result, message_of, run_tool
 from polyvox.tools.errors import ToolArgumentsError
-from polyvox.waiting import Waiter
+from polyvox.waiting import Waiter, soon
 
 __all__ = ["Batch", "Kit"]
 
@@ -99,9 +98,6 @@ class Batch:
         retries: dict[str, int],
         hurried: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.messages: list[ToolMessage] = []
-        self.results: dict[str, ToolResult] = {}
-        self.terminate = False
         self._calls = calls
         self._kit = kit
         self._state = state
@@ -121,14 +117,14 @@ class Batch:
         return bool(self._told)
 
     async def events(self) -> AsyncGenerator[AgentEvent]:
-        """Carry out the calls; afterwards ``messages`` holds those that were told."""
+        """Carry out the calls, and tell of them."""
         loop = asyncio.get_running_loop()
         interrupt, deadline = self._call.interrupt, self._call.deadline
         forget = lambda: None  # noqa: E731
         timer: asyncio.TimerHandle | None = None
         if interrupt is not None:
             stopped = partial(self._inbox.put, _INTERRUPTED)
-            forget = interrupt.listen(partial(_soon, loop, stopped))
+            forget = interrupt.listen(partial(soon, loop, stopped))
         if deadline is not None:
             seconds = max(0.0, deadline - time.monotonic())
             timer = loop.call_later(seconds, self._inbox.put, _Stopped("the time is over"))
@@ -198,7 +194,7 @@ class Batch:
         except ToolArgumentsError as error:
             return error_result(error.text)
         except Exception as error:  # noqa: BLE001 - a hook's failure is no reason to run the tool
-            return error_result(f"{call.name} was not run: {_told(error)}")
+            return error_result(f"{call.name} was not run: {in_words(error)}")
         return ready
 
     async def _decided(self, ready: _Ready, *, approved: bool) -> "_Ready | ToolResult | Ask":
@@ -233,7 +229,7 @@ class Batch:
             with Waiter(self._call) as waiter:
                 return await waiter.result(answer)
         except (AbortedError, RequestTimeoutError) as error:
-            if not self._over:
+            if not self._call.is_over:
                 raise
             return f"The run was stopped before this was decided: {error.text}."
 
@@ -261,21 +257,13 @@ class Batch:
     # ------------------------------------------------------------------------------ execute
 
     @property
-    def _over(self) -> bool:
-        """Whether the run is about to be stopped: that is in the inbox, or will be at once."""
-        interrupt, deadline = self._call.interrupt, self._call.deadline
-        if interrupt is not None and interrupt.is_set:
-            return True
-        return deadline is not None and time.monotonic() >= deadline
-
-    @property
     def _reason(self) -> str:
         """Why the run was interrupted."""
         interrupt = self._call.interrupt
         return (interrupt.reason if interrupt is not None else None) or "interrupted"
 
     def _may_start(self, call: ToolCall) -> bool:
-        if self._over:
+        if self._call.is_over:  # that is in the inbox, or will be at once
             return False
         if not self._running:
             return True
@@ -332,7 +320,7 @@ class Batch:
             other = await settled(self._kit.after(use, result))
             return result if other is None else _checked_result(other)
         except Exception as error:  # noqa: BLE001 - the model is not to see what nobody has looked at
-            return error_result(f"The result of {use.call.name} was withheld: {_told(error)}")
+            return error_result(f"The result of {use.call.name} was withheld: {in_words(error)}")
 
     def _passed_on(self, event: AgentEvent) -> list[AgentEvent]:
         """The event, and the messages whose turn it is after it."""
@@ -358,18 +346,9 @@ class Batch:
         events: list[AgentEvent] = []
         while self._told and self._told[0].id in self._done:
             call = self._told.popleft()
-            result = self.results[call.id] = self._done[call.id]
-            self.terminate = self.terminate or result.terminate
-            message: Message = message_of(result, call)
-            self.messages.append(message)
+            message = message_of(self._done[call.id], call)
             events += [MessageStart(message), MessageEnd(message)]
         return events
-
-
-def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> None:
-    """Have it done in the loop; from any thread."""
-    with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-        loop.call_soon_threadsafe(work)
 
 
 def _changed(use: ToolUse, decision: Approval) -> _Ready | ToolResult:
@@ -404,7 +383,3 @@ def _not_whole(call: ToolCall) -> str:
         f" They end like this: {shown!r}. Call it again with complete arguments, in smaller pieces if"
         " they are long."
     )
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -7,7 +7,10 @@ from typing import cast
 from msgspec.structs import replace
 
 from polyvox.assembly import new_call_id
-from polyvox.errors import PolyvoxError
+from polyvox.errors import (
+    PolyvoxError,
+    in_words,
+)
 from polyvox.events import Event, Start
 from polyvox.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from polyvox.tools import error_result, message_of
@@ -74,7 +77,7 @@ def as_told(error: Exception) -> PolyvoxError:
     """The error as one of ours: what a program's own code raises ends a run like any other."""
     if isinstance(error, PolyvoxError):
         return error
-    told = PolyvoxError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    told = PolyvoxError(in_words(error))
     told.__cause__ = error
     return told
 

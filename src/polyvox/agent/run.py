@@ -5,7 +5,6 @@ closes whatever is open. Only tools have tasks of their own. Each event is put i
 (and into its session) before the reader sees it: the state is the sum of the events.
 """
 
-import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -220,7 +219,7 @@ class Run:
             yield TurnEnd(answer, results(state.messages))
             self._ending = self._failure(self._error)
             return
-        self._batch = batch = self._batch_of(role)
+        batch = self._batch_of(role)
         if state.unanswered:
             async with aclosing(batch.events()) as events:
                 async for event in events:
@@ -365,12 +364,7 @@ class Run:
     def _limit(self) -> str:
         """Which limit the run has come to, in words."""
         reached = self._limits.reached(self._turns, self._tokens, self._nanos)
-        return reached or (self._late() if self._is_late else "")
-
-    @property
-    def _is_late(self) -> bool:
-        deadline = self.call.deadline
-        return deadline is not None and time.monotonic() >= deadline
+        return reached or (self._late() if self.call.is_late else "")
 
     def _late(self) -> str:
         if self._limits.seconds is None:
@@ -388,7 +382,7 @@ class Run:
         if isinstance(error, AbortedError) and self.interrupt.is_set:
             self._error = error
             return self._end("aborted", error.text)
-        if self._is_late:
+        if self.call.is_late:
             return self._over(self._late())
         self._error = error
         return self._end("error", error.text)

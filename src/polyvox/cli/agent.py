@@ -14,6 +14,7 @@ from polyvox.cli.options import (
     debug_option,
     gathered,
     log_option,
+    output_option,
     quiet_option,
 )
 
@@ -209,13 +210,7 @@ def show(session: str, as_json: bool) -> int:
     show_default=True,
     help="HTML is one page that needs no other file.",
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write there instead of stdout.",
-)
+@output_option
 @debug_option
 def export(session: str, form: Any, output: Path | None) -> int:
     """Print a session to be read or shared."""

@@ -8,7 +8,13 @@ import click
 import msgspec
 
 from polyvox.cli.exit_codes import FAILED
-from polyvox.cli.options import complete_model, config_option, debug_option, gathered
+from polyvox.cli.options import (
+    complete_model,
+    config_option,
+    debug_option,
+    gathered,
+    output_option,
+)
 
 __all__ = ["ExportOptions", "FindOptions", "ReplayOptions", "StatsOptions", "command"]
 
@@ -214,13 +220,7 @@ def stats(options: StatsOptions) -> int:
     show_default=True,
     help="Whole records, or only the conversations.",
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write there instead of stdout.",
-)
+@output_option
 @debug_option
 @gathered(ExportOptions)
 def export(options: ExportOptions) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "gathered",
     "log_option",
     "model_option",
+    "output_option",
     "quiet_option",
 ]
 
@@ -92,6 +93,17 @@ def config_option(command: Callable[..., object]) -> Callable[..., object]:
         metavar="FILE",
         type=click.Path(path_type=Path),
         help="Take this configuration; else the one that 'polyvox config path' names, if any.",
+    )(command)
+
+
+def output_option(command: Callable[..., object]) -> Callable[..., object]:
+    """``-o FILE``: where to write."""
+    return click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write there instead of stdout.",
     )(command)
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from functools import partial
 
 from polyvox.errors import AbortedError, PolyvoxError, ProtocolError
 from polyvox.model import Call
+from polyvox.waiting import soon
 
 __all__ = ["end_all", "interruption", "on_interrupt", "unfinished"]
 
@@ -35,11 +36,7 @@ def on_interrupt(call: Call, tasks: Iterable[asyncio.Task[None]]) -> Callable[[]
         for task in all_tasks:
             task.cancel()
 
-    def soon() -> None:
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-            loop.call_soon_threadsafe(cancel)
-
-    return call.interrupt.listen(soon)
+    return call.interrupt.listen(partial(soon, loop, cancel))
 
 
 async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:

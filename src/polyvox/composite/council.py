@@ -21,6 +21,7 @@ from polyvox.composite.members import (
     seats,
 )
 from polyvox.composite.nodes import PREVIEW, summary
+from polyvox.composite.quotes import as_long, dearest, in_all, rounds_of
 from polyvox.composite.ranking import Ballot, Standing, aggregate, parse_ranking
 from polyvox.composite.reviews import chairman_request, figures, review_request
 from polyvox.composite.tool_loop import ToolExecutor, ToolLoop, tool_loop
@@ -29,13 +30,10 @@ from polyvox.events import Event, Warned
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
-from polyvox.routing.strategies import cost_rank
 from polyvox.trace import TraceNode
-from polyvox.usage import ZERO_USAGE, Usage
+from polyvox.usage import Usage
 
 __all__ = ["Council"]
-
-_CHARACTERS_PER_TOKEN = 4
 
 
 class Council:
@@ -91,7 +89,7 @@ class Council:
         opinions = [
             quote_of(seat.member.model, request_for(seat.member, request)) for seat in self.seats
         ]
-        texts = {place: _filler(quote) for place, quote in enumerate(opinions)}
+        texts = {place: as_long(quote) for place, quote in enumerate(opinions)}
         reviews = [
             quote_of(
                 reviewer.model,
@@ -99,7 +97,7 @@ class Council:
             )
             for reviewer, labels in self.readers(texts, seed=0)
         ]
-        told = [_filler(quote) for quote in reviews]
+        told = [as_long(quote) for quote in reviews]
         labels = Labels(texts, seed=0, reader="chairman", numbered=True)
         places = list(texts)
         standings = aggregate([Ballot(places, places)], places)
@@ -110,10 +108,7 @@ class Council:
             )
             for chairman in self.chairmen
         ]
-        dearest = max(answers, key=lambda quote: (*cost_rank(quote.cost), quote.total_tokens))
-        rounds = self.tool_loop.rounds if self.tool_loop and request.tools else 0
-        total = sum((*opinions, *reviews, *[dearest] * (rounds + 1)), ZERO_USAGE)
-        return replace(total, basis="estimated")
+        return in_all([*opinions, *reviews], dearest(answers), rounds_of(self.tool_loop, request))
 
     def with_tools(self, tool_executor: ToolExecutor | ToolLoop) -> "Council":
         """The same council, in which the tools that the chairman calls are run at once.
@@ -269,8 +264,3 @@ class _Session:
             self._council.chairmen, "chairman", self.reply, tools=self._council.tool_loop
         )
         return final.events(asked, proposals, self.call)
-
-
-def _filler(quote: Usage) -> str:
-    """A text of as many tokens as an answer may have."""
-    return "x" * (_CHARACTERS_PER_TOKEN * quote.output_tokens)

@@ -19,18 +19,16 @@ from polyvox.composite.members import (
 )
 from polyvox.composite.nodes import summary
 from polyvox.composite.prompts import with_references
+from polyvox.composite.quotes import as_long, dearest, in_all, rounds_of
 from polyvox.composite.tool_loop import ToolExecutor, ToolLoop, tool_loop
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError
 from polyvox.events import Event, Warned
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
-from polyvox.routing.strategies import cost_rank
-from polyvox.usage import ZERO_USAGE, Usage
+from polyvox.usage import Usage
 
 __all__ = ["MixtureOfAgents"]
-
-_CHARACTERS = 4  # to a token, as in polyvox.estimate
 
 _OUTPUT_SHARE = 4
 """The part of a window, one in so many, that is kept for an answer whose limit nobody has said."""
@@ -90,22 +88,21 @@ class MixtureOfAgents:
 
     def quote(self, request: Request) -> Usage:
         """The most that all calls together may use and cost; of several aggregators the dearest."""
-        total = ZERO_USAGE
+        before: list[Usage] = []
         texts: list[str] = []
         for _ in range(1, self.layers):
             asked = with_references(request, texts)
             quotes = [
                 quote_of(seat.member.model, request_for(seat.member, asked)) for seat in self.seats
             ]
-            total = sum(quotes, total)
-            texts = [_as_long(quote) for quote in quotes]
+            before += quotes
+            texts = [as_long(quote) for quote in quotes]
         while (count := self.fitting(request, texts)) < len(texts):
             most = self._dearest(request, texts[:count])
-            total += most
-            texts = [_as_long(most), *texts[count:]]
+            before.append(most)
+            texts = [as_long(most), *texts[count:]]
         last = self._dearest(request, texts)
-        rounds = self.tool_loop.rounds if self.tool_loop and request.tools else 0
-        return replace(sum([last] * (rounds + 1), total), basis="estimated")
+        return in_all(before, last, rounds_of(self.tool_loop, request))
 
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """What the members tell, nested; then the reply."""
@@ -130,7 +127,7 @@ class MixtureOfAgents:
     def _dearest(self, request: Request, texts: Sequence[str]) -> Usage:
         asked = with_references(request, texts)
         quotes = [quote_of(each.model, request_for(each, asked)) for each in self.aggregators]
-        return max(quotes, key=lambda quote: (*cost_rank(quote.cost), quote.total_tokens))
+        return dearest(quotes)
 
 
 class _Course:
@@ -215,8 +212,3 @@ class _Course:
         )
         self._reply.root.children.append(stage.node)
         return stage
-
-
-def _as_long(quote: Usage) -> str:
-    """A text of as many tokens as an answer may have at most."""
-    return "x" * (_CHARACTERS * quote.output_tokens)

@@ -5,7 +5,10 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from polyvox.errors import ConfigurationError
+from polyvox.errors import (
+    ConfigurationError,
+    in_words,
+)
 from polyvox.messages import ToolCall
 from polyvox.model import Call
 from polyvox.tools import ToolResult, as_result, error_result
@@ -54,4 +57,4 @@ async def _executed(run: Any, wanted: ToolCall) -> ToolResult:
         value = await asyncio.to_thread(run, wanted)
         return as_result(await value if inspect.isawaitable(value) else value)
     except Exception as error:  # noqa: BLE001 - what a tool raises is for the model to see
-        return error_result(f"{type(error).__name__}: {error}")
+        return error_result(f"{in_words(error)}")

@@ -16,7 +16,10 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from polyvox import jsontext
-from polyvox.errors import ConfigurationError
+from polyvox.errors import (
+    ConfigurationError,
+    in_words,
+)
 from polyvox.messages import File, Image, Text, ToolCall, ToolResultBlock
 from polyvox.model import Call
 from polyvox.tools import ToolArgumentsError, ToolContext, ToolResult, error_result, run_tool
@@ -137,7 +140,7 @@ async def _run(tool: Tool, arguments: dict[str, Any], progress: "_Progress") -> 
     except ToolArgumentsError as error:
         return error_result(error.text)
     except Exception as error:  # noqa: BLE001 - a failing approval is no approval
-        return error_result(f"{tool.name} was not run: {type(error).__name__}: {error}")
+        return error_result(f"{tool.name} was not run: {in_words(error)}")
     if refused:
         return error_result(f"{tool.name} needs somebody's approval, and nobody is here to give it")
     return await run_tool(tool, values, context)

@@ -234,8 +234,7 @@ class Seat:
 
     def failed(self, error: PolyvoxError) -> None:
         """The call failed. When it was the caller's doing, that says nothing about the deployment."""
-        deadline = self.call.deadline
-        if isinstance(error, AbortedError) or (deadline and time.monotonic() >= deadline):
+        if isinstance(error, AbortedError) or self.call.is_late:
             return
         self.pool.failed(self, error)
 

@@ -135,7 +135,7 @@ class _Route:
     def free_seat(self) -> Seat | None:
         """A place at whoever is asked next; None when nobody can be asked now, or the call is over."""
         self._due = _NEVER
-        if self._last is not None and self._is_over():
+        if self._last is not None and self.call.is_over:
             return None
         for pool in self._next_pools():
             seat = pool.take(self._request, self.call, self._passed.get(pool, ()))
@@ -194,12 +194,6 @@ class _Route:
         asked = len(self._passed.get(router.pool, ()))
         pools = [self._pool] if self._pool is not router.pool or asked < router.attempts else []
         return [*pools, router.fallbacks] if self.call.fallbacks else pools
-
-    def _is_over(self) -> bool:
-        interrupt, deadline = self.call.interrupt, self.call.deadline
-        if interrupt is not None and interrupt.is_set:
-            return True
-        return deadline is not None and time.monotonic() >= deadline
 
     def _end(self, error: PolyvoxError) -> None:
         event = failed(error)

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic
 
 from polyvox.messages import Message, Text, ToolCall, ToolResultBlock
 from polyvox.model import Call
 from polyvox.tools.result import ToolResult
+from polyvox.waiting import soon
 
 __all__ = ["ToolContext"]
 
@@ -70,8 +70,7 @@ class ToolContext(Generic[Deps]):
         if self._loop is None or self._loop is _running_loop():
             self._tell(partial)
             return
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-            self._loop.call_soon_threadsafe(self._tell, partial)
+        soon(self._loop, lambda: self._tell(partial))
 
     def nested(self, event: Any, *path: str) -> None:
         """Pass on an event of what runs inside the tool, such as another agent; from the loop's thread."""

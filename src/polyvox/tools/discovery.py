@@ -13,7 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, cast
 
-from polyvox.errors import ConfigurationError
+from polyvox.errors import (
+    ConfigurationError,
+    in_words,
+)
 from polyvox.tools.tool import Tool, as_tool
 from polyvox.tools.toolset import FunctionToolset
 
@@ -122,7 +125,7 @@ def _imported(name: str, file: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        about = f"{type(error).__name__}: {error}"
+        about = in_words(error)
         raise ConfigurationError(f"{file} can't be imported: {about}") from error
 
 
@@ -144,6 +147,6 @@ def _from_path(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        about = f"{type(error).__name__}: {error}"
+        about = in_words(error)
         raise ConfigurationError(f"{path} can't be imported: {about}") from error
     return module

@@ -8,6 +8,7 @@ import logging
 from contextlib import nullcontext
 from typing import Any, cast
 
+from polyvox.errors import in_words
 from polyvox.tools.context import ToolContext
 from polyvox.tools.errors import ToolRetry
 from polyvox.tools.result import ToolResult, error_result
@@ -60,4 +61,4 @@ def _told(error: BaseException) -> str:
     """The error in words that a model makes sense of."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(map(_told, cast("BaseExceptionGroup[Any]", error).exceptions))
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return in_words(error)

@@ -4,6 +4,7 @@ A set may be a server elsewhere, whose tools are known only once it is asked; he
 asynchronous, and is also what opens a connection if one is needed.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
@@ -36,16 +37,16 @@ ToolLike: TypeAlias = Tool | Toolset | Callable[..., Any]
 """What may be given where tools are wanted: a tool, a set of them, a function."""
 
 
-class BaseToolset:
+class BaseToolset(ABC):
     """What every set of ours can do: change what it offers, and close itself at the end of a block."""
 
     name: str = "tools"
 
+    @abstractmethod
     async def tools(self) -> Sequence[Tool]:
         """The tools, as they are now."""
-        raise NotImplementedError
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027 - most need nothing
         """Let go of what the tools need. Closing twice does nothing."""
 
     async def __aenter__(self) -> Self:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from polyvox.errors import AbortedError, Phase, PolyvoxError, ProtocolError, RequestTimeoutError
 from polyvox.http import HttpRequest, HttpResponse, Timeouts, Transport
 from polyvox.model import Call
+from polyvox.waiting import soon
 
 
 @asynccontextmanager
@@ -139,8 +140,7 @@ class Watch:
     def _interrupted(self) -> None:
         """In whatever thread sets the interrupt."""
         self._stopped = True
-        with suppress(RuntimeError):  # the loop may be closed already
-            self._loop.call_soon_threadsafe(self._look)
+        soon(self._loop, self._look)
 
     def _look(self) -> None:
         """In the loop: end the waiting if there is a reason to, else look again when there may be one."""

@@ -7,7 +7,10 @@ from typing import TypeAlias, cast
 
 import msgspec
 
-from polyvox.errors import ConfigurationError
+from polyvox.errors import (
+    ConfigurationError,
+    in_words,
+)
 from polyvox.model import Call
 from polyvox.tools.threads import Threads
 from polyvox.waiting import Waiter
@@ -116,8 +119,7 @@ class StatusAsker:
 
 
 def _unknown(error: BaseException) -> TaskStatus:
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return TaskStatus(errors=[f"The status could not be told: {what}"])
+    return TaskStatus(errors=[f"The status could not be told: {in_words(error)}"])
 
 
 def _shortened(text: str) -> str:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import msgspec
 
-from polyvox.errors import ConfigurationError, NetworkError, PolyvoxError
+from polyvox.errors import (
+    ConfigurationError,
+    NetworkError,
+    PolyvoxError,
+    in_words,
+)
 from polyvox.secret import Secret, without_password
 from polyvox.tools.mcp.process import started
 from polyvox.tools.mcp.stderr import Stderr
@@ -119,7 +124,7 @@ class _StdioWire:
                 hint="Is the command installed? It may be given with its whole path.",
             )
         ended = isinstance(error, ConnectionError) or "closed" in str(error)
-        what = "has ended" if ended else f"can't be used: {_words(error)}"
+        what = "has ended" if ended else f"can't be used: {in_words(error)}"
         last = await self._stderr.last_lines()
         said = f"; it last wrote:\n{last}" if last else ""
         return NetworkError(f"the MCP server {self._name!r} {what}{said}")
@@ -162,7 +167,7 @@ class _HttpWire:
     async def explain(self, error: BaseException) -> PolyvoxError:
         refused = self._status >= 400
         place = without_password(self._place.url)
-        said = f"it answered with HTTP {self._status}" if refused else _words(error)
+        said = f"it answered with HTTP {self._status}" if refused else in_words(error)
         return NetworkError(
             f"the MCP server {self._name!r} can't be used at {place}: {said}",
             hint="It has to be there, speak MCP over streamable HTTP, and accept the headers.",
@@ -206,7 +211,3 @@ class _Watched:
 
 def _revealed(values: Mapping[str, Secret]) -> dict[str, str]:
     return {name: value.reveal() for name, value in values.items()}
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
