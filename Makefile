@@ -22,6 +22,8 @@ test: setup .venv-bench/.ready .node/.ready ## run all tests, with coverage
 # LiteLLM and the newest openai SDK exclude each other: what needs LiteLLM runs where it is. Its
 # warnings are its own; as errors they would change what it does.
 LITELLM_TESTS := tests/providers/test_litellm.py tests/cli/test_litellm.py \
+  tests/integrations/test_litellm*.py \
+  "tests/docs/test_pages.py::test_the_code_of_a_page_runs[docs/composites-in-litellm.md]" \
   "tests/docs/test_pages.py::test_the_code_of_a_page_runs[docs/choose-a-provider.md]"
 
 check: setup ## formatting, lint, types, floors

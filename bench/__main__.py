@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agents, dialects, overhead, scale, starts, streams
+from bench import agents, composites, dialects, overhead, scale, starts, streams
 from bench.contenders import AGENTS, NAMES
 from bench.plan import Plan
 from bench.processes import Loopback, loopback
@@ -24,6 +24,7 @@ SECTIONS: dict[str, Callable[[Plan, Loopback], Section]] = {
     "overhead": overhead.overhead,
     "scale": scale.scale,
     "agents": agents.agents,
+    "composites": composites.composites,
     "first-call": starts.first_call,
     "catalog": starts.catalog,
 }

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Callable
 
 from bench import contenders
 from bench.contenders import Layer
@@ -22,33 +23,42 @@ def main(name: str, url: str, prompt: str, rounds: int, answers: int) -> None:
 async def _measure(
     name: str, url: str, prompt: str, rounds: int, answers: int
 ) -> dict[str, list[float]]:
-    _keep_to_one_cpu()
+    keep_to_one_cpu()
     async with contenders.load_layers(name).layers(url) as layers:
-        cpu_us: dict[str, list[float]] = {name: [] for name in layers}
-        for _ in range(_WARM_UP):
-            for layer in layers.values():
-                await _cpu_us(layer, prompt, answers)
-        for number in range(rounds):
-            # Nobody always comes after the same one, whose garbage might be theirs to collect.
-            turn = list(layers)[number % len(layers) :] + list(layers)[: number % len(layers)]
-            for name in turn:
-                cpu_us[name].append(await _cpu_us(layers[name], prompt, answers))
-        return cpu_us
+        await in_turns(layers, prompt, _WARM_UP, answers)
+        return await in_turns(layers, prompt, rounds, answers)
 
 
-async def _cpu_us(layer: Layer, prompt: str, answers: int) -> float:
+async def in_turns(
+    layers: dict[str, Layer],
+    prompt: str,
+    rounds: int,
+    answers: int,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, list[float]]:
+    """The microseconds of one answer in each round, for each layer."""
+    spent_us: dict[str, list[float]] = {name: [] for name in layers}
+    for number in range(rounds):
+        # Nobody always comes after the same one, whose garbage might be theirs to collect.
+        turn = list(layers)[number % len(layers) :] + list(layers)[: number % len(layers)]
+        for name in turn:
+            spent_us[name].append(await _spent_us(layers[name], prompt, answers, clock))
+    return spent_us
+
+
+async def _spent_us(layer: Layer, prompt: str, answers: int, clock: Callable[[], float]) -> float:
     """Of all threads of this process, with what is done behind the program's back, for one answer."""
     pieces = int(prompt.rpartition(" ")[2])
-    began = time.process_time()
+    began = clock()
     for _ in range(answers):
         seen = await layer.read(prompt, _ignore)
         if seen != pieces:
             raise SystemExit(f"read {seen} pieces of {pieces}")
     layer.settle()
-    return (time.process_time() - began) * 1e6 / answers
+    return (clock() - began) * 1e6 / answers
 
 
-def _keep_to_one_cpu() -> None:
+def keep_to_one_cpu() -> None:
     """Where the system lets us: moving with every wake-up of a log's thread costs more than what it does."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

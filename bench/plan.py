@@ -54,6 +54,12 @@ class Plan:
             return (2, 3, 3) if name == "polyvox" else (1, 2, 1)
         return (15, 20, 20) if name == "polyvox" else (3, 10, 2)
 
+    def panel_rounds(self, name: str) -> tuple[int, int, int]:
+        """Rounds of short answers, of long ones, and of those that are timed by the clock."""
+        if self.quick:
+            return 1, 1, 1
+        return (21, 7, 5) if name == "polyvox" else (3, 0, 3)
+
     @contextmanager
     def survives(self, what: str) -> Iterator[None]:
         """A crash inside costs its row, and the run its exit status, but not the other rows."""

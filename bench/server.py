@@ -8,6 +8,7 @@ flow: one write for each piece, as fast as the client reads. A reader that is sl
     server finds several pieces in its socket at a time.
 step: a piece is written when the one before it has been told by the reader, through a counter in
     shared memory. Every reader, fast or slow, gets one piece at a time.
+late: as in flow, after 0.2 s.
 """
 
 import mmap
@@ -21,9 +22,10 @@ from functools import cache
 from pathlib import Path
 
 from bench.answers import Answer, make_answer, own_answer
+from bench.contenders import LATE_SECONDS
 from bench.scripts import reply
 
-PROMPT = re.compile(rb"(flow|step) ([a-z-]+) (\d+)")
+PROMPT = re.compile(rb"(flow|step|late) ([a-z-]+) (\d+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n"
@@ -104,6 +106,8 @@ class _Connection(socketserver.BaseRequestHandler):
             return
         path = head.split(b" ", 2)[1].split(b"?")[0]
         answer = _prepared(path.endswith(b"/messages"), asked[2].decode(), int(asked[3]))
+        if asked[1] == b"late":
+            time.sleep(LATE_SECONDS)
         counter = self.server.counter
         counter.tell(0)
         send = self.request.sendall

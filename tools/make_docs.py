@@ -5,9 +5,11 @@ Each stands between two comments, ``<!-- NAME: made by tools/make_docs.py -->`` 
 not what it would be.
 """
 
+import ast
 import re
 import runpy
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from inspect import getdoc as inspect_doc
 from pathlib import Path
@@ -20,6 +22,8 @@ from polyvox.agent.files import AgentFile, LimitsSection
 from polyvox.cli import chat_commands
 from polyvox.cli.app import COMMANDS, application
 from polyvox.cli.exit_codes import EXIT_CODES
+from polyvox.composite import MemberProfile
+from polyvox.composite.names import packaged
 from polyvox.config import Config
 from polyvox.config.schema import NOT_SAID, ProviderSection
 from polyvox.providers import Provider, load_providers
@@ -121,6 +125,40 @@ def agent_file_keys() -> str:
     )
 
 
+def member_keys() -> str:
+    """Every key of a member of a composite."""
+    return "\n".join(["| key | default | |", "|---|---|---|", *_key_lines(MemberProfile)])
+
+
+def presets() -> str:
+    """Every preset with what it does."""
+    shelf = packaged()
+    lines = ["| preset | also | |", "|---|---|---|"]
+    for name, table in shelf.presets.items():
+        also = ", ".join(f"`{alias}`" for alias, meant in shelf.aliases.items() if meant == name)
+        lines.append(f"| `{name}` | {also} | {table['about']} |")
+    return "\n".join(lines)
+
+
+def floors() -> str:
+    """Every room of the package, from the highest floor down, with what it says of itself."""
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    *above, vocabulary = next(each["layers"] for each in contracts if each["id"] == "floors")
+    lines = ["| floor | room | |", "|---|---|---|"]
+    for number, floor in zip(range(len(above), 0, -1), above, strict=True):
+        lines += [f"| {number} | `{room}` | {_about(room)} |" for room in re.findall(r"\w+", floor)]
+    words = ", ".join(f"`{name}`" for name in sorted(re.findall(r"\w+", vocabulary)))
+    return "\n".join([*lines, f"| 0 | {words} | the vocabulary; these may import one another |"])
+
+
+def _about(room: str) -> str:
+    """The first line of a room's docstring, without its title."""
+    text = (DOCS.parent / "src/polyvox" / room / "__init__.py").read_text("utf-8")
+    first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return first.partition(": ")[2].rstrip(".").replace("``", "`")
+
+
 def _key_lines(cls: type) -> Iterator[str]:
     told, struct = _meanings(cls), inspect.type_info(cls)
     assert isinstance(struct, inspect.StructType)
@@ -174,7 +212,10 @@ def _meanings(cls: type) -> dict[str, str]:
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "agent file keys": ("run-agents-from-the-terminal.md", agent_file_keys),
     "config keys": ("configure-with-a-file.md", config_keys),
+    "member keys": ("name-a-composite.md", member_keys),
+    "presets": ("name-a-composite.md", presets),
     "providers": ("choose-a-provider.md", provider_table),
+    "floors": ("how-it-works.md", floors),
     "handover": ("handover.md", handover_table),
     "chat commands": ("use-the-command-line.md", chat_command_table),
     "exit codes": ("use-the-command-line.md", exit_code_table),

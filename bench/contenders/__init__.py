@@ -8,6 +8,9 @@ Where something is measured against itself, with more and more around it, a modu
 ``layers(url)`` in place of ``connect``: several ways to read, by name, in one process. The first is
 what the others are measured against, the last has everything.
 
+A panel's module has ``layers(url)``, too: each way to have ``PANEL`` models answer, and one to make
+one answer of theirs, told piece by piece.
+
 An agent's module has ``agent(url)``, which gives a function ``run(prompt, history)`` that plays a
 script of ``bench.scripts`` with two tools, ``add`` and ``nap``, and returns the agent's last words.
 ``history(pairs)`` makes a conversation of questions and answers, in the form that ``run`` takes.
@@ -23,6 +26,12 @@ Pairs: TypeAlias = Iterable[tuple[str, str]]
 
 NAP_SECONDS = 0.1
 
+PANEL = 8
+"""So many are asked at the same time where several make one answer."""
+
+LATE_SECONDS = 0.2
+"""How long a model thinks where the prompt says "late"."""
+
 NAMES = {
     "bare": "bench.contenders.bare",
     "polyvox": "bench.contenders.polyvox_async",
@@ -37,6 +46,11 @@ NAMES = {
 LAYERED = {
     "polyvox": "bench.contenders.polyvox_stack",
     "litellm": "bench.contenders.litellm_router",
+}
+
+PANELS = {
+    "polyvox": "bench.contenders.polyvox_panel",
+    "litellm": "bench.contenders.litellm_panel",
 }
 
 AGENTS = {
@@ -62,6 +76,11 @@ def load(name: str) -> ModuleType:
 def load_layers(name: str) -> ModuleType:
     """The module of the contender's layers. Raises ``ImportError``."""
     return import_module(LAYERED[name])
+
+
+def load_panel(name: str) -> ModuleType:
+    """The module of what the contender has several models do together. Raises ``ImportError``."""
+    return import_module(PANELS[name])
 
 
 def load_agent(name: str) -> ModuleType:

@@ -29,8 +29,13 @@ def settings(url: str) -> dict[str, Any]:
     return {"model": "openai/gpt-5-mini", "api_base": f"{url}/v1", "api_key": "none"}
 
 
-async def read_stream(ask: Any, prompt: str, tell: Tell, **settings: Any) -> int:
-    """How many pieces ``acompletion``, or a router's, brings; each is told when it was seen."""
+async def read_stream(
+    ask: Any, prompt: str, tell: Tell, texts: list[str] | None = None, **settings: Any
+) -> int:
+    """How many pieces ``acompletion``, or a router's, brings; each is told when it was seen.
+
+    Who gives a list for the texts finds them in there.
+    """
     seen = 0
     stream = await ask(
         messages=[{"role": "user", "content": prompt}],
@@ -42,4 +47,6 @@ async def read_stream(ask: Any, prompt: str, tell: Tell, **settings: Any) -> int
         if chunk.choices and chunk.choices[0].delta.content:
             seen += 1
             tell(seen)
+            if texts is not None:
+                texts.append(chunk.choices[0].delta.content)
     return seen

@@ -36,11 +36,11 @@ class Canned:
         return quote_of(self._model, request)
 
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
-        """So many words as the prompt says."""
+        """So many words as the first line of the prompt says."""
         stopwatch = Stopwatch()
         prompt = request.messages[-1].content[0]
         assert isinstance(prompt, Text)
-        for event in self._answer(prompt.text):
+        for event in self._answer(prompt.text.partition("\n")[0]):
             if type(event) is Done:
                 call.record(stopwatch.attempt("openai", "gpt-5-mini", event.message, None))
             yield event

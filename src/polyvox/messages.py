@@ -20,6 +20,9 @@ from polyvox.usage import NO_USAGE, Usage
 CacheHint: TypeAlias = Literal["short", "long"]
 """How long a provider should keep the prompt up to here: about 5 minutes, or about an hour."""
 
+COMPOSITE = "composite"
+"""The producer of what a composite says of its own making."""
+
 StopReason: TypeAlias = Literal[
     "stop",
     "stop_sequence",
@@ -377,8 +380,13 @@ def replayable(
     """The form in which an assistant's block may be sent to ``producer`` ("provider/model"), or None.
 
     To the block's own producer, or when the block names none: as it is. To any other: without its
-    opaque data; reasoning is dropped, or with ``thinking_as_text`` becomes text in think tags.
+    opaque data; reasoning is dropped, or with ``thinking_as_text`` becomes text in think tags. The
+    summary of a composite is for people, and never sent.
     """
+    if block.producer == COMPOSITE:
+        return (
+            None if isinstance(block, Thinking) else msgspec.structs.replace(block, producer=None)
+        )
     if block.producer is None or block.producer == producer:
         return block
     if not isinstance(block, Thinking):

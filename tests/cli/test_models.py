@@ -27,7 +27,7 @@ def test_the_key_that_is_there_is_told(run: Run):
 
 def test_usable_models_need_a_key(run: Run):
     models = json.loads(run("models", "--usable", "--json").stdout)
-    assert {model["model"].partition("/")[0] for model in models} == {"simulated"}
+    assert {model["model"].partition("/")[0] for model in models} == {"composite", "simulated"}
     env = {"OPENAI_API_KEY": "mock"}
     models = json.loads(run("models", "--usable", "--json", env=env).stdout)
     providers = {model["model"].partition("/")[0] for model in models}

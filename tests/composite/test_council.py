@@ -137,7 +137,7 @@ async def test_the_trace_tells_each_stage_in_the_members_order():
     assert reply.trace is not None
     told = [(node.kind, node.model, node.status) for node in reply.trace.walk()]
     assert told[:11] == [
-        ("council", "council", "ok"),
+        ("council", "composite/council/big/chair", "ok"),
         ("stage", "", "ok"),
         ("opinion", "acme/one", "ok"),
         ("opinion", "acme/two", "error"),
@@ -344,7 +344,8 @@ async def test_the_quote_counts_every_round_of_tools_and_of_several_chairmen_the
     council = Council(voices(), chairman=[Voice(CHAIR, "-"), Dear("big/dear", "-")])
     request = Request(messages=[user("Why?")], tools=[ToolDefinition("look")])
     assert quote_of(council, request).cost.nanos == 6 * 10_000 + 50_000
-    tooled = council.with_tools(ToolLoop(lambda call: "", 2))
+    chairmen = [Voice(CHAIR, "-"), Dear("big/dear", "-")]
+    tooled = Council(voices(), chairman=chairmen, tool_executor=ToolLoop(lambda call: "", 2))
     assert quote_of(tooled, request).cost.nanos == 6 * 10_000 + 3 * 50_000
 
 
@@ -507,14 +508,13 @@ async def test_weakness_8_an_executor_runs_the_chairmans_tools_and_only_the_chai
                     yield event
 
     members, chair = voices(), Tooled(CHAIR, "-")
-    council = Council(members, chairman=chair)
+    council = Council(members, chairman=chair, tool_executor=lambda call: f"{call.name}ed")
     request = Request(messages=[user("Why?")], tools=[ToolDefinition("look")])
-    reply = answer(await ask(council.with_tools(lambda call: f"{call.name}ed"), request))
+    reply = answer(await ask(council, request))
     assert reply.text == "Blue."
     assert reply.tool_calls == []
     assert chair.requests[-1].messages[-1].text == "looked"
     assert [len(voice.requests) for voice in (*members, chair)] == [2, 2, 2, 2]
-    assert council.tool_loop is None
 
 
 async def test_weakness_9_pictures_stay_as_they_are_and_nothing_of_the_callers_is_changed():

@@ -72,6 +72,7 @@ def swapped() -> tuple[Labels[str], Labels[str]]:
             "Responses B, C and A agree; responses B/A too.",
         ),
         ("Responses A, B, and C", "Responses B, C, and A"),
+        ("Responses A, B and RESPONSE C", "Responses B, C and RESPONSE A"),
         ("Responses **A** and **B**", "Responses **B** and **C**"),
         ("Response A's proof", "Response B's proof"),
         ("A good plan. Plan B. Response D?", "A good plan. Plan B. Response D?"),

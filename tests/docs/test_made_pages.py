@@ -1,6 +1,7 @@
 """The parts of the documentation that are made from the code are up to date."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -41,6 +42,24 @@ def test_the_reference_has_every_command(tool: ModuleType):
     reference = tool.command_reference()
     assert all(f"### polyvox {name}\n" in reference for name in COMMANDS)
     assert "| `-m, --model PROVIDER/MODEL` |" in reference
+
+
+def test_the_table_of_floors_names_every_room_and_says_what_it_is(tool: ModuleType):
+    table = tool.floors()
+    package = ROOT / "src" / "polyvox"
+    rooms = {each.parent.name for each in package.glob("*/__init__.py")}
+    told = set(re.findall(r"^\| [1-9]\d* \| `(\w+)` \| \S.+ \|$", table, re.MULTILINE))
+    assert told == rooms
+    words = {each.stem for each in package.glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`(\w+)`", table.splitlines()[-1])) == words
+
+
+def test_the_page_on_names_has_every_preset_and_every_key_of_a_member(tool: ModuleType):
+    from polyvox.composite import MemberProfile
+    from polyvox.composite.names import packaged
+
+    assert all(f"`{name}`" in tool.presets() for name in packaged().names)
+    assert all(f"| `{key}` |" in tool.member_keys() for key in MemberProfile.__struct_fields__)
 
 
 def test_a_page_without_its_place_is_an_error(tool: ModuleType):

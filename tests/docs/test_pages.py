@@ -8,7 +8,7 @@ Of each fenced block:
 ``console``   holds commands after "$ ", run one by one, each with what it prints; a command that
               fails is followed by "$ echo $?"; one that ends with "&" serves until the page's end,
               and the port that the page shows for it stands for the one it really has
-``json``      is well-formed
+``json``      is well-formed, and so is ``yaml`` where there is somebody to read it
 ``toml``      too; with a first line "# name.toml" it is a file that the rest of the page can read
 """
 
@@ -22,6 +22,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,11 +64,13 @@ class Page:
             "console": self.console,
             "toml": self.toml,
             "json": self.json,
+            "yaml": self.yaml,
         }
         return [CodeBlockParser(language, run) for language, run in evaluators.items()]
 
     def python(self, example: Example) -> None:
-        self.left_out = "litellm/" in str(example.parsed) and find_spec("litellm") is None
+        wants = re.search(r"litellm[/.]|import litellm", str(example.parsed))
+        self.left_out = wants is not None and find_spec("litellm") is None
         if self.left_out:  # `make test` runs such a page once more where LiteLLM is
             return
         self.written(str(example.parsed), "py")
@@ -91,6 +94,10 @@ class Page:
             (self.folder / name[1]).write_text(text, encoding="utf-8")
             if ending == "py":  # another page may have had a module of that name
                 sys.modules.pop(Path(name[1]).stem, None)
+
+    def yaml(self, example: Example) -> None:
+        if find_spec("yaml") is not None:  # comes with LiteLLM, whose files these are
+            import_module("yaml").safe_load(str(example.parsed))
 
     def json(self, example: Example) -> None:
         json.loads(str(example.parsed))
@@ -189,7 +196,9 @@ def page(
     (programs / "polyvox").chmod(0o755)
     (programs / "python").symlink_to(sys.executable)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it asks the network for one else
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)

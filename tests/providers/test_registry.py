@@ -44,6 +44,19 @@ def test_an_address_passed_in_comes_before_the_environments():
     assert registry.model("ollama/llama3.2").target.base_url == "http://here:1/v1"
 
 
+def test_a_key_an_address_and_headers_for_one_model_only():
+    registry = a_registry(keys={"openai": "mine"}, base_urls={"openai": "http://here:1/v1"})
+    own = {"base_url": "http://there:2/v1", "headers": {"x-team": "blue"}}
+    target = registry.provider_model("openai", "gpt-5-mini", key=Secret("its"), **own).target
+    assert (target.key, target.base_url) == (Secret("its"), "http://there:2/v1")
+    assert target.headers["x-team"] == "blue"
+    usual = registry.provider_model("openai", "gpt-5-mini").target
+    assert (usual.key, usual.base_url) == (Secret("mine"), "http://here:1/v1")
+    assert "x-team" not in usual.headers
+    with pytest.raises(ConfigurationError, match="base_url holds no address"):
+        registry.provider_model("openai", "gpt-5-mini", base_url="here and there")
+
+
 def test_a_missing_key_is_an_error_that_says_what_to_do():
     with pytest.raises(MissingKeyError) as caught:
         a_registry().model("openai/gpt-5-mini")

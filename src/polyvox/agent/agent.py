@@ -4,7 +4,6 @@ import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from os import PathLike
-from types import TracebackType
 from typing import (
     Any,
     Generic,
@@ -31,6 +30,7 @@ from polyvox.agent.state import Approval, RunState
 from polyvox.agent.stream import AgentStream
 from polyvox.client import AsyncClient
 from polyvox.client.loops import LoopPool
+from polyvox.closing import AsyncClosing
 from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.messages import Message, Prompt, Text, as_messages
 from polyvox.model import Model
@@ -41,7 +41,7 @@ from polyvox.tools.toolset import combine
 __all__ = ["Agent"]
 
 
-class Agent(Generic[Output]):
+class Agent(AsyncClosing, Generic[Output]):
     """A model with tools, asked again until it is done.
 
     Args:
@@ -223,17 +223,6 @@ class Agent(Generic[Output]):
             await combine(*self.tools, name=self.name).aclose()
         finally:
             await _close(clients)
-
-    async def __aenter__(self) -> "Agent[Output]":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     # ------------------------------------------------------------------------------ inside
 

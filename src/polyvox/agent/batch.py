@@ -12,7 +12,6 @@ import inspect
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,6 +33,7 @@ from polyvox.assembly import arguments_text
 from polyvox.errors import AbortedError, RequestTimeoutError, in_words
 from polyvox.messages import ToolCall
 from polyvox.model import Call
+from polyvox.suggestions import hint_for
 from polyvox.tools import Tool, ToolContext, ToolResult, error_result, message_of, run_tool
 from polyvox.tools.errors import ToolArgumentsError
 from polyvox.waiting import Waiter, soon
@@ -370,9 +370,8 @@ def _checked_result(result: ToolResult) -> ToolResult:
 
 
 def _no_such_tool(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    hint = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(known) or 'none'}."
-    return f"There is no tool {name!r}.{hint}"
+    otherwise = f"There are: {', '.join(known) or 'none'}."
+    return f"There is no tool {name!r}. {hint_for(name, known, otherwise)}"
 
 
 def _not_whole(call: ToolCall) -> str:

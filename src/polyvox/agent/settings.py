@@ -3,7 +3,6 @@
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast, get_args
 
@@ -24,6 +23,7 @@ from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.messages import Text
 from polyvox.model import Caching, Call, Interrupt
 from polyvox.request import Request
+from polyvox.suggestions import hint_for
 from polyvox.tools import Tool, as_tool
 from polyvox.tools.toolset import Toolset
 
@@ -117,10 +117,9 @@ def template_of(options: AgentOptions, output: type[Any] | None) -> Request:
         - AgentOptions.__annotations__.keys()
         - ModelSettings.__annotations__.keys()
     ):
-        near = get_close_matches(min(wrong), AgentOptions.__annotations__, 1)
+        known, otherwise = AgentOptions.__annotations__, "See AgentOptions and ModelSettings."
         raise BadRequestError(
-            f"an agent has no setting {min(wrong)!r}",
-            hint=f"Did you mean {near[0]!r}?" if near else "See AgentOptions and ModelSettings.",
+            f"an agent has no setting {min(wrong)!r}", hint=hint_for(min(wrong), known, otherwise)
         )
     _check_kinds(options)
     settings = {

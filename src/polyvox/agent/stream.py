@@ -1,7 +1,6 @@
 """A run while it lasts: its events, and what can be said into it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from types import TracebackType
 from typing import Any, Generic
 
 from polyvox.agent.events import AgentEvent, MessageStart, MessageUpdate
@@ -9,6 +8,7 @@ from polyvox.agent.result import AgentResult, Output
 from polyvox.agent.run import Run
 from polyvox.agent.state import RunState
 from polyvox.assembly import fold
+from polyvox.closing import AsyncClosing
 from polyvox.errors import PolyvoxError
 from polyvox.events import Done, Failed, TextDelta
 from polyvox.messages import AssistantMessage, Prompt, UserMessage, as_messages
@@ -17,7 +17,7 @@ from polyvox.model import Call
 __all__ = ["AgentStream"]
 
 
-class AgentStream(Generic[Output]):
+class AgentStream(AsyncClosing, Generic[Output]):
     """The events of one run; leaving the ``async with`` block ends it.
 
     Iterating raises nothing: the last event, ``AgentEnd``, says how the run ended. The other methods
@@ -104,17 +104,6 @@ class AgentStream(Generic[Output]):
     async def aclose(self) -> None:
         """Leave the run: what it does is stopped, the conversation so far stays."""
         await self._events.aclose()
-
-    async def __aenter__(self) -> "AgentStream[Output]":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 def _said(prompt: Prompt) -> list[UserMessage]:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from functools import partial
 from os import PathLike
 
+from polyvox.around import Around
 from polyvox.caching.answers import Answer, asked, pack, refused, replay, unpack
 from polyvox.caching.flights import Flights, Seat
 from polyvox.caching.keys import KeyMaker
@@ -12,15 +13,13 @@ from polyvox.caching.memory import MemoryCache
 from polyvox.caching.store import CacheStats, CacheStore
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError
 from polyvox.events import Event
-from polyvox.model import Call, Model, checked_model
-from polyvox.quote import quote_of
+from polyvox.model import Call, Model
 from polyvox.request import Request
-from polyvox.usage import Usage
 
 __all__ = ["Cached", "checked_ttl"]
 
 
-class Cached:
+class Cached(Around):
     """Give the stored answer to a request that was answered before; ask only what was not.
 
     Of identical calls at the same time one asks, and the others get its answer. An answer given
@@ -49,7 +48,7 @@ class Cached:
         scope: str = "tenant",
         patience: float = 60.0,
     ) -> None:
-        self.model = checked_model(model, "Cached")
+        super().__init__(model)
         if isinstance(store, (str, PathLike)):  # its faults would be misses, and nobody told
             raise ConfigurationError(
                 f"Cached takes a store, and {str(store)!r} is a path",
@@ -61,15 +60,6 @@ class Cached:
         self._patience = patience
         self._keys = KeyMaker(scope)
         self._flights = Flights()
-
-    @property
-    def name(self) -> str:
-        """The name of the model that is asked."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use when nothing is stored, with its cost."""
-        return quote_of(self.model, request)
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The stored answer, or that of an identical call under way, or a new one."""

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
+from polyvox.around import Around
 from polyvox.caching.answers import Answer, asked, pack, refused, replay, unpack
 from polyvox.caching.cached import checked_ttl
 from polyvox.caching.keys import KeyMaker
@@ -19,10 +20,8 @@ from polyvox.caching.store import CacheStats
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Event, Warned
 from polyvox.messages import Text, UserMessage
-from polyvox.model import Call, Model, checked_model
-from polyvox.quote import quote_of
+from polyvox.model import Call, Model
 from polyvox.request import Request
-from polyvox.usage import Usage
 from polyvox.waiting import Waiter
 
 __all__ = ["SemanticCache"]
@@ -33,7 +32,7 @@ _Vector: TypeAlias = Sequence[float]
 _Embed: TypeAlias = Callable[[str], Awaitable[_Vector] | _Vector]
 
 
-class SemanticCache:
+class SemanticCache(Around):
     """Give the stored answer to a question like the one at hand; ask when there is none.
 
     Two requests are compared only if they are alike in everything but the text that the user wrote
@@ -70,7 +69,7 @@ class SemanticCache:
             raise ConfigurationError(
                 f"threshold is {threshold}; give a cosine, more than 0 up to 1"
             )
-        self.model = checked_model(model, "SemanticCache")
+        super().__init__(model)
         self.ttl = checked_ttl(ttl)
         self.stats = CacheStats()
         self.texts = SimilarTexts() if texts is None else texts
@@ -78,15 +77,6 @@ class SemanticCache:
         self._threshold = threshold
         self._alike = alike
         self._keys = KeyMaker(scope)
-
-    @property
-    def name(self) -> str:
-        """The name of the model that is asked."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use when nothing is stored, with its cost."""
-        return quote_of(self.model, request)
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The stored answer to a similar question, or a new one."""

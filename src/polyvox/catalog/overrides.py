@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -11,6 +10,7 @@ import msgspec
 
 from polyvox.catalog.model_facts import PARTS, ModelFacts, PriceSet
 from polyvox.errors import ConfigurationError
+from polyvox.suggestions import hint_for
 from polyvox.usage import NANOS_PER_DOLLAR
 
 Overrides: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -96,10 +96,9 @@ def _parse(full_name: str, entry: Any) -> Override:
 
 
 def _unknown_key(full_name: str, key: str) -> ConfigurationError:
-    nearest = get_close_matches(key, _KEYS, n=1)
     return ConfigurationError(
         f"Price override {full_name!r} has the unknown key {key!r}.",
-        hint=f"Did you mean {nearest[0]!r}?" if nearest else f"Known keys: {', '.join(_KEYS)}.",
+        hint=hint_for(key, _KEYS, f"Known keys: {', '.join(_KEYS)}."),
     )
 
 

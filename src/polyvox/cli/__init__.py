@@ -1,4 +1,4 @@
-"""The command line: ``polyvox ask``, ``chat``, ``agent``, ``models``, ``doctor``, ``mock``, ``completion``.
+"""The command line: ``polyvox ask``, ``chat``, ``agent`` and the commands beside them.
 
 Belongs here: options and their meaning, what is shown to a person or a script, exit codes.
 Does not belong here: anything a program would want too; that stands on a floor below.

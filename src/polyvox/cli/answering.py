@@ -16,6 +16,8 @@ from polyvox.cli.terminal import warn
 from polyvox.client import AsyncStream
 from polyvox.errors import PolyvoxError
 from polyvox.events import Event, Warned
+from polyvox.ledger import CallRecord
+from polyvox.ledger.parts import tree_of
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Interrupt, Model
 from polyvox.request import Request
@@ -80,12 +82,14 @@ async def answer(
     timeout: float | None = None,
     check: Check | None = None,
     session: str | None = None,
+    traced: bool = False,
 ) -> Outcome:
     """Ask, show, and say how it ended: a failure, or a Ctrl-C, is part of the outcome.
 
-    ``check`` has the last word on an answer: it may change it, or raise.
+    ``check`` has the last word on an answer: it may change it, or raise. With ``traced`` the message
+    has a trace whatever the model.
     """
-    began = time.monotonic()
+    asked, began = time.time(), time.monotonic()
     with interrupt_on_ctrl_c() as interrupt:
         call = Call.timeout(timeout, interrupt)
         call.session = session
@@ -107,6 +111,17 @@ async def answer(
             message = check(message)
         except PolyvoxError as failure:
             error = failure
+    if traced:
+        record = CallRecord(
+            id=call.id,
+            time=asked,
+            model=model.name,
+            message=message,
+            error=error and error.to_dict(),
+            attempts=call.attempts,
+            seconds=time.monotonic() - began,
+        )
+        message = msgspec.structs.replace(message, trace=tree_of(record))
     view.end(message, error)
     return Outcome(
         message=message,

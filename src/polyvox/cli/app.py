@@ -4,7 +4,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -15,6 +14,7 @@ from polyvox.cli.options import InputError, debug_option, debugging
 from polyvox.cli.terminal import forget_output, report_error, say_error
 from polyvox.cli.version import VERSION
 from polyvox.errors import PolyvoxError
+from polyvox.suggestions import hint_for
 
 __all__ = ["COMMANDS", "application", "run"]
 
@@ -23,13 +23,16 @@ COMMANDS = {
     "ask": "Ask a model once.",
     "chat": "Talk with a model.",
     "completion": "Print the script that completes commands in your shell.",
+    "composite": "See which composites there are, and what one will do.",
     "config": "Check, show or begin the configuration file.",
     "doctor": "See what is set up, what is reachable and what is missing.",
     "embed": "Turn texts into vectors.",
+    "eval": "Compare models on cases of your own.",
     "log": "Look back at calls: find, read, add up, ask again.",
     "mock": "Serve a provider's API from a script, for tests.",
     "models": "Find models: prices, limits, keys.",
     "tool": "Run functions as commands; see what models are told of them.",
+    "trace": "See what calls were made of: who was asked, when, for how much.",
 }
 """Every command with its line in ``polyvox --help``; it lives in the module of its name."""
 
@@ -54,8 +57,7 @@ class LazyGroup(click.Group):
         """As click does, but an unknown command names the nearest known one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            close = get_close_matches(name, COMMANDS, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Try: polyvox ask {name!r}"
+            hint = hint_for(name, COMMANDS, f"Try: polyvox ask {name!r}")
             raise InputError(f"there is no command {name!r}", hint)
         return super().resolve_command(ctx, args)
 

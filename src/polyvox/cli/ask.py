@@ -21,6 +21,7 @@ class AskOptions(RequestOptions, kw_only=True):
     events: bool
     stream: bool
     usage: bool | None
+    trace: bool
     log: bool
     quiet: bool
 
@@ -48,6 +49,9 @@ class AskOptions(RequestOptions, kw_only=True):
     "--usage/--no-usage",
     default=None,
     help="Say on stderr what was used and what it cost. Default: on a terminal.",
+)
+@click.option(
+    "--trace", is_flag=True, help="Say on stderr who was asked, when, and what it took: a tree."
 )
 @log_option
 @quiet_option

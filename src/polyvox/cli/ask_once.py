@@ -12,6 +12,7 @@ from polyvox.cli.choose_model import choose_model
 from polyvox.cli.configured import configured_client, logs_here, provider_of
 from polyvox.cli.request_options import CUSTOM, RequestOptions, custom_provider, settings_of
 from polyvox.cli.terminal import is_terminal, note, warn
+from polyvox.cli.trace_tree import print_tree
 from polyvox.cli.views import EventsView, JsonView, TextView
 from polyvox.client import AsyncClient, make_request, parse
 from polyvox.errors import MissingKeyError, NotFoundError, PolyvoxError
@@ -37,6 +38,8 @@ async def ask_once(options: "AskOptions", prompt: list[UserBlock]) -> int:
         warn(remark)
     if _wants_usage(options, outcome):
         note(usage_line(outcome))
+    if outcome.message.trace is not None and options.trace and not options.as_json:
+        print_tree(outcome.message.trace, sys.stderr)
     if outcome.error is not None:
         raise outcome.error
     return 0
@@ -98,7 +101,14 @@ async def _ask(options: "AskOptions", prompt: list[UserBlock], view: View) -> Ou
         check = _conforming(wanted.schema) if wanted and wanted.schema else None
         with call_log(own_log) as log:
             logged = Logged(model, log)
-            return await answer(logged, request, view, timeout=options.timeout, check=check)
+            return await answer(
+                logged,
+                request,
+                view,
+                timeout=options.timeout,
+                check=check,
+                traced=options.trace and not options.events,
+            )
 
 
 def _conforming(schema: dict[str, Any]) -> Check:

@@ -1,7 +1,6 @@
 """The commands of a chat: lines that begin with a slash."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from polyvox.cli.request_options import fields_text, vendor_fields
 from polyvox.cli.terminal import note
 from polyvox.errors import ConfigurationError
 from polyvox.messages import UserMessage
+from polyvox.suggestions import nearest
 
 if TYPE_CHECKING:
     from polyvox.cli.chat_session import ChatSession
@@ -42,8 +42,8 @@ def run_command(chat: "ChatSession", line: str) -> UserMessage | None:
         return _help(chat, "")
     command = COMMANDS.get(name)
     if command is None:
-        close = get_close_matches(name, COMMANDS, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "/help lists the commands."
+        close = nearest(name, COMMANDS)
+        hint = f"Did you mean {close}?" if close else "/help lists the commands."
         raise ConfigurationError(f"there is no command {name}", hint=hint)
     return command.run(chat, argument.strip())
 

@@ -28,6 +28,7 @@ _PACKAGES = {
     "litellm": "litellm",
     "botocore": "bedrock",
     "mcp": "mcp",
+    "matplotlib": "eval",
 }
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")

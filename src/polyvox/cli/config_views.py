@@ -11,6 +11,7 @@ from polyvox import jsontext
 from polyvox.cli.exit_codes import FAILED
 from polyvox.cli.options import InputError
 from polyvox.cli.terminal import harmless, note, say_error, styled, warn
+from polyvox.composite.profile import Profile
 from polyvox.config import Config, Loaded, Problem, examine, find_config
 from polyvox.config.around import BudgetSection, LimitSection
 from polyvox.config.finding import FILE
@@ -102,11 +103,15 @@ def outline(config: Config) -> Iterator[str]:
     for name, router in config.routers.items():
         yield f"router {name}: {router.strategy}"
         yield from _branches(_router_lines(config, router))
+    for name, profile in config.profiles.items():
+        yield f"profile {name}: {profile.strategy}"
+        yield from _branches(_profile_lines(profile))
     if config.prices:
         yield f"prices of your own: {', '.join(config.prices)}"
     if config.cooldowns:
         yield f"cooldowns of your own: {', '.join(config.cooldowns)}"
     routed = {member for router in config.routers.values() for member in router.members}
+    routed |= {name for profile in config.profiles.values() for name in profile.names.values()}
     for name, deployment in config.deployments.items():
         if name not in routed:
             yield f"deployment {_deployment_line(name, deployment)}"
@@ -128,6 +133,14 @@ def _router_lines(config: Config, router: RouterSection) -> Iterator[str]:
             yield title + (_deployment_line(name, deployment) if deployment else name)
     if router.retry:
         yield f"all again: {_count(router.retry.attempts, 'attempt')}"
+
+
+def _profile_lines(profile: Profile) -> Iterator[str]:
+    for role in profile.roles:
+        if asked := profile.of(role):
+            times = [f" x {each.samples}" if each.samples > 1 else "" for each in asked]
+            names = [each.model + count for each, count in zip(asked, times, strict=True)]
+            yield f"{role}: {', '.join(names)}"
 
 
 def _deployment_line(name: str, section: DeploymentSection) -> str:

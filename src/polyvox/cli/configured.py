@@ -38,9 +38,12 @@ def logs_here(client: AsyncClient, *, wanted: bool) -> bool:
 def provider_of(client: AsyncClient, name: str) -> str:
     """The provider that is asked under this name, whose own fields may so be given.
 
-    Raises ``ConfigurationError`` for a router that asks several: nobody knows whose the fields would be.
+    Raises ``ConfigurationError`` for what asks several: nobody knows whose the fields would be.
     """
-    names = client.setup.targets(name) if client.setup else {name}
+    from polyvox.config.names import targets_of
+    from polyvox.config.schema import Config  # seldom needed: only for fields of the vendor's own
+
+    names = targets_of(client.setup.config if client.setup else Config(), name)
     providers = sorted({target.partition("/")[0] for target in names})
     if len(providers) != 1:
         raise ConfigurationError(

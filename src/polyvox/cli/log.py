@@ -16,7 +16,17 @@ from polyvox.cli.options import (
     output_option,
 )
 
-__all__ = ["ExportOptions", "FindOptions", "ReplayOptions", "StatsOptions", "command"]
+__all__ = [
+    "ExportOptions",
+    "FindOptions",
+    "ReplayOptions",
+    "StatsOptions",
+    "command",
+    "complete_id",
+    "filters",
+    "found_code",
+    "limit_option",
+]
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -31,6 +41,7 @@ class FindOptions(msgspec.Struct, kw_only=True):
     since: str | None = None
     errors: bool = False
     limit: int | None = None
+    traced: bool = False
     as_json: bool = False
     words: tuple[str, ...] = ()
 
@@ -78,7 +89,8 @@ def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: st
     return [session for session in found if session.startswith(incomplete)]
 
 
-def _complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+def complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """The ids of the last calls that begin so."""
     from polyvox.cli.log_views import recent
 
     found = dict.fromkeys(["last", *(record.id for record in recent())])
@@ -120,16 +132,18 @@ _FILTERS = (
     click.option("--errors", is_flag=True, help="Only calls that failed or were stopped."),
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_id_argument = click.argument("id", shell_complete=_complete_id)
+_id_argument = click.argument("id", shell_complete=complete_id)
 
 
-def _filters(command: Callable[..., object]) -> Callable[..., object]:
+def filters(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds the options that say which calls are meant."""
     for option in reversed(_FILTERS):
         command = option(command)
     return command
 
 
-def _limit(default: int) -> Callable[[Callable[..., object]], Callable[..., object]]:
+def limit_option(default: int) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Adds ``-n/--limit``."""
     return click.option(
         "-n", "--limit", type=click.IntRange(min=1), default=default, show_default=True
     )
@@ -152,8 +166,8 @@ def command() -> None:
 
 
 @command.command("list", context_settings=_HELP)
-@_filters
-@_limit(20)
+@filters
+@limit_option(20)
 @_json_option
 @debug_option
 @gathered(FindOptions)
@@ -161,7 +175,7 @@ def list_calls(options: FindOptions) -> int:
     """List calls, the newest first."""
     from polyvox.cli import log_views
 
-    return _code(log_views.show_list(options))
+    return found_code(log_views.show_list(options))
 
 
 @command.command("show", context_settings=_HELP)
@@ -172,13 +186,13 @@ def show(id: str, as_json: bool) -> int:
     """Show one call: all that was said, used and paid."""
     from polyvox.cli import log_views
 
-    return _code(log_views.show_call(id, as_json=as_json))
+    return found_code(log_views.show_call(id, as_json=as_json))
 
 
 @command.command("search", context_settings=_HELP)
 @click.argument("words", nargs=-1, required=True)
-@_filters
-@_limit(20)
+@filters
+@limit_option(20)
 @_json_option
 @debug_option
 @gathered(FindOptions)
@@ -186,7 +200,7 @@ def search(options: FindOptions) -> int:
     """List the calls in which all these words stand."""
     from polyvox.cli import log_views
 
-    return _code(log_views.show_list(options))
+    return found_code(log_views.show_list(options))
 
 
 @command.command("stats", context_settings=_HELP)
@@ -198,7 +212,7 @@ def search(options: FindOptions) -> int:
     shell_complete=_complete_group,
     help="What to add up by.",
 )
-@_filters
+@filters
 @_json_option
 @debug_option
 @gathered(StatsOptions)
@@ -206,11 +220,11 @@ def stats(options: StatsOptions) -> int:
     """Add up calls, tokens and costs."""
     from polyvox.cli import log_views
 
-    return _code(log_views.show_stats(options))
+    return found_code(log_views.show_stats(options))
 
 
 @command.command("export", context_settings=_HELP)
-@_filters
+@filters
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="Only so many, the newest.")
 @click.option(
     "--format",
@@ -227,7 +241,7 @@ def export(options: ExportOptions) -> int:
     """Print calls as lines of JSON, the oldest first."""
     from polyvox.cli import log_views
 
-    return _code(log_views.export(options))
+    return found_code(log_views.export(options))
 
 
 @command.command("replay", context_settings=_HELP)
@@ -275,8 +289,9 @@ def prune(older_than: str) -> int:
     """Delete old calls."""
     from polyvox.cli import log_views
 
-    return _code(log_views.prune(older_than))
+    return found_code(log_views.prune(older_than))
 
 
-def _code(found: bool) -> int:
+def found_code(found: bool) -> int:
+    """How a command ends that may find nothing."""
     return 0 if found else FAILED

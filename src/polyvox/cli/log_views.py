@@ -226,6 +226,9 @@ def _facts(record: CallRecord) -> Iterator[tuple[str, str]]:
         yield "attempt", f"{attempt}, {attempt.usage.cost}"
     if record.message is not None:
         yield "ended", record.message.stop_reason
+    if record.message is not None and record.message.trace is not None:
+        parts = sum(1 for _ in record.message.trace.walk())
+        yield "trace", f"{parts} parts: 'polyvox trace show {record.id[:_ID_CHARACTERS]}'"
     if record.error is not None:
         yield "error", f"{record.error_kind}: {record.error.get('text', '')}"
 
@@ -302,6 +305,7 @@ def _wanted(options: "FindOptions") -> CallFilter:
         tags={key: value if equals else None for key, equals, value in tags},
         since=seconds_ago(options.since) if options.since else None,
         errors=options.errors,
+        traced=options.traced,
     )
 
 

@@ -81,7 +81,7 @@ def _knob_help(name: str) -> str:
     "--script",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help='What is said, turn by turn: a JSON list such as ["Hello.", {"error": {...}}].',
+    help='What is said, turn by turn: a JSON list such as ["Hello.", {"error": {...}}], or {"model": [...]}.',
 )
 @click.option("--model", metavar="NAME", help="Who answers instead; default: simulated/echo.")
 @click.option("--models", metavar="NAME", multiple=True, help="A name in the list of models.")
@@ -99,7 +99,8 @@ def command(**given: Any) -> int:
     """Serve a provider's API from a script, on this machine, for tests.
 
     The first line on stdout is the address, the second one sets the variables that make programs
-    use it. Requests are told on stderr; Ctrl-C or SIGTERM ends it, and prints what was served.
+    use it. Requests are told on stderr; Ctrl-C or SIGTERM ends it, and prints what was served. GET
+    /_mock/record tells it before that, as JSON.
 
     \b
       polyvox mock --dialect anthropic-messages --script script.json

@@ -14,11 +14,13 @@ from polyvox.cli.names import catalog_name
 from polyvox.cli.tables import Column, print_table
 from polyvox.cli.terminal import note
 from polyvox.client import AsyncClient
+from polyvox.composite.names import PREFIX, packaged, profile_of
 from polyvox.errors import PolyvoxError
 from polyvox.providers import Provider, Registry
 from polyvox.providers.rows import Tier
 from polyvox.providers.simulated import SIMULATED
-from polyvox.providers.simulated.stage import PROVIDER, nearest
+from polyvox.providers.simulated.stage import PROVIDER
+from polyvox.suggestions import hint_for
 from polyvox.usage import NANOS_PER_DOLLAR
 
 if TYPE_CHECKING:
@@ -140,7 +142,8 @@ def show_providers(options: "ModelsOptions") -> bool:
         if not words:
             note(_OTHERS)
     if not found:
-        note(f"No provider has these words. {nearest(' '.join(words), registry.rows)}".rstrip())
+        hint = hint_for(" ".join(words), registry.rows, "")
+        note(f"No provider has these words. {hint}".rstrip())
     return bool(found)
 
 
@@ -157,11 +160,15 @@ def _without_key(registry: Registry, matching: Sequence[ListedModel]) -> str:
 
 
 def _configured_models(client: AsyncClient) -> Iterator[ListedModel]:
-    """The names that the configuration gives."""
+    """The names that the configuration gives, and the profiles."""
     for name in client.setup.names if client.setup else ():
         target = client.target(name)
         listed = _listed(name, client.facts(name) if "/" in target else None, usable=True)
         yield msgspec.structs.replace(listed, name=f"for {target}" if target != name else "")
+    profiles = client.setup.config.profiles if client.setup else {}
+    for name in {**profiles, **packaged().profiles}:
+        name = f"{PREFIX}profile/{name}"
+        yield ListedModel(name, profile_of(name, profiles).about, usable=True)
 
 
 def _known_models(registry: Registry) -> Iterator[ListedModel]:

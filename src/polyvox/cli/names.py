@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from polyvox.catalog import Catalog
+from polyvox.composite.names import PREFIX, packaged
 from polyvox.config import examine
 from polyvox.errors import ConfigurationError
 from polyvox.providers import Provider, load_providers
 from polyvox.providers.simulated import SIMULATED
 
-__all__ = ["catalog_name", "configured_names", "model_names"]
+__all__ = ["catalog_name", "completed", "configured_names", "model_names"]
 
 
 def catalog_name(row: Provider) -> str:
@@ -22,13 +23,15 @@ def configured_names(path: Path | None = None) -> list[str]:
         config = examine(path).config
     except ConfigurationError:
         return []
-    return sorted(config.names) if config else []
+    if config is None:
+        return []
+    return sorted([*config.names, *(f"{PREFIX}profile/{name}" for name in config.profiles)])
 
 
 def model_names() -> list[str]:
     """Every name that the rows, the catalog and the simulated models give, sorted."""
     catalog = Catalog.load()
-    names = set(SIMULATED)
+    names = {*SIMULATED, *(f"{PREFIX}profile/{name}" for name in packaged().profiles)}
     for row in load_providers().values():
         if row.example:
             names.add(f"{row.name}/{row.example}")
@@ -38,3 +41,11 @@ def model_names() -> list[str]:
             if not facts.deprecated
         )
     return sorted(names)
+
+
+def completed(begun: str, path: Path | None = None) -> list[str]:
+    """Every name that begins so; behind a preset any model's may follow."""
+    presets = [f"{PREFIX}{name}/" for name in packaged().names]
+    head = next((each for each in presets if begun.startswith(each)), "")
+    names = [*configured_names(path), *model_names(), *([] if head else presets)]
+    return [head + name for name in names if (head + name).startswith(begun)]

@@ -129,7 +129,6 @@ def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
     """The names of models that begin so."""
-    from polyvox.cli.names import configured_names, model_names
+    from polyvox.cli.names import completed
 
-    names = [*configured_names(ctx.params.get("config")), *model_names()]
-    return [name for name in names if name.startswith(incomplete)]
+    return list(completed(incomplete, ctx.params.get("config")))

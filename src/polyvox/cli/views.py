@@ -20,9 +20,18 @@ from polyvox.events import (
     encode_event,
 )
 from polyvox.messages import AssistantMessage, ToolCall
+from polyvox.trace import TraceNode
 from polyvox.usage import Cost, Usage
 
-__all__ = ["EventsView", "JsonView", "TextView", "as_json", "tool_call_line", "usage_as_json"]
+__all__ = [
+    "EventsView",
+    "JsonView",
+    "TextView",
+    "as_json",
+    "tool_call_line",
+    "trace_as_json",
+    "usage_as_json",
+]
 
 
 class TextView:
@@ -135,7 +144,7 @@ def as_json(message: AssistantMessage, error: PolyvoxError | None = None) -> dic
 
     ``usage`` is that of the events, with every field, and ``usage.cost.dollars`` besides: a decimal
     string, null when the price is unknown. ``usage.cost.nanos`` counts nano-dollars, and is a lower
-    bound when ``usage.cost.status`` is "unknown".
+    bound when ``usage.cost.status`` is "unknown". ``trace`` is there if the message has one.
     """
     fields: dict[str, Any] = {"text": message.text}
     if message.thinking:
@@ -149,9 +158,16 @@ def as_json(message: AssistantMessage, error: PolyvoxError | None = None) -> dic
         "request_id": message.request_id,
         "usage": usage_as_json(message.usage),
     }
+    if message.trace is not None:
+        fields["trace"] = trace_as_json(message.trace)
     if error is not None:
         fields["error"] = error.to_dict()
     return fields
+
+
+def trace_as_json(trace: TraceNode) -> dict[str, Any]:
+    """A trace as plain JSON values, with ``total``: what all of it used together."""
+    return msgspec.to_builtins(trace) | {"total": usage_as_json(trace.total)}
 
 
 def tool_call_line(call: ToolCall) -> str:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, Unpack, overload
 
 import msgspec
@@ -14,6 +13,7 @@ from polyvox.client.async_stream import AsyncStream
 from polyvox.client.embedding import EmbedSettings, make_embedding_request
 from polyvox.client.settings import CommonSettings, Settings, make_call, make_request
 from polyvox.client.structured import Parsed
+from polyvox.closing import AsyncClosing
 from polyvox.embedding import Embedder, Embeddings
 from polyvox.errors import ConfigurationError
 from polyvox.http import Timeouts, Transport
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from polyvox.tools.toolset import BaseToolset
 
 _T = TypeVar("_T")
+_COMPOSITE = "composite/"
 
 
 class TokenCount(msgspec.Struct, frozen=True):
@@ -37,7 +38,7 @@ class TokenCount(msgspec.Struct, frozen=True):
     estimated: bool
 
 
-class AsyncClient:
+class AsyncClient(AsyncClosing):
     """Asks any model.
 
     Args:
@@ -100,7 +101,7 @@ class AsyncClient:
         Raises ``ConfigurationError``, which names the file, the line, the key and the nearest known one.
         """
         from polyvox.config import Setup, load_config  # only its users pay for it
-        from polyvox.config.setup import registry_settings
+        from polyvox.config.registering import registry_settings
 
         config = load_config(path)
         settings = registry_settings(config)
@@ -120,7 +121,13 @@ class AsyncClient:
 
         Raises ``ConfigurationError`` for an unknown name, ``MissingKeyError`` without a key.
         """
-        return self.registry.model(name) if self._setup is None else self._setup.model(name)
+        if self._setup is not None:
+            return self._setup.model(name)
+        if name.startswith(_COMPOSITE):
+            from polyvox.composite.names import composite_model  # only its users pay for it
+
+            return composite_model(name, self)
+        return self.registry.model(name)
 
     def embedder(self, name: str) -> Embedder:
         """The embedding model of that name, to be asked directly, or put within ``layered`` ones.
@@ -245,15 +252,19 @@ class AsyncClient:
         """
         request = make_request(prompt, settings)
         target = self.target(model)
-        asked = self.registry.model(target) if "/" in target else self.model(target)
+        provided = "/" in target and not target.startswith(_COMPOSITE)
+        asked = self.registry.model(target) if provided else self.model(target)
         exact = await asked.count_tokens(request) if isinstance(asked, ProviderModel) else None
         return TokenCount(
             estimate.request_tokens(request) if exact is None else exact, exact is None
         )
 
     def facts(self, model: str) -> ModelFacts | None:
-        """What the catalog knows of a model: context window, limits, prices; None if it is unknown."""
-        return self.registry.facts(self.target(model))
+        """What the catalog knows of a model: context window, limits, prices; None if it is unknown.
+
+        Of a router or a composite it is only the smallest context window of its members.
+        """
+        return self.registry.facts(model) if self._setup is None else self._setup.facts(model)
 
     async def aclose(self) -> None:
         """Close the connections, unless the transport was brought from outside."""
@@ -264,14 +275,3 @@ class AsyncClient:
         await self.registry.aclose()
         if self._own_transport is not None:
             await self._own_transport.aclose()
-
-    async def __aenter__(self) -> "AsyncClient":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

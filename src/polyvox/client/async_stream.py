@@ -1,9 +1,9 @@
 """A streamed answer, for asynchronous code."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from types import TracebackType
 
 from polyvox.assembly import fold
+from polyvox.closing import AsyncClosing
 from polyvox.errors import ProtocolError
 from polyvox.events import Done, Event, Failed, TextDelta
 from polyvox.messages import AssistantMessage
@@ -11,7 +11,7 @@ from polyvox.model import Call, Model
 from polyvox.request import Request
 
 
-class AsyncStream:
+class AsyncStream(AsyncClosing):
     """The events of one answer; leaving the ``async with`` block closes the socket.
 
     Iterating gives every event up to and including ``Done``. A failure is raised as a
@@ -67,17 +67,6 @@ class AsyncStream:
         the stream; closing it raises ``RuntimeError``.
         """
         await self._events.aclose()
-
-    async def __aenter__(self) -> "AsyncStream":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 # No method: a generator that knew its stream would keep both, and the socket, until the garbage

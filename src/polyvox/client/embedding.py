@@ -1,7 +1,6 @@
 """The arguments of ``embed``, said once for every method that takes them."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ import msgspec
 from polyvox.client.settings import CallSettings, wrong_setting
 from polyvox.embedding import EmbeddingRequest, Task, as_inputs
 from polyvox.errors import BadRequestError
+from polyvox.suggestions import hint_for
 
 __all__ = ["EmbedSettings", "make_embedding_request"]
 
@@ -36,9 +36,7 @@ def make_embedding_request(
     """
     for name in settings:
         if name not in EmbedSettings.__annotations__:
-            close = get_close_matches(name, EmbedSettings.__annotations__, n=1)
-            known = ", ".join(EmbedSettings.__annotations__)
-            hint = f"Did you mean {close[0]!r}?" if close else f"There are {known}."
+            hint = hint_for(name, EmbedSettings.__annotations__)
             raise BadRequestError(f"no setting of embeddings is called {name!r}", hint=hint)
     try:
         about = {k: v for k, v in settings.items() if k not in CallSettings.__annotations__}

@@ -1,7 +1,6 @@
 """The arguments of a call, said once for every method that takes them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
@@ -29,6 +28,7 @@ from polyvox.request import (
     ToolChoice,
     ToolDefinition,
 )
+from polyvox.suggestions import hint_for
 from polyvox.tools.tool import as_tool
 
 
@@ -296,9 +296,5 @@ _ELSEWHERE = {
 
 
 def _nearest(name: str) -> str:
-    if name in _ELSEWHERE:
-        return _ELSEWHERE[name]
-    close = get_close_matches(name, Settings.__annotations__, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    return 'A provider\'s own fields go into options={"<provider>": {...}}.'
+    otherwise = 'A provider\'s own fields go into options={"<provider>": {...}}.'
+    return _ELSEWHERE.get(name) or hint_for(name, Settings.__annotations__, otherwise)

@@ -3,7 +3,6 @@
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, Unpack, overload
 
 from polyvox.catalog import Catalog, ModelFacts
@@ -14,6 +13,7 @@ from polyvox.client.loops import LoopDriver, LoopPool
 from polyvox.client.settings import CommonSettings, Settings
 from polyvox.client.structured import Parsed
 from polyvox.client.sync_stream import Stream
+from polyvox.closing import Closing
 from polyvox.embedding import Embedder, Embeddings
 from polyvox.http import Timeouts, Transport
 from polyvox.messages import AssistantMessage, Prompt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Client:
+class Client(Closing):
     """Asks any model, from synchronous code; the arguments are those of ``AsyncClient``.
 
     May be used from several threads at once, and also where an event loop is running (notebooks).
@@ -188,17 +188,6 @@ class Client:
     def _give_back(self, driver: LoopDriver) -> None:
         # A method of the client, so that a stream keeps its client from being forgotten.
         self._loops.give_back(driver)
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @overload

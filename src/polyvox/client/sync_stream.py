@@ -2,16 +2,16 @@
 
 import weakref
 from collections.abc import Callable, Iterator
-from types import TracebackType
 
 from polyvox.client.async_stream import AsyncStream
 from polyvox.client.loops import LoopDriver, Pump
+from polyvox.closing import Closing
 from polyvox.events import Event, TextDelta
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call
 
 
-class Stream:
+class Stream(Closing):
     """The events of one answer; leaving the ``with`` block closes the socket.
 
     Iterating gives every event up to and including ``Done``. A failure is raised as a
@@ -74,17 +74,6 @@ class Stream:
         if self._close.alive and self._pump.waiting:
             raise RuntimeError("another thread is reading this stream; give it an interrupt to set")
         self._close()
-
-    def __enter__(self) -> "Stream":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _close(

@@ -1,8 +1,8 @@
 """A council: each gives an opinion, all review them without knowing whose they are, one answers."""
 
-import copy
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from typing import Unpack
 
 from msgspec.structs import replace
 
@@ -10,27 +10,26 @@ from polyvox.composite.branches import interruption
 from polyvox.composite.final import FinalStage, Reply, replied
 from polyvox.composite.labels import Labels
 from polyvox.composite.members import (
-    Answer,
-    Ask,
     Member,
-    Stage,
     as_members,
     check_quorum,
-    check_seconds,
+    one_or_more,
     request_for,
     seats,
 )
-from polyvox.composite.nodes import PREVIEW, summary
+from polyvox.composite.nodes import summary
+from polyvox.composite.options import CompositeOptions, options_of
+from polyvox.composite.plan import Plan, planned
 from polyvox.composite.quotes import as_long, dearest, in_all, rounds_of
 from polyvox.composite.ranking import Ballot, Standing, aggregate, parse_ranking
 from polyvox.composite.reviews import chairman_request, figures, review_request
-from polyvox.composite.tool_loop import ToolExecutor, ToolLoop, tool_loop
+from polyvox.composite.stage import Answer, Ask, Stage
 from polyvox.errors import PolyvoxError, ProtocolError
 from polyvox.events import Event, Warned
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
-from polyvox.trace import TraceNode
+from polyvox.trace import TraceNode, beginning
 from polyvox.usage import Usage
 
 __all__ = ["Council"]
@@ -47,52 +46,51 @@ class Council:
         members: who gives an opinion: models, or ``Member`` for settings and samples.
         chairman: who makes the answer. Of several, the next when one fails; if none can, the answer
             that is ranked best stands in.
-        reviewers: who reviews the answers; by default the members.
+        reviewers: who reviews the answers, each ``samples`` times; by default the members, once each.
         exclude_own: whether nobody reviews what is their own, or that of a model of their name.
         seed: for the labels, that each reviewer gets in an order of their own; by default another one
             for each call.
-        quorum: how many opinions there must be.
-        timeout: seconds after which a stage goes on with what is there; not for the chairman.
-        name: the name it is asked by.
+        **options: see ``CompositeOptions``: ``quorum``, ``timeout``, ``tool_executor``, ``client``, ``name``.
 
     Raises ``ConfigurationError`` for a wrong argument.
     """
 
     def __init__(
         self,
-        members: Sequence[Member | Model],
+        members: Sequence[Member | Model | str],
         *,
-        chairman: Member | Model | Sequence[Member | Model],
-        reviewers: Sequence[Member | Model] | None = None,
+        chairman: Member | Model | str | Sequence[Member | Model | str],
+        reviewers: Sequence[Member | Model | str] | None = None,
         exclude_own: bool = True,
         seed: int | None = None,
-        quorum: int = 1,
-        timeout: float | None = None,
-        name: str = "council",
+        **options: Unpack[CompositeOptions],
     ) -> None:
-        self.name = name
-        self.members = as_members(members, "members")
-        chairmen = chairman if isinstance(chairman, Sequence) else [chairman]
-        self.chairmen = [replace(each, tools=True) for each in as_members(chairmen, "chairman")]
+        quorum, self.timeout, self.tool_loop, client, name = options_of("a council", options)
+        self.members = as_members(members, "members", client)
+        chairmen = as_members(one_or_more(chairman), "chairman", client)
+        self.chairmen = [replace(each, tools=True) for each in chairmen]
+        self.name = name or f"composite/council/{self.chairmen[0].asked.name}"
         self.seats = seats(self.members)
         self.quorum = check_quorum(quorum, len(self.seats))
         self.seed = seed
-        self.timeout = check_seconds(timeout)
-        self.tool_loop: ToolLoop | None = None
-        chosen = self.members if reviewers is None else as_members(reviewers, "reviewers")
-        self.reviewers = [replace(each, samples=1, tools=False) for each in chosen]
         self._exclude_own = exclude_own
+        if reviewers is None:
+            chosen = self.members
+        else:
+            others = as_members(reviewers, "reviewers", client)
+            chosen = [each for each in others for _ in range(each.samples)]
+        self.reviewers = [replace(each, samples=1, tools=False) for each in chosen]
         self._own = [self._places_of(each, by_name=reviewers is not None) for each in chosen]
 
     def quote(self, request: Request) -> Usage:
         """The most that all calls together may use, all answers being as long as they may be."""
         opinions = [
-            quote_of(seat.member.model, request_for(seat.member, request)) for seat in self.seats
+            quote_of(seat.member.asked, request_for(seat.member, request)) for seat in self.seats
         ]
         texts = {place: as_long(quote) for place, quote in enumerate(opinions)}
         reviews = [
             quote_of(
-                reviewer.model,
+                reviewer.asked,
                 review_request(request_for(reviewer, request), texts, labels),
             )
             for reviewer, labels in self.readers(texts, seed=0)
@@ -103,21 +101,21 @@ class Council:
         standings = aggregate([Ballot(places, places)], places)
         answers = [
             quote_of(
-                chairman.model,
+                chairman.asked,
                 chairman_request(request_for(chairman, request), texts, labels, standings, told),
             )
             for chairman in self.chairmen
         ]
         return in_all([*opinions, *reviews], dearest(answers), rounds_of(self.tool_loop, request))
 
-    def with_tools(self, tool_executor: ToolExecutor | ToolLoop) -> "Council":
-        """The same council, in which the tools that the chairman calls are run at once.
-
-        Without it the calls are for the caller. Raises ``ConfigurationError`` for what runs no tools.
-        """
-        council = copy.copy(self)
-        council.tool_loop = tool_loop(tool_executor)
-        return council
+    def plan(self) -> Plan:
+        """Who will be asked, stage by stage, if nothing fails."""
+        readers = self.readers(dict.fromkeys(range(len(self.seats)), "-"), seed=0)
+        stages = [planned("opinions", self.seats)]
+        if readers:
+            stages.append(planned("reviews", seats(each for each, _ in readers)))
+        stages.append(planned("chairman", seats(self.chairmen[:1]), streamed=True))
+        return Plan(self.name, stages)
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The chairman's answer; the earlier stages come as nested events before it."""
@@ -143,7 +141,7 @@ class Council:
             place
             for place, seat in enumerate(self.seats)
             if seat.member is reviewer
-            or (by_name and seat.member.model.name == reviewer.model.name)
+            or (by_name and seat.member.asked.name == reviewer.asked.name)
         }
 
 
@@ -221,7 +219,7 @@ class _Session:
             if not answer.text:
                 continue
             self._reviews.append((labels, answer.text))
-            answer.node.preview = labels.retold(answer.text, names)[:PREVIEW]  # for people
+            answer.node.preview = beginning(labels.retold(answer.text, names))  # for people
             ranked = parse_ranking(answer.text, labels.letters)
             if not ranked and len(labels.authors) > 1:
                 text = f"the review of {answer.seat.label} has no ranking that can be read"
@@ -246,7 +244,7 @@ class _Session:
             part = TraceNode(kind="standing", model=opinion.model, label=opinion.label)
             part.started, part.preview = node.started, figures(standing)
             node.children.append(part)
-        node.preview = " > ".join(part.label for part in node.children)[:PREVIEW]
+        node.preview = beginning(" > ".join(part.label for part in node.children))
         return node
 
     def _ask_chairman(self) -> AsyncGenerator[Event]:

@@ -7,8 +7,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from polyvox.composite.members import PRODUCER, Answer, Member, nested, says_something, soonest
-from polyvox.composite.nodes import PREVIEW, Timeline, note
+from polyvox.composite.inbox import nested
+from polyvox.composite.members import Member
+from polyvox.composite.nodes import Timeline, note
+from polyvox.composite.stage import Answer, says_something, soonest
 from polyvox.composite.tool_loop import ToolLoop
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError, ProtocolError
 from polyvox.events import (
@@ -29,6 +31,7 @@ from polyvox.events import (
     Warned,
 )
 from polyvox.messages import (
+    COMPOSITE,
     AssistantBlock,
     AssistantMessage,
     Image,
@@ -41,7 +44,7 @@ from polyvox.model import Call
 from polyvox.request import Request
 from polyvox.routing.commit import is_content
 from polyvox.tools import message_of
-from polyvox.trace import TraceNode
+from polyvox.trace import TraceNode, beginning
 from polyvox.usage import NO_USAGE
 
 __all__ = ["FinalStage", "Reply", "best_of", "replied"]
@@ -49,6 +52,7 @@ __all__ = ["FinalStage", "Reply", "best_of", "replied"]
 _STARTS = (TextStart, ThinkingStart, ToolCallStart)
 _ENDS = (TextEnd, ThinkingEnd, ToolCallEnd)
 _TOOL_EVENTS = (ToolCallStart, ToolCallDelta, ToolCallEnd)
+_BOUNDS = (Start, Done, Failed)
 _WHOLE = ("stop", "stop_sequence")
 
 
@@ -63,13 +67,13 @@ class Reply:
         self.timeline = Timeline()
         self.root = TraceNode(kind=kind, model=name, label=kind)
         self.begun = False
-        self._model = name.removeprefix(f"{PRODUCER}/")
+        self._model = name.removeprefix(f"{COMPOSITE}/")
         self._summary = summary
         self._content: list[AssistantBlock | None] = []
 
     def start(self) -> Start:
         """The first event."""
-        return Start(PRODUCER, self._model)
+        return Start(COMPOSITE, self._model)
 
     def begin(self) -> list[Event]:
         """From now on the reply is the last stage's: the summary, once."""
@@ -77,7 +81,7 @@ class Reply:
             return []
         self.begun = True
         text = self._summary(self.root)
-        block = Thinking(text, producer=PRODUCER)
+        block = Thinking(text, producer=COMPOSITE)
         self._content.append(block)
         return [ThinkingStart(0), ThinkingDelta(0, text), ThinkingEnd(0, block)]
 
@@ -121,7 +125,7 @@ class Reply:
             content=[*(block for block in self._content if block is not None), *more],
             stop_reason=reason,
             usage=self.root.total,
-            provider=PRODUCER,
+            provider=COMPOSITE,
             model=self._model,
             response_model=last.response_model or last.model,
             trace=self.root,
@@ -206,7 +210,7 @@ class FinalStage:
         """The reply when nobody could make one."""
         reply, label = self._reply, best.seat.label
         node = TraceNode(kind=self._kind, model=best.node.model, label=label, status="fallback")
-        node.started, node.preview = reply.timeline.now(), best.text[:PREVIEW]
+        node.started, node.preview = reply.timeline.now(), beginning(best.text)
         reply.root.children.append(node)
         reply.root.status = "fallback"
         text, places = best.text, dict[int, int]()
@@ -224,7 +228,7 @@ class FinalStage:
         reply = self._reply
         node = TraceNode(
             kind=self._kind,
-            model=member.model.name,
+            model=member.asked.name,
             label=member.name,
             started=reply.timeline.now(),
         )
@@ -266,15 +270,17 @@ class FinalStage:
         held: list[Event] = []
         places: dict[int, int] = {}
         self._message = None
-        async with aclosing(member.model.stream(request, call)) as events:
+        async with aclosing(member.asked.stream(request, call)) as events:
             async for event in events:
-                if isinstance(event, (Start, Done, Failed)):
+                if isinstance(event, _BOUNDS):
                     self._ended(event)
                 elif isinstance(event, Nested):
                     yield nested(event, member.name)
                 elif isinstance(event, Warned):
                     yield event
-                elif not reply.begun and not is_content(event):
+                elif reply.begun:
+                    yield self._placed(event, member, places)
+                elif not is_content(event):
                     held.append(event)
                 else:
                     for first in reply.begin():
@@ -314,7 +320,7 @@ class FinalStage:
             results.append(message_of(result, wanted))
             part = TraceNode(kind="tool", label=wanted.name, started=started, usage=NO_USAGE)
             part.seconds = self._reply.timeline.now() - started
-            part.preview = results[-1].text[:PREVIEW]
+            part.preview = beginning(results[-1].text)
             part.status = "error" if result.is_error else "ok"
             node.children.append(part)
         return replace(request, messages=[*request.messages, self._message, *results])

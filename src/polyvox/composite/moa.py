@@ -2,25 +2,27 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Unpack
 
 from msgspec.structs import replace
 
 from polyvox import estimate
 from polyvox.composite.final import FinalStage, Reply, replied
 from polyvox.composite.members import (
-    Answer,
     Member,
-    Stage,
+    Models,
     as_members,
     check_quorum,
-    check_seconds,
+    one_or_more,
     request_for,
     seats,
 )
 from polyvox.composite.nodes import summary
+from polyvox.composite.options import CompositeOptions, options_of
+from polyvox.composite.plan import Plan, planned
 from polyvox.composite.prompts import with_references
 from polyvox.composite.quotes import as_long, dearest, in_all, rounds_of
-from polyvox.composite.tool_loop import ToolExecutor, ToolLoop, tool_loop
+from polyvox.composite.stage import Answer, Stage
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError
 from polyvox.events import Event, Warned
 from polyvox.model import Call, Model
@@ -46,45 +48,37 @@ class MixtureOfAgents:
         aggregator: who makes the reply; of several, the next one when one fails. When all do, the
             longest proposal is the reply, and a warning says so.
         layers: the aggregator's included. From the second on, proposers see the proposals before.
-        quorum: how many of a layer must answer; whoever does not is left out, and a warning says so.
-        timeout: seconds for a layer, after which the proposals that are there have to do.
-        window_tokens: the aggregator's context window. Proposals that don't fit are summed up some at
-            a time first.
-        tool_executor: runs the tools that the aggregator calls; without it they are for the caller.
-        name: the name it is asked by.
+        window_tokens: the aggregator's context window; that of an aggregator that is named is known.
+            Proposals that don't fit are summed up some at a time first.
+        **options: see ``CompositeOptions``: ``quorum``, ``timeout``, ``tool_executor``, ``client``, ``name``.
 
     Raises ``ConfigurationError`` for a wrong argument.
     """
 
     def __init__(
         self,
-        proposers: Sequence[Member | Model],
+        proposers: Sequence[Member | Model | str],
         *,
-        aggregator: Member | Model | Sequence[Member | Model],
+        aggregator: Member | Model | str | Sequence[Member | Model | str],
         layers: int = 2,
-        quorum: int = 1,
-        timeout: float | None = None,
         window_tokens: int | None = None,
-        tool_executor: ToolExecutor | ToolLoop | None = None,
-        name: str = "",
+        **options: Unpack[CompositeOptions],
     ) -> None:
+        quorum, self.timeout, self.tool_loop, client, name = options_of("a mixture", options)
         if layers < 2:
             raise ConfigurationError(
                 f"layers is {layers}; give 2 or more, the aggregator's included"
             )
         if window_tokens is not None and window_tokens < 1:
             raise ConfigurationError(f"window_tokens is {window_tokens}; give 1 or more, or None")
-        several = aggregator if isinstance(aggregator, Sequence) else [aggregator]
-        self.aggregators = [
-            replace(member, tools=True) for member in as_members(several, "aggregator")
-        ]
-        self.seats = seats(as_members(proposers, "proposers"))
+        several: list[Member | Model | str] = one_or_more(aggregator)
+        aggregators = as_members(several, "aggregator", client)
+        self.aggregators = [replace(member, tools=True) for member in aggregators]
+        self.seats = seats(as_members(proposers, "proposers", client))
         self.layers = layers
         self.quorum = check_quorum(quorum, len(self.seats))
-        self.timeout = check_seconds(timeout)
-        self.window_tokens = window_tokens
-        self.tool_loop = tool_loop(tool_executor)
-        self.name = name or f"composite/moa/{self.aggregators[0].model.name}"
+        self.window_tokens = window_tokens or _narrowest(several, client)
+        self.name = name or f"composite/moa/{self.aggregators[0].asked.name}"
 
     def quote(self, request: Request) -> Usage:
         """The most that all calls together may use and cost; of several aggregators the dearest."""
@@ -93,7 +87,7 @@ class MixtureOfAgents:
         for _ in range(1, self.layers):
             asked = with_references(request, texts)
             quotes = [
-                quote_of(seat.member.model, request_for(seat.member, asked)) for seat in self.seats
+                quote_of(seat.member.asked, request_for(seat.member, asked)) for seat in self.seats
             ]
             before += quotes
             texts = [as_long(quote) for quote in quotes]
@@ -104,14 +98,17 @@ class MixtureOfAgents:
         last = self._dearest(request, texts)
         return in_all(before, last, rounds_of(self.tool_loop, request))
 
-    async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
+    def plan(self) -> Plan:
+        """Who will be asked, stage by stage, if nothing fails."""
+        layers = [planned(f"layer {number}", self.seats) for number in range(1, self.layers)]
+        last = planned("aggregation", seats(self.aggregators[:1]), streamed=True)
+        return Plan(self.name, [*layers, last])
+
+    def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """What the members tell, nested; then the reply."""
         inner = call.child()
         reply = Reply(self.name, "moa", summary)
-        course = _Course(self, request, inner, reply)
-        async with aclosing(replied(reply, course.events(), inner)) as events:
-            async for event in events:
-                yield event
+        return replied(reply, _Course(self, request, inner, reply).events(), inner)
 
     def fitting(self, request: Request, texts: Sequence[str]) -> int:
         """How many of the texts the aggregator can be shown at once; two at least."""
@@ -126,8 +123,16 @@ class MixtureOfAgents:
 
     def _dearest(self, request: Request, texts: Sequence[str]) -> Usage:
         asked = with_references(request, texts)
-        quotes = [quote_of(each.model, request_for(each, asked)) for each in self.aggregators]
+        quotes = [quote_of(each.asked, request_for(each, asked)) for each in self.aggregators]
         return dearest(quotes)
+
+
+def _narrowest(models: Sequence[Member | Model | str], client: Models | None) -> int | None:
+    """The smallest context window of those that go by a name; None if nobody knows of one."""
+    names = [each.model if isinstance(each, Member) else each for each in models]
+    facts = [client.facts(name) for name in names if client and isinstance(name, str)]
+    windows = [each.context_window for each in facts if each and each.context_window]
+    return min(windows, default=None)
 
 
 class _Course:

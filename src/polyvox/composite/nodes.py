@@ -7,13 +7,10 @@ from msgspec.structs import replace
 from polyvox.errors import AbortedError, PolyvoxError, RequestTimeoutError
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call
-from polyvox.trace import NodeStatus, TraceNode
+from polyvox.trace import NodeStatus, TraceNode, beginning
 from polyvox.usage import NO_USAGE, ZERO_USAGE, Cost, Usage
 
-__all__ = ["PREVIEW", "Timeline", "note", "status_of", "summary"]
-
-PREVIEW = 200
-"""So many characters of what was said stand in the trace."""
+__all__ = ["Timeline", "note", "status_of", "summary"]
 
 _SHORT = 160
 _STAGES = ("stage", "layer", "window", "ranking")
@@ -39,7 +36,7 @@ def note(
         node.status, node.error = status_of(error), error.text
     spent = sum((attempt.usage for attempt in call.attempts), ZERO_USAGE)
     if heard is not None:
-        node.preview = heard.text[:PREVIEW]
+        node.preview = beginning(heard.text)
     if heard is not None and heard.trace is not None:  # a composite: its parts have their own usage
         node.children = [*node.children, _shifted(heard.trace, node.started)]
         node.usage = _without(spent, heard.trace.total)
@@ -103,5 +100,5 @@ def summary(root: TraceNode) -> str:
 
 def _line(node: TraceNode) -> str:
     said = f"left out: {node.error}" if node.error else node.preview
-    short = " ".join(said.split())[:_SHORT]
+    short = beginning(" ".join(said.split()), _SHORT)
     return f"- {node.label}: {short}" if short else f"- {node.label}"

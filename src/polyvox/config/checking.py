@@ -3,24 +3,28 @@
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from polyvox.catalog.overrides import read_overrides
+from polyvox.composite.names import PREFIX, profile_of
+from polyvox.composite.profile import Profile
 from polyvox.config.around import BudgetSection, LimitSection
-from polyvox.config.names import target_of
+from polyvox.config.names import profile_guess, target_of
 from polyvox.config.positions import KeyPath
-from polyvox.config.problems import Problem, did_you_mean
+from polyvox.config.problems import Problem
 from polyvox.config.schema import NAME, Config
 from polyvox.config.source import Source
 from polyvox.config.stores import accounts_of, answers_of, traced
 from polyvox.dialects import get_dialect
 from polyvox.errors import ConfigurationError
+from polyvox.messages import COMPOSITE
 from polyvox.providers import Provider, load_providers
 from polyvox.providers.registry import LITELLM, SIMULATED
 from polyvox.providers.rows import key_of
 from polyvox.providers.simulated import EMBEDDER, simulated_model
 from polyvox.routing import COOLDOWNS
+from polyvox.suggestions import did_you_mean
 
 __all__ = ["check"]
 
@@ -48,6 +52,7 @@ class _Checker:
         self._aliases()
         self._deployments()
         self._routers()
+        self._profiles()
         self._cooldowns(config.cooldowns, ("cooldowns",))
         self._semantic()
         self._rules("budgets", config.budgets)
@@ -60,7 +65,7 @@ class _Checker:
 
     def _names(self) -> None:
         config, seen = self._config, dict[str, str]()
-        for section in ("aliases", "routers", "deployments"):
+        for section in ("aliases", "routers", "deployments", "profiles"):
             for name in getattr(config, section):
                 if not NAME.fullmatch(name):
                     text = f"{name!r} is no name: take letters, digits and .:@_-, and no slash"
@@ -68,10 +73,11 @@ class _Checker:
                 if name in seen:
                     text = f"{name!r} is a name in {seen[name]} already: a call could mean either"
                     self._wrong((section, name), text)
-                seen[name] = section
+                if section != "profiles":  # these are asked as composite/profile/NAME
+                    seen[name] = section
 
     def _providers(self) -> None:
-        for name in (SIMULATED, LITELLM):
+        for name in (SIMULATED, LITELLM, COMPOSITE):
             if name in self._config.providers:
                 text = f"{name}/ models have no provider's row: nothing of this would hold"
                 self._wrong(("providers", name), text)
@@ -149,10 +155,20 @@ class _Checker:
                 text = f"the router asks itself: {' -> '.join(circle)}"
                 self._wrong(("routers", name), text)
 
+    def _profiles(self) -> None:
+        for name, profile in self._config.profiles.items():
+            known = [
+                self._known(member, ("profiles", name, role, place))
+                for role in profile.roles
+                for place, member in enumerate(each.model for each in profile.of(role))
+            ]
+            if all(known) and (circle := self._circle([f"{PREFIX}profile/{name}"], set())):
+                text = f"the profile asks itself: {' -> '.join(circle)}"
+                self._wrong(("profiles", name), text)
+
     def _circle(self, way: list[str], seen: set[str]) -> list[str]:
-        """The way from a router back to where it began, if there is one by whom was not ``seen``."""
-        section = self._config.routers.get(way[-1])
-        for member in section.members if section else ():
+        """The way from somebody back to where it began, if there is one by whom was not ``seen``."""
+        for member in self._asked_by(way[-1]):
             target = self._target(member)
             if target == way[0]:
                 return [*way, target]
@@ -161,6 +177,21 @@ class _Checker:
                 if circle := self._circle([*way, target], seen):
                     return circle
         return []
+
+    def _asked_by(self, name: str) -> Iterable[str]:
+        if name in self._config.routers:
+            return self._config.routers[name].members
+        if name in self._config.deployments:
+            return [self._config.deployments[name].model]
+        profile = self._profile(name) if name.startswith(PREFIX) else None
+        return profile.names.values() if profile else ()
+
+    def _profile(self, name: str) -> Profile | None:
+        """The composite of that name; if there is none, whoever names it says so."""
+        try:
+            return profile_of(name, self._config.profiles)
+        except ConfigurationError:
+            return None
 
     def _rules(
         self, section: str, rules: Mapping[str, BudgetSection] | Mapping[str, LimitSection]
@@ -180,7 +211,9 @@ class _Checker:
         if any(fnmatchcase(name, pattern) for name in self._config.names):
             return True
         head = _WILDCARD.split(pattern)[0]
-        providers = [f"{each}/" for each in (*self._rows, SIMULATED, LITELLM)]
+        providers = [f"{each}/" for each in (*self._rows, SIMULATED, LITELLM, COMPOSITE)]
+        if head == pattern and pattern.startswith(PREFIX):
+            return self._profile(pattern) is not None
         if head == pattern:
             return any(head.startswith(each) and head != each for each in providers)
         return any(each.startswith(head) or head.startswith(each) for each in providers)
@@ -192,7 +225,7 @@ class _Checker:
             return True
         what = ".".join(str(step) for step in path if not isinstance(step, int))
         if not slash or not model:
-            guess = _guess(name, self._config.names)
+            guess = profile_guess(self._config, name) or _guess(name, self._config.names)
             self._wrong(path, f"{what}: there is no alias, router or deployment {name!r}{guess}")
             return False
         if provider == SIMULATED:
@@ -202,6 +235,8 @@ class _Checker:
             except ConfigurationError as error:
                 self._wrong(path, f"{what}: {error.text}", error.hint or "")
                 return False
+        elif provider == COMPOSITE:
+            return self._composite(name, path, what)
         elif provider not in self._rows and provider != LITELLM:
             guess = _guess(provider, self._rows)
             self._wrong(path, f"{what}: there is no provider {provider!r}{guess}")
@@ -209,6 +244,17 @@ class _Checker:
         elif not has_key:
             self._check_key(provider, path)
         return True
+
+    def _composite(self, name: str, path: KeyPath, what: str) -> bool:
+        try:
+            profile = profile_of(name, self._config.profiles)
+        except ConfigurationError as error:
+            self._wrong(path, f"{what}: {error.text}", error.hint or "")
+            return False
+        if name.startswith(f"{PREFIX}profile/"):
+            return True  # its members are looked at where they are named
+        known = [self._known(each, path) for each in dict.fromkeys(profile.names.values())]
+        return all(known)
 
     def _check_key(self, provider: str, path: KeyPath) -> None:
         row, section = self._rows.get(provider), self._config.providers.get(provider)
@@ -245,7 +291,9 @@ class _Checker:
         for name in config.templates:
             if name not in used:
                 self._warn(("templates", name), f"nothing uses the template {name!r}")
-        members = {self._target(name) for each in config.routers.values() for name in each.members}
+        asking = [each.members for each in config.routers.values()]
+        asking += [tuple(each.names.values()) for each in config.profiles.values()]
+        members = {self._target(name) for each in asking for name in each}
         for name in config.deployments if config.routers else ():
             if name not in members:
                 self._warn(("deployments", name), f"no router asks the deployment {name!r}")
@@ -289,4 +337,4 @@ class _Checker:
 
 def _guess(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
     """What was probably meant, where something is near."""
-    return guess if (guess := did_you_mean(name, known)).endswith("?") else ""
+    return did_you_mean(name, known, otherwise="")

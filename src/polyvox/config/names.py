@@ -1,9 +1,10 @@
-"""What a name stands for: aliases lead to routers, deployments, or "provider/model"."""
+"""What a name stands for: aliases lead to routers, deployments, composites, or "provider/model"."""
 
+from polyvox.composite.names import PREFIX, profile_of
 from polyvox.config.schema import Config
 from polyvox.errors import ConfigurationError
 
-__all__ = ["target_of", "targets_of"]
+__all__ = ["profile_guess", "target_of", "targets_of"]
 
 
 def target_of(config: Config, name: str) -> str:
@@ -30,6 +31,13 @@ def targets_of(config: Config, name: str) -> set[str]:
             ahead += config.routers[target].members
         elif target in config.deployments:
             ahead.append(config.deployments[target].model)
+        elif target.startswith(PREFIX):
+            ahead += profile_of(target, config.profiles).names.values()
         else:
             found.add(target)
     return found
+
+
+def profile_guess(config: Config, name: str) -> str:
+    """The rest of a sentence that says by which name a profile is asked; nothing if it is none."""
+    return f"; did you mean '{PREFIX}profile/{name}'?" if name in config.profiles else ""

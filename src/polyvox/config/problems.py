@@ -6,7 +6,7 @@ import msgspec
 
 from polyvox.errors import ConfigurationError
 
-__all__ = ["Problem", "did_you_mean", "error_of"]
+__all__ = ["Problem", "error_of"]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -22,21 +22,6 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text}"
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The rest of a sentence that says what was probably meant, or what there is.
-
-    >>> did_you_mean("rotuer", ["routers", "retry"])
-    "; did you mean 'routers'?"
-    """
-    from difflib import get_close_matches  # slow to import, and only errors need it
-
-    names = sorted(set(known))
-    close = get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(names)}" if names else ""
 
 
 def error_of(problems: Iterable[Problem]) -> ConfigurationError | None:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from polyvox.config.positions import KeyPath
-from polyvox.config.problems import Problem, did_you_mean
+from polyvox.config.problems import Problem
 from polyvox.config.references import expand
 from polyvox.config.schema import NOT_SAID, ProviderSection
 from polyvox.config.source import Source
@@ -20,6 +20,7 @@ from polyvox.errors import ConfigurationError
 from polyvox.providers import Provider, load_providers
 from polyvox.routing import COOLDOWNS, Cooldown
 from polyvox.secret import Secret
+from polyvox.suggestions import did_you_mean
 
 __all__ = ["Reader", "dotted"]
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from polyvox.composite.profile import Profile
 from polyvox.config.around import (
     AccountsSection,
     BudgetSection,
@@ -124,7 +125,7 @@ class PriceSection(Section, frozen=True, kw_only=True):
 class AliasSection(Section, frozen=True, kw_only=True):
     """Another name for a model: ``fast = "openai/gpt-5-mini"``, or a table with these keys.
 
-    ``model``     "provider/model", or the name of a deployment, a router or another alias
+    ``model``     "provider/model", or the name of a deployment, a router, a composite or another alias
     ``template``  the options that go with it
     """
 
@@ -236,6 +237,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``templates``    options for requests
     ``deployments``  models at providers, with keys and limits
     ``routers``      several deployments behind one name
+    ``profiles``     composites: several models that make one answer
     ``cooldowns``    for how long routers leave alone who has failed, by kind of error, such as "rate_limit"
     ``prices``       what models cost, by "provider/model"
     ``retry``        ask again what was asked by name, a router as a whole
@@ -255,6 +257,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     templates: dict[str, Template] = {}
     deployments: dict[str, DeploymentSection] = {}
     routers: dict[str, RouterSection] = {}
+    profiles: dict[str, Profile] = {}
     cooldowns: dict[str, Cooldown] = {}
     prices: dict[str, PriceSection] = {}
     retry: RetryPolicy | None = None

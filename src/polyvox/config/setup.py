@@ -6,77 +6,39 @@ limits, budgets and retries, which a router's deployments may have once more eac
 
 import asyncio
 import threading
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import groupby
-from typing import Any, TypedDict
+from typing import Any
 
 from msgspec.structs import replace
 
 from polyvox.caching import Cached, CacheStore
 from polyvox.caching.similar import SimilarTexts
-from polyvox.catalog import Catalog
+from polyvox.catalog import ModelFacts
+from polyvox.composite.names import PREFIX, composite_model
 from polyvox.config.around import budget_of, rate_of
 from polyvox.config.keyless import Keyless
-from polyvox.config.names import target_of, targets_of
-from polyvox.config.problems import did_you_mean
+from polyvox.config.names import profile_guess, target_of, targets_of
 from polyvox.config.schema import Config
 from polyvox.config.stores import accounts_of, answers_of, log_of, secrets_of, similar, traced
 from polyvox.config.templated import Templated
 from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError, MissingKeyError
-from polyvox.http import Timeouts
 from polyvox.layers import layered
 from polyvox.ledger import CallLog, CostTracker, Logged, Tracked
 from polyvox.limits import Budget, Budgeted, LimitStore, RateLimited
 from polyvox.model import Model
-from polyvox.providers import Provider, Registry, load_providers
+from polyvox.providers import Registry
 from polyvox.routing import Deployment, Retrying, RetryPolicy, Router, key_pool
+from polyvox.suggestions import did_you_mean
 
-__all__ = ["RegistrySettings", "Rules", "Setup", "registry_settings"]
+__all__ = ["Rules", "Setup"]
 
 Rules = frozenset[tuple[str, str]]
 """Budgets and limits by section and name: those that hold already, further out."""
 
 _NONE: Rules = frozenset()
-
-
-class RegistrySettings(TypedDict):
-    """What a configuration says to a ``Registry``."""
-
-    keys: Mapping[str, str]
-    base_urls: Mapping[str, str]
-    providers: Mapping[str, Provider | dict[str, object]]
-    timeouts: Timeouts | None
-    catalog: Catalog | None
-
-
-def registry_settings(config: Config) -> RegistrySettings:
-    """The providers of a configuration, as arguments of ``Registry`` and of the clients."""
-    packaged = load_providers() if config.providers or config.prices else {}
-    keys: dict[str, str] = {}
-    base_urls: dict[str, str] = {}
-    for name, section in config.providers.items():
-        known = packaged.get(name)
-        if section.all_keys:
-            keys[name] = section.all_keys[0].reveal()
-        # An address in the file comes before that of the provider's own environment variable.
-        if known and section.base_url != known.base_url and "{" not in section.base_url:
-            base_urls[name] = section.base_url
-    rows = {name: section.row for name, section in config.providers.items()}
-    catalog: Catalog | None = None
-    if config.prices:
-        prices = {name: section.said for name, section in config.prices.items()}
-        known_as = {row.name: row.catalog for row in (packaged | rows).values() if row.catalog}
-        catalog = Catalog.load(prices, aliases=known_as)
-    return RegistrySettings(
-        keys=keys,
-        base_urls=base_urls,
-        providers=rows,
-        timeouts=config.timeouts,
-        catalog=catalog,
-    )
 
 
 class Setup:
@@ -87,7 +49,7 @@ class Setup:
 
     Args:
         config: what is wanted; ``load_config`` has checked it.
-        registry: where "provider/model" becomes a model; see ``registry_settings``.
+        registry: where "provider/model" becomes a model; see ``registering``.
     """
 
     def __init__(self, config: Config, registry: Registry) -> None:
@@ -145,6 +107,15 @@ class Setup:
         """Every "provider/model" that may be asked under this name."""
         return targets_of(self.config, name)
 
+    def facts(self, name: str) -> ModelFacts | None:
+        """What is known of the one who is asked; of several only the smallest context window."""
+        targets = self.targets(name)
+        found = [facts for each in targets if (facts := self.registry.facts(each))]
+        if len(targets) == 1 and not self.target(name).startswith(PREFIX):
+            return found[0] if found else None
+        windows = [facts.context_window for facts in found if facts.context_window]
+        return ModelFacts(id=name, context_window=min(windows)) if windows else None
+
     async def aclose(self) -> None:
         """Write what the log still holds, and close the stores."""
         for store in (self.__dict__.get("_answers"), self.__dict__.get("_accounts")):
@@ -172,8 +143,9 @@ class Setup:
         if alias is not None:
             return self._templated(self.model(alias.model), alias.template, name)
         if "/" not in name and name not in self.config.names:
+            guess = profile_guess(self.config, name) or did_you_mean(name, self.names)
             raise ConfigurationError(
-                f"{name!r} is no alias, router or deployment{did_you_mean(name, self.names)}",
+                f"{name!r} is no alias, router or deployment{guess}",
                 hint="A model is named provider/model, such as openai/gpt-5-mini.",
             )
         model = self._limited(name, _NONE, self.config.retry)
@@ -211,8 +183,14 @@ class Setup:
             model = Router(self._deployments(name, held), name=name)
             retry = None if deployment.retry else retry
         else:
-            model = self._provided(name, routed=routed)
+            model = self._provided(name, held, retry, routed=routed)
+            if name.startswith(PREFIX):
+                retry = None  # its members are asked again one by one
         return self._within(_retried(model, retry), rules, held)
+
+    def member(self, name: str, held: Rules, retry: RetryPolicy | None) -> Model:
+        """The model of that name as a part of one that is within these rules already."""
+        return self._aliased(self._limited(self.target(name), held, retry), name)
 
     def _router(self, name: str, held: Rules) -> Router:
         section = self.config.routers[name]
@@ -261,7 +239,8 @@ class Setup:
         if keys:
             lanes = key_pool(self.registry, target, keys, name=name, **settings)
         else:
-            lanes = [Deployment(self._provided(target, routed=True), name=name, **settings)]
+            model = self._provided(target, held, None, routed=True)
+            lanes = [Deployment(model, name=name, **settings)]
         if len(lanes) == 1:
             lanes = [replace(lanes[0], name=name)]
         return [replace(lane, model=self._deployed(lane.model, name, held)) for lane in lanes]
@@ -272,14 +251,21 @@ class Setup:
         model = self._templated(self._aliased(model, section.model), section.template, name)
         return self._within(_retried(model, section.retry), rules, held | rules)
 
-    def _provided(self, name: str, *, routed: bool = False) -> Model:
-        """The provider's model, or all of its keys in turn; without a key a router can do without it."""
+    def _provided(
+        self, name: str, held: Rules, retry: RetryPolicy | None, *, routed: bool = False
+    ) -> Model:
+        """The provider's model, or all of its keys in turn, or the composite of that name.
+
+        Without a key a router can do without it.
+        """
         provider = self.config.providers.get(name.partition("/")[0])
         if provider is not None and len(provider.all_keys) > 1:
             cooldowns = self.config.cooldowns
             keys = key_pool(self.registry, name, provider.all_keys, cooldowns=cooldowns)
             return Router(keys, name=name)
         try:
+            if name.startswith(PREFIX):
+                return composite_model(name, _Members(self, held, retry), self.config.profiles)
             return self.registry.model(name)
         except MissingKeyError as error:
             if not routed:
@@ -332,8 +318,23 @@ class Setup:
             return budget_of(name, section)
         if held is None:
             return budget_of(name, replace(section, policy="block", downgrade=""))
-        cheaper = self._limited(self.target(section.downgrade), held, self.config.retry)
-        return budget_of(name, section, self._aliased(cheaper, section.downgrade))
+        cheaper = self.member(section.downgrade, held, self.config.retry)
+        return budget_of(name, section, cheaper)
+
+
+class _Members:
+    """Makes the members of a composite, within what is not around it as a whole."""
+
+    def __init__(self, setup: Setup, held: Rules, retry: RetryPolicy | None) -> None:
+        self._setup = setup
+        self._held = held
+        self._retry = retry
+
+    def model(self, name: str) -> Model:
+        return self._setup.member(name, self._held, self._retry)
+
+    def facts(self, model: str) -> ModelFacts | None:
+        return self._setup.facts(model)
 
 
 def _retried(model: Model, policy: RetryPolicy | None) -> Model:

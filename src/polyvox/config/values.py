@@ -82,7 +82,10 @@ class _Shown:
                 return MASK
             return self._redactor.text(str(value))
         if isinstance(value, msgspec.Struct):
-            return msgspec.to_builtins(value)
+            value = msgspec.to_builtins(value)
+        if isinstance(value, Mapping):
+            table = cast("Mapping[str, object]", value)
+            return {name: self._plain(each, (*path, name)) for name, each in table.items()}
         if isinstance(value, (list, tuple)):
             items = cast("Sequence[object]", value)
             return [self._plain(item, (*path, place)) for place, item in enumerate(items)]

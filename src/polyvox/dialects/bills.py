@@ -48,6 +48,8 @@ def read_cost(bill: Bill) -> Cost:
 
 
 def _billed(nanos: int) -> Cost:
+    if nanos < 0:
+        return UNKNOWN_COST  # no bill: it would take something off from what others cost
     return (
         Cost("known", nanos=nanos, source="provider") if nanos else Cost("free", source="provider")
     )

@@ -1,12 +1,13 @@
-"""What of a request OpenAI's formats, or a provider that speaks one of them, can't be told."""
+"""What of a request OpenAI's formats, or a provider that speaks one of them, can and can't be told."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from polyvox.dialects.base import Quirks, Target
 from polyvox.dialects.schema import OPENAI_STRICT
 from polyvox.dialects.strict import as_openai_takes_it, strict_tool
 from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage
-from polyvox.request import Reasoning, Request
+from polyvox.request import NamedTool, Reasoning, Request, ToolDefinition
 
 
 def dropped_wishes(
@@ -56,6 +57,30 @@ def takes_sampling(request: Request, quirks: Quirks) -> bool:
 def takes_choice(request: Request) -> bool:
     """Whether there are tools to choose from; without any, OpenAI refuses every choice."""
     return bool(request.tools) or any(fields.get("tools") for fields in request.options.values())
+
+
+def tool_fields(
+    request: Request,
+    target: Target,
+    write: Callable[[ToolDefinition, Target], dict[str, Any]],
+    named: Callable[[str], dict[str, Any]],
+) -> dict[str, Any]:
+    """The fields about tools. ``write`` puts a tool as the format has it, ``named`` the choice of one."""
+    fields: dict[str, Any] = {}
+    choice, quirks = request.tool_choice, target.quirks
+    if request.tools:
+        strict = quirks.strict_tools
+        tools = [strict_tool(tool, OPENAI_STRICT)[0] if strict else tool for tool in request.tools]
+        fields["tools"] = [write(tool, target) for tool in tools]
+    if not takes_choice(request):
+        return fields
+    if isinstance(choice, NamedTool):
+        fields["tool_choice"] = named(choice.name)
+    elif choice is not None:
+        fields["tool_choice"] = quirks.tool_choice_required if choice == "required" else choice
+    if request.parallel_tool_calls is not None and quirks.parallel_tool_calls:
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
+    return fields
 
 
 def _loose_tools(request: Request, target: Target) -> Iterator[tuple[str, str]]:

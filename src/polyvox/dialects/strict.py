@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from polyvox.dialects.quirks import Quirks
 from polyvox.dialects.schema import OPENAI_STRICT, Note, Schema, SchemaLimits, adapt
 from polyvox.errors import BadRequestError
 from polyvox.request import ResponseFormat, ToolDefinition
@@ -29,12 +30,18 @@ def as_openai_takes_it(wanted: ResponseFormat) -> tuple[ResponseFormat, tuple[No
     return msgspec.structs.replace(wanted, strict=False), (("response_format.strict", about),)
 
 
-def only_schema(schema: Schema, limits: SchemaLimits) -> tuple[Schema, tuple[Note, ...]]:
-    """The schema of an answer as it is taken where there is no looser mode, and what was changed.
+def only_schema(
+    wanted: ResponseFormat | None, quirks: Quirks, limits: SchemaLimits
+) -> tuple[Schema | None, tuple[Note, ...]]:
+    """The answer's schema as it is taken where there is no looser mode, and what became of the wish.
 
     Raises ``BadRequestError`` for one that can't be brought within the limits.
     """
-    adapted = adapt(schema, limits)
+    if wanted is None:
+        return None, ()
+    if wanted.schema is None or not quirks.json_schema:
+        return None, (("response_format", "dropped: only JSON of a given schema can be asked for"),)
+    adapted = adapt(wanted.schema, limits)
     if adapted.obstacle is not None:
         path, text = adapted.obstacle
         raise BadRequestError(

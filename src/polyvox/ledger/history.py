@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from polyvox import jsontext
+from polyvox.closing import Closing
 from polyvox.errors import ConfigurationError, NotFoundError
 from polyvox.ledger.record import CallRecord
 from polyvox.ledger.schema import connect, has_search
@@ -34,7 +34,8 @@ class CallFilter(msgspec.Struct, kw_only=True, frozen=True):
     """Which calls are meant: those that all of this holds for.
 
     ``model`` is a part of the name asked or of the one that answered; ``tags`` are the tags a call
-    must have, None for any value; ``since`` and ``before`` are seconds since the epoch.
+    must have, None for any value; ``since`` and ``before`` are seconds since the epoch; ``traced``
+    calls are those whose answer tells what it was made of.
     """
 
     model: str | None = None
@@ -44,6 +45,7 @@ class CallFilter(msgspec.Struct, kw_only=True, frozen=True):
     since: float | None = None
     before: float | None = None
     errors: bool = False
+    traced: bool = False
 
     def where(self) -> tuple[str, list[object]]:
         """The condition on ``calls`` in SQL, with its parameters."""
@@ -68,6 +70,8 @@ class CallFilter(msgspec.Struct, kw_only=True, frozen=True):
             values.append(self.before)
         if self.errors:
             conditions.append("calls.error IS NOT NULL")
+        if self.traced:
+            conditions.append("json_extract(calls.record, '$.message.trace') IS NOT NULL")
         return " AND ".join(conditions), values
 
 
@@ -125,7 +129,7 @@ _STATS = """
 """
 
 
-class History:
+class History(Closing):
     """The calls that ``SqliteSink`` keeps in a file. Close it, or use it in ``with``.
 
     Raises ``ConfigurationError`` when there is no such file, or it is no call log.
@@ -229,17 +233,6 @@ class History:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
-
-    def __enter__(self) -> "History":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _records(
         self,

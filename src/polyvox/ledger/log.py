@@ -8,11 +8,12 @@ import zlib
 from collections.abc import AsyncGenerator, Iterable
 from os import PathLike
 from time import perf_counter, time
-from types import TracebackType
 from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
+from polyvox.around import Around
+from polyvox.closing import Closing
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError, ProtocolError
 from polyvox.events import Done, Event, Failed, TextDelta, ThinkingDelta, ToolCallStart
 from polyvox.ledger.record import CallRecord
@@ -20,11 +21,9 @@ from polyvox.ledger.redaction import Redactor
 from polyvox.ledger.sinks import Sink
 from polyvox.ledger.writer import Writer
 from polyvox.messages import AssistantMessage
-from polyvox.model import Call, Model, checked_model
-from polyvox.quote import quote_of
+from polyvox.model import Call, Model
 from polyvox.request import Request
 from polyvox.secret import Secret
-from polyvox.usage import Usage
 
 __all__ = ["CallLog", "Content", "Logged"]
 
@@ -34,7 +33,7 @@ _CLOSE_SECONDS = 5.0
 FIRST_TOKENS = (TextDelta, ThinkingDelta, ToolCallStart)
 
 
-class CallLog:
+class CallLog(Closing):
     """Writes a record of every call into its sinks, behind the program's back.
 
     Nothing a sink does delays a call or makes it fail. Records wait in a queue; when it is full, or
@@ -116,17 +115,6 @@ class CallLog:
         self._close.detach()
         return self._writer.close(seconds)
 
-    def __enter__(self) -> "CallLog":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _keeps_content(self, id: str) -> bool:
         share = self._share
         return share >= 1 or (
@@ -134,21 +122,12 @@ class CallLog:
         )
 
 
-class Logged:
+class Logged(Around):
     """Write down every call, however it ends; what the log does never touches the call."""
 
     def __init__(self, model: Model, log: CallLog) -> None:
-        self.model = checked_model(model, "Logged")
+        super().__init__(model)
         self.log = log
-
-    @property
-    def name(self) -> str:
-        """The name of the model within."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use, with its cost."""
-        return quote_of(self.model, request)
 
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as it is."""

@@ -11,6 +11,7 @@ from polyvox.ledger.tally import total_usage
 from polyvox.messages import AssistantMessage, Message, Text, Thinking, ToolCall
 from polyvox.model import Kind
 from polyvox.request import Request
+from polyvox.trace import TraceNode
 from polyvox.usage import ZERO_USAGE, Cost, Usage
 
 __all__ = ["CallRecord", "Entry"]
@@ -87,14 +88,28 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
         return "\n".join(filter(None, parts))
 
     def without_content(self) -> "CallRecord":
-        """The same without what was said; of an error only its kind and numbers."""
+        """The same without what was said, also in its trace; of an error only its kind and numbers."""
         message = self.message
         if message is not None:
-            message = msgspec.structs.replace(message, content=[], error=None, stop_sequence=None)
+            trace = message.trace and _without_words(message.trace)
+            message = msgspec.structs.replace(
+                message, content=[], error=None, stop_sequence=None, trace=trace
+            )
         error = self.error and {
             name: value for name, value in self.error.items() if name in _PLAIN_ERROR_FIELDS
         }
         return msgspec.structs.replace(self, request=None, message=message, error=error)
+
+
+def _without_words(node: TraceNode) -> TraceNode:
+    """Who was asked, when, and what it took; the name of a tool is what a model has said."""
+    return msgspec.structs.replace(
+        node,
+        label="" if node.kind == "tool" else node.label,
+        preview="",
+        error="",
+        children=[_without_words(child) for child in node.children],
+    )
 
 
 _PLAIN_ERROR_FIELDS = (

@@ -9,17 +9,16 @@ from contextlib import aclosing, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from polyvox.around import Around
 from polyvox.errors import ConfigurationError
 from polyvox.events import Event
 from polyvox.ledger import semconv
 from polyvox.ledger.log import FIRST_TOKENS, end_of
 from polyvox.ledger.redaction import Redactor
 from polyvox.ledger.tally import total_usage
-from polyvox.model import Call, Model, checked_model
-from polyvox.quote import quote_of
+from polyvox.model import Call, Model
 from polyvox.request import Request
 from polyvox.secret import Secret
-from polyvox.usage import Usage
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter, MeterProvider
@@ -30,7 +29,7 @@ __all__ = ["Traced"]
 _SCOPE = "polyvox"
 
 
-class Traced:
+class Traced(Around):
     """Tell OpenTelemetry of every call, however it ends: one span, and what was used and how long it took.
 
     The span's parent is the one that is current when the stream begins. It is not made current itself:
@@ -61,21 +60,12 @@ class Traced:
             raise ConfigurationError(
                 "Traced needs OpenTelemetry", hint="pip install 'polyvox[otel]'"
             ) from None
-        self.model = checked_model(model, "Traced")
+        super().__init__(model)
         self._redactor = Redactor(redact) if content else None
         self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider)
         self._client_kind = trace.SpanKind.CLIENT
         self._failed = trace.StatusCode.ERROR
         self._instruments = _Instruments(metrics.get_meter(_SCOPE, meter_provider=meter_provider))
-
-    @property
-    def name(self) -> str:
-        """The name of the model within."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use, with its cost."""
-        return quote_of(self.model, request)
 
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as it is."""

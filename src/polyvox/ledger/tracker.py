@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 
+from polyvox.around import Around
 from polyvox.attempt import Attempt
 from polyvox.errors import ConfigurationError
 from polyvox.events import Event
 from polyvox.ledger.tally import Groups, Sum, Tally, numbers_of
 from polyvox.messages import AssistantMessage
-from polyvox.model import Call, Model, checked_model
-from polyvox.quote import quote_of
+from polyvox.model import Call, Model
 from polyvox.request import Request
 from polyvox.usage import Cost, Usage
 
@@ -216,21 +216,12 @@ class _Counted:
         return True
 
 
-class Tracked:
+class Tracked(Around):
     """Add up what every call costs, however it ends: each attempt once, also of a stream left early."""
 
     def __init__(self, model: Model, tracker: CostTracker) -> None:
-        self.model = checked_model(model, "Tracked")
+        super().__init__(model)
         self.tracker = tracker
-
-    @property
-    def name(self) -> str:
-        """The name of the model within."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use, with its cost."""
-        return quote_of(self.model, request)
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as it is."""

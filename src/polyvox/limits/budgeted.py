@@ -2,21 +2,21 @@
 
 from collections.abc import AsyncGenerator
 
+from polyvox.around import Around
 from polyvox.errors import ConfigurationError
 from polyvox.events import Event, Warned
 from polyvox.limits.budget import Budget, BudgetLimit
 from polyvox.limits.gate import Admission, Gate, admitted
 from polyvox.limits.memory import MemoryLimits
 from polyvox.limits.store import LimitStore
-from polyvox.model import Call, Model, checked_model
+from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
-from polyvox.usage import Usage
 
 __all__ = ["Budgeted"]
 
 
-class Budgeted:
+class Budgeted(Around):
     """Ask only if the most that the call may cost fits every budget; then charge what it did cost.
 
     However many calls come at once, those that are let in fit together. Each attempt is charged
@@ -35,18 +35,9 @@ class Budgeted:
     def __init__(self, model: Model, *budgets: Budget, store: LimitStore | None = None) -> None:
         if not budgets:
             raise ConfigurationError("Budgeted has no budget", hint='Give one: Budget("$10").')
-        self.model = checked_model(model, "Budgeted")
+        super().__init__(model)
         self._limits = [BudgetLimit(budget) for budget in budgets]
         self._gate = Gate(MemoryLimits() if store is None else store, self._limits)
-
-    @property
-    def name(self) -> str:
-        """The name of the model that is asked."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use, with its cost."""
-        return quote_of(self.model, request)
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer, or ``BudgetExceededError`` as its only event."""

@@ -3,22 +3,22 @@
 import time
 from collections.abc import AsyncGenerator
 
+from polyvox.around import Around
 from polyvox.errors import ConfigurationError, RateLimitError
 from polyvox.events import Event
 from polyvox.limits.gate import Admission, Gate, admitted
 from polyvox.limits.memory import MemoryLimits
 from polyvox.limits.rate_limit import RateLimit, limits_of
 from polyvox.limits.store import LimitStore
-from polyvox.model import Call, Model, checked_model
+from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
-from polyvox.usage import Usage
 from polyvox.waiting import Waiter
 
 __all__ = ["RateLimited"]
 
 
-class RateLimited:
+class RateLimited(Around):
     """Ask only if every rate limit has room; wait for that so long at most, else fail at once.
 
     The error is a ``RateLimitError`` that says in ``retry_after`` when there will be room.
@@ -44,19 +44,10 @@ class RateLimited:
             raise ConfigurationError(
                 "RateLimited has no limit", hint="Give one: RateLimit(requests=60)."
             )
-        self.model = checked_model(model, "RateLimited")
+        super().__init__(model)
         self.wait_seconds = wait_seconds
         self._limits = [limit for rate in limits for limit in limits_of(rate)]
         self._gate = Gate(MemoryLimits() if store is None else store, self._limits)
-
-    @property
-    def name(self) -> str:
-        """The name of the model that is asked."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that answering may use, with its cost."""
-        return quote_of(self.model, request)
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer, or ``RateLimitError`` as its only event."""

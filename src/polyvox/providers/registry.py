@@ -146,11 +146,18 @@ class Registry:
         return ProviderEmbedder(self.provider_model(provider, model), layers=layers)
 
     def provider_model(
-        self, provider: str, model: str, *, key: Secret | None = None
+        self,
+        provider: str,
+        model: str,
+        *,
+        key: Secret | None = None,
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> ProviderModel:
         """The model of that name at that provider, asked with this key or else the provider's.
 
-        Raises as ``model`` does.
+        ``base_url`` is asked in place of its usual address, ``headers`` are sent besides its own.
+        Raises as ``model`` does, and ``ConfigurationError`` for what is no address.
         """
         row = provider_named(self.rows, provider)
         key = key or self.key(row)
@@ -160,10 +167,10 @@ class Registry:
         target = Target(
             provider=provider,
             model=model,
-            base_url=self.base_url(row),
+            base_url=address_of(row, "base_url", base_url) if base_url else self.base_url(row),
             key=key,
             auth=row.auth,
-            headers=row.headers,
+            headers={**row.headers, **(headers or {})},
             quirks=quirks_for(row, model),
             max_output_tokens=facts.max_output_tokens if facts else None,
         )

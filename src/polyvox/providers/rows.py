@@ -17,6 +17,7 @@ from polyvox.dialects import DIALECTS, Quirks
 from polyvox.dialects.base import Auth
 from polyvox.errors import ConfigurationError, MissingKeyError
 from polyvox.secret import Secret
+from polyvox.suggestions import hint_for
 
 __all__ = [
     "ModelRule",
@@ -180,7 +181,9 @@ def provider_named(rows: Mapping[str, Provider], name: str) -> Provider:
     """The row of that name. Raises ``ConfigurationError``, which names the nearest known one."""
     if name in rows:
         return rows[name]
-    raise ConfigurationError(f"there is no provider {name!r}", hint=_nearest(name, rows))
+    raise ConfigurationError(
+        f"there is no provider {name!r}", hint=hint_for(name, rows, cutoff=0.7)
+    )
 
 
 def quirks_for(provider: Provider, model: str) -> Quirks:
@@ -298,15 +301,6 @@ def _first(variables: Iterable[str], environ: Mapping[str, str]) -> tuple[str, s
     return None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not among the known ones."""
-    from difflib import get_close_matches  # slow to import, and only errors need it
-
-    names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.7)
-    return f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(names)}."
-
-
 def _field_hint(error: msgspec.ValidationError) -> str | None:
     """The field that was probably meant, if the error is about an unknown one."""
     text = str(error)
@@ -314,4 +308,4 @@ def _field_hint(error: msgspec.ValidationError) -> str | None:
     if unknown is None:
         return None
     kind = Quirks if "quirks" in text else ModelRule if "models" in text else Provider
-    return _nearest(unknown[1], kind.__struct_fields__)
+    return hint_for(unknown[1], kind.__struct_fields__)

@@ -17,6 +17,7 @@ from polyvox.usage import UNKNOWN_COST, Basis, Cost, Usage
 Pricing: TypeAlias = Callable[[Usage], Cost]
 
 NOTHING_USED = Usage(basis="estimated", cost=Cost("known"))
+_COUNTS = [name for name in Usage.__struct_fields__ if name.endswith("_tokens")]
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
@@ -123,18 +124,23 @@ class Settlement:
 
     def _settle(self, message: AssistantMessage, *, cut: bool) -> None:
         message.request_id = message.request_id or self._request_id
-        usage = message.usage
+        usage = _counted(message.usage)
         if cut or usage.basis == "missing":
-            usage = self._estimated(message, "partial" if cut else "estimated")
+            usage = self._estimated(usage, message, "partial" if cut else "estimated")
         if usage.cost.source != "provider":
             usage = msgspec.structs.replace(usage, cost=self._pricing(usage))
         message.usage = usage
 
-    def _estimated(self, message: AssistantMessage, basis: Basis) -> Usage:
-        usage = message.usage
+    def _estimated(self, usage: Usage, message: AssistantMessage, basis: Basis) -> Usage:
         return msgspec.structs.replace(
             usage,
             input_tokens=usage.input_tokens or estimate.request_tokens(self._request),
             output_tokens=max(usage.output_tokens, estimate.content_tokens(message.content)),
             basis=basis,
         )
+
+
+def _counted(usage: Usage) -> Usage:
+    """The usage without numbers below zero, which would take something off from what others used."""
+    wrong = {name: 0 for name in _COUNTS if getattr(usage, name) < 0}
+    return msgspec.structs.replace(usage, **wrong) if wrong else usage

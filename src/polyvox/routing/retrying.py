@@ -6,15 +6,14 @@ from random import Random
 
 import msgspec
 
+from polyvox.around import Around
 from polyvox.assembly import failed
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Event, Failed
-from polyvox.model import Call, Model, checked_model
-from polyvox.quote import quote_of
+from polyvox.model import Call, Model
 from polyvox.request import Request
 from polyvox.routing.account import tell
 from polyvox.routing.commit import opening
-from polyvox.usage import Usage
 from polyvox.waiting import Waiter
 
 __all__ = ["RetryPolicy", "Retrying"]
@@ -56,7 +55,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return wanted + random.uniform(0, min(self.cap, self.base * 2.0 ** min(asked - 1, 60)))
 
 
-class Retrying:
+class Retrying(Around):
     """Ask again where that is safe: nothing of the answer was given yet, and the error is retryable.
 
     The error that ends it all has the ``attempts``, and its hint says what they were.
@@ -65,18 +64,9 @@ class Retrying:
     def __init__(
         self, model: Model, policy: RetryPolicy | None = None, *, random: Random | None = None
     ) -> None:
-        self.model = checked_model(model, "Retrying")
+        super().__init__(model)
         self.policy = policy or RetryPolicy()
         self._random = random or Random()
-
-    @property
-    def name(self) -> str:
-        """The name of the model within."""
-        return self.model.name
-
-    def quote(self, request: Request) -> Usage:
-        """The most that one attempt may use, with its cost."""
-        return quote_of(self.model, request)
 
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The first answer that begins, or the last failure."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from polyvox.testing.agent_events import assert_events as assert_events
     from polyvox.testing.agent_events import event_words as event_words
     from polyvox.testing.knobs import Knobs as Knobs
+    from polyvox.testing.ledger import Ledger as Ledger
+    from polyvox.testing.ledger import ServedRequest as ServedRequest
     from polyvox.testing.mock import MockProvider as MockProvider
     from polyvox.testing.mock import run_mock as run_mock
     from polyvox.testing.no_network import NetworkForbiddenError as NetworkForbiddenError
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Knobs": "polyvox.testing.knobs",
+    "Ledger": "polyvox.testing.ledger",
     "MockProvider": "polyvox.testing.mock",
     "NetworkForbiddenError": "polyvox.testing.no_network",
     "ReceivedRequest": "polyvox.testing.record",
     "Script": "polyvox.providers.simulated",
     "ScriptedModel": "polyvox.providers.simulated",
     "SentAnswer": "polyvox.testing.record",
+    "ServedRequest": "polyvox.testing.ledger",
     "ThreadedMock": "polyvox.testing.threaded",
     "assert_events": "polyvox.testing.agent_events",
     "check_grammar": "polyvox.providers.simulated.grammar",
@@ -54,12 +58,14 @@ _HOMES = {
 
 __all__ = [
     "Knobs",
+    "Ledger",
     "MockProvider",
     "NetworkForbiddenError",
     "ReceivedRequest",
     "Script",
     "ScriptedModel",
     "SentAnswer",
+    "ServedRequest",
     "ThreadedMock",
     "assert_events",
     "check_grammar",

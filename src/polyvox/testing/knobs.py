@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from polyvox.errors import ConfigurationError
-from polyvox.providers.simulated.stage import nearest
+from polyvox.suggestions import hint_for
 
 UsagePlace: TypeAlias = Literal["last", "with_finish", "every", "none"]
 
@@ -27,6 +27,12 @@ class Knobs(
     ``delay_headers``       before the head of the answer
     ``delay_first_chunk``   between the head and the first chunk
     ``delay_chunks``        before each further chunk (s)
+    ``hold_limit``          as long as ``hold_until`` waits, before it fails
+
+    Waiting for others:
+
+    ``hold_until``          answer only once so many requests wait together, so that who sends one after
+                            the other gets an error; ``MockProvider.release`` lets them go, too
 
     Cutting up:
 
@@ -59,6 +65,8 @@ class Knobs(
     delay_headers: _Seconds = 0.0
     delay_first_chunk: _Seconds = 0.0
     delay_chunks: _Seconds = 0.0
+    hold_limit: _Seconds = 30.0
+    hold_until: _Size | None = None
     text_piece: _Size | None = None
     arguments_piece: _Size | None = None
     write_size: _Size | None = None
@@ -87,9 +95,8 @@ class Knobs(
         """
         for name in changes:
             if name not in Knobs.__struct_fields__:
-                hint = nearest(name, Knobs.__struct_fields__)
-                hint = hint or f"There are {', '.join(Knobs.__struct_fields__)}."
-                raise ConfigurationError(f"{where}: there is no knob {name!r}", hint=hint.strip())
+                hint = hint_for(name, Knobs.__struct_fields__)
+                raise ConfigurationError(f"{where}: there is no knob {name!r}", hint=hint)
         try:
             return msgspec.convert({**msgspec.to_builtins(self), **changes}, Knobs)
         except msgspec.ValidationError as error:

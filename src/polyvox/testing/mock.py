@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,7 +13,6 @@ from aiohttp import web
 from polyvox.dialects import DIALECTS, Dialect, find_route, get_dialect
 from polyvox.errors import (
     AuthenticationError,
-    BadRequestError,
     ConfigurationError,
     NotFoundError,
     PolyvoxError,
@@ -22,11 +20,10 @@ from polyvox.errors import (
 )
 from polyvox.events import Done, Event, Failed
 from polyvox.model import Call, Model
-from polyvox.providers.simulated import Script, ScriptedModel, load_script, simulated_model
-from polyvox.providers.simulated.script import TurnLike
-from polyvox.providers.simulated.stage import nearest
+from polyvox.providers.simulated import simulated_model
 from polyvox.providers.simulated.tokens import request_tokens
 from polyvox.request import Request
+from polyvox.suggestions import hint_for
 from polyvox.testing.answers import (
     addressed,
     embeddings_body,
@@ -35,10 +32,14 @@ from polyvox.testing.answers import (
     stream_headers,
     whole_body,
 )
+from polyvox.testing.control import PREFIX, Control
+from polyvox.testing.hold import Hold
 from polyvox.testing.knobs import Knobs
+from polyvox.testing.ledger import Ledger
 from polyvox.testing.mistral import mistral_body
+from polyvox.testing.playing import Player, ScriptLike
 from polyvox.testing.record import ReceivedRequest, Record, SentAnswer
-from polyvox.testing.shaping import USAGE_DIALECT, Shaper, has_comments, without_usage
+from polyvox.testing.shaping import Shaper, without_usage
 from polyvox.testing.wire import CutError, Wire
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class MockProvider:
     Args:
         dialect: the wire format, such as "openai-chat".
         script: what is said, turn by turn; see ``polyvox.providers.simulated.script``. Every request
-            to a model plays the next turn. When there is none left, the answer is an error.
+            to a model plays the next turn. When there is none left, the answer is an error. A mapping
+            has a script for each model, by the name that it is asked by.
         model: who answers instead.
         knobs: how answers are bent; a turn's own knobs are laid over these.
         models: the names in the list of models.
@@ -77,7 +79,7 @@ class MockProvider:
     def __init__(
         self,
         dialect: str | Dialect,
-        script: bytes | str | Path | Sequence[TurnLike] | Script | None = None,
+        script: ScriptLike | None = None,
         *,
         model: Model | None = None,
         knobs: Knobs | None = None,
@@ -88,17 +90,17 @@ class MockProvider:
         self.dialect = _dialect(dialect) if isinstance(dialect, str) else dialect
         self.knobs = knobs or Knobs()
         self.record = Record()
-        self._script = None if script is None else load_script(script)
-        self._model = model or simulated_model("echo")
+        self._player = Player(script, model or simulated_model("echo"))
+        self._player.check(self.knobs, self.dialect)
+        self._hold = Hold()
+        self._control = Control(self.record, self.dialect, self._hold, self._connections)
         self._models = list(models)
         self._key = expect_key
         self._port = port
-        self._turns = 0
         self._closing = False
         self._active: set[asyncio.Task[object]] = set()
         self._runner: web.AppRunner | None = None
         self._threaded: ThreadedMock | None = None
-        self._check_knobs()
 
     @property
     def url(self) -> str:
@@ -123,12 +125,21 @@ class MockProvider:
         """The next answer that its client left or leaves before its end; each is given out once."""
         return await self.record.next_hangup()
 
+    def ledger(self) -> Ledger:
+        """Its books as they stand now: what was served, told and is under way."""
+        return self._control.ledger()
+
+    def release(self) -> None:
+        """Let the requests go that the knob ``hold_until`` keeps waiting now."""
+        self._hold.release()
+
     def summary(self) -> str:
         """What it served so far, in one line."""
         return f"{self.dialect.name} at {self.url}: {self.record.summary()}"
 
     async def __aenter__(self) -> "MockProvider":
         app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_route("*", PREFIX + "{path:.*}", self._control.handle)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._closing = False
         # With handler_cancellation a client that leaves ends its answer at once, also while that waits.
@@ -188,7 +199,13 @@ class MockProvider:
                 self.record.hang_up(answer, "server" if self._closing else "client")
             raise asyncio.CancelledError from None
         finally:
+            if answer is not None:
+                self.record.ended(answer)
             self._active.discard(task)
+
+    def _connections(self) -> Sequence[object]:
+        server = self._runner and self._runner.server
+        return server.connections if server else []
 
     async def _answer(self, exchange: "_Exchange") -> web.StreamResponse:
         received = exchange.received
@@ -213,7 +230,9 @@ class MockProvider:
             return await self._send_error(exchange, error)
 
     async def _answer_call(self, exchange: "_Exchange", request: Request) -> web.StreamResponse:
-        model, exchange.knobs = self._next_turn(exchange.knobs)
+        model, exchange.knobs = self._player.next_turn(request.model, exchange.knobs)
+        if exchange.knobs.hold_until is not None:
+            await self._hold.wait(exchange.knobs.hold_until, exchange.knobs.hold_limit)
         if exchange.knobs.status is not None:
             raise status_error(exchange.knobs.status)
         if exchange.knobs.body != "answer":
@@ -231,18 +250,6 @@ class MockProvider:
         """What it answers to, for a person."""
         base = self.dialect.base_path
         return ", ".join(f"{route.method} {base}{route.path}" for route in self.dialect.routes)
-
-    def _next_turn(self, knobs: Knobs) -> tuple[Model, Knobs]:
-        if self._script is None:
-            return self._model, knobs
-        number = self._turns
-        self._turns += 1
-        try:
-            turn = self._script.turn(number)
-        except ConfigurationError as error:
-            # Not for the server to be blamed: no client should ask again.
-            raise BadRequestError(error.text, hint=error.hint) from None
-        return ScriptedModel(Script((turn,))), knobs.but(turn.knobs)
 
     async def _send_stream(
         self, exchange: "_Exchange", first: Event, rest: AsyncGenerator[Event]
@@ -332,23 +339,6 @@ class MockProvider:
         if self._key not in (bearer, *given):
             raise AuthenticationError("this is not the key that the mock provider expects")
 
-    def _check_knobs(self) -> None:
-        turns = () if self._script is None else self._script.turns
-        knobs = [self.knobs] + [
-            self.knobs.but(turn.knobs, f"script[{number}].knobs")
-            for number, turn in enumerate(turns)
-        ]
-        for name in ("usage", "manner"):
-            turned = any(getattr(each, name) != getattr(Knobs(), name) for each in knobs)
-            if turned and self.dialect.name != USAGE_DIALECT:
-                raise ConfigurationError(
-                    f"the knob {name} is for {USAGE_DIALECT}, not for {self.dialect.name}"
-                )
-        if any(each.ping_every for each in knobs) and not has_comments(self.dialect):
-            raise ConfigurationError(
-                f"the knob ping_every is for server-sent events, not for {self.dialect.name}"
-            )
-
 
 class _Exchange(msgspec.Struct):
     """One request and its answer."""
@@ -369,8 +359,7 @@ async def run_mock(mock: MockProvider, ready: Callable[[MockProvider], None] | N
 
 def _dialect(name: str) -> Dialect:
     if name not in DIALECTS:
-        hint = f"{nearest(name, DIALECTS)}There are {', '.join(DIALECTS)}."
-        raise ConfigurationError(f"there is no dialect {name!r}", hint=hint)
+        raise ConfigurationError(f"there is no dialect {name!r}", hint=hint_for(name, DIALECTS))
     return get_dialect(name)
 
 

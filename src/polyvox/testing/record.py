@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -35,13 +36,17 @@ class ReceivedRequest(msgspec.Struct):
     request: Request | None = None
     embedding: EmbeddingRequest | None = None
 
+    @property
+    def safe_path(self) -> str:
+        """The path without a key."""
+        return _KEY_IN_PATH.sub("***", self.path)
+
     def __repr__(self) -> str:
-        path = _KEY_IN_PATH.sub("***", self.path)
         headers = {
             name: "***" if name in _KEY_HEADERS else value for name, value in self.headers.items()
         }
         return (
-            f"ReceivedRequest(method={self.method!r}, path={path!r}, headers={headers!r},"
+            f"ReceivedRequest(method={self.method!r}, path={self.safe_path!r}, headers={headers!r},"
             f" body={self.body!r}, request={self.request!r}, embedding={self.embedding!r})"
         )
 
@@ -51,7 +56,9 @@ class SentAnswer(msgspec.Struct):
 
     ``status`` is 0 until the head is sent. ``chunks`` are the pieces of the body that the operating
     system took, one per write, without HTTP's own framing. ``events`` are those that were told to the
-    dialect. ``hung_up`` says who ended the connection before the answer was ``completed``.
+    dialect. ``hung_up`` says who ended the connection before the answer was ``completed``. ``came`` and
+    ``ended`` are seconds of the monotonic clock, ``overlap`` is how many requests were under way when
+    this one came, itself included.
     """
 
     status: int = 0
@@ -59,6 +66,9 @@ class SentAnswer(msgspec.Struct):
     chunks: list[bytes] = []
     completed: bool = False
     hung_up: Party | None = None
+    came: float = 0.0
+    ended: float | None = None
+    overlap: int = 0
 
     @property
     def body(self) -> bytes:
@@ -81,13 +91,17 @@ class Record:
         self.completed = 0
         self.hung_up: dict[Party, int] = {"client": 0, "server": 0}
         self.bytes_sent = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
         self._arrivals: asyncio.Queue[ReceivedRequest] = asyncio.Queue()
         self._begun: asyncio.Queue[tuple[ReceivedRequest, SentAnswer]] = asyncio.Queue()
         self._hangups: asyncio.Queue[SentAnswer] = asyncio.Queue()
 
     def arrived(self, request: ReceivedRequest) -> SentAnswer:
         """A request has come; returns the record of its answer."""
-        answer = SentAnswer()
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        answer = SentAnswer(came=time.monotonic(), overlap=self.in_flight)
         self.total += 1
         self.requests.append(request)
         self.answers.append(answer)
@@ -104,6 +118,7 @@ class Record:
         """The answer is complete, but for the mark of its end."""
         answer.completed = True
         self.completed += 1
+        self.ended(answer)
 
     def hang_up(self, answer: SentAnswer, who: Party) -> None:
         """The connection ended. The first to be named stays; a mark of the end unsent takes ``sent`` back."""
@@ -113,9 +128,16 @@ class Record:
             answer.completed = False
             self.completed -= 1
         answer.hung_up = who
+        self.ended(answer)
         self.hung_up[who] += 1
         if who == "client":
             _put(self._hangups, answer)
+
+    def ended(self, answer: SentAnswer) -> None:
+        """The answer is under way no more."""
+        if answer.ended is None:
+            answer.ended = time.monotonic()
+            self.in_flight -= 1
 
     async def next_request(self) -> ReceivedRequest:
         """The next request that nobody has waited for yet."""

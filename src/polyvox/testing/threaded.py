@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from polyvox.testing.knobs import Knobs
+from polyvox.testing.ledger import Ledger
 from polyvox.testing.mock import MockProvider
 from polyvox.testing.record import ReceivedRequest, SentAnswer
 
@@ -50,6 +51,14 @@ class ThreadedMock:
     def answers(self) -> list[SentAnswer]:
         """What was sent for each of ``requests``."""
         return self.mock.answers
+
+    def ledger(self) -> Ledger:
+        """As ``MockProvider.ledger``."""
+        return self.mock.ledger()
+
+    def release(self) -> None:
+        """As ``MockProvider.release``."""
+        self._loop.call_soon_threadsafe(self.mock.release)
 
     def wait_for_request(self, timeout: float | None = 30.0) -> ReceivedRequest:
         """As ``MockProvider.wait_for_request``. Raises ``TimeoutError`` after so many seconds."""

@@ -6,11 +6,12 @@ types hold. ``format`` is an annotation, as the draft has it; unknown keywords s
 
 import operator
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 from polyvox.dialects.schema import Schema, resolved, types_of
+from polyvox.suggestions import did_you_mean
 
 Problem: TypeAlias = tuple[str, str]
 """A place in the value, such as "$.people[0].age", and what is wrong there."""
@@ -111,7 +112,7 @@ class _Checker:
             if name in properties:
                 rules.append(properties[name])
             if not rules and more is False:
-                yield path, f"{name!r} is not known here{_nearest(name, properties)}"
+                yield path, f"{name!r} is not known here{did_you_mean(name, properties, '')}"
                 continue
             for rule in rules or [more]:
                 yield from self.check(below, rule, where)
@@ -136,14 +137,6 @@ def kind_of(value: Any) -> str:
 
 def _in_words(kind: str) -> str:
     return _WORDS.get(kind, f"a {kind}")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """The rest of a sentence that says what was probably meant."""
-    from difflib import get_close_matches  # slow to import, and only errors need it
-
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,6 @@ import pkgutil
 import sys
 import warnings
 from collections.abc import Iterator
-from difflib import get_close_matches
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +16,7 @@ from polyvox.errors import (
     ConfigurationError,
     in_words,
 )
+from polyvox.suggestions import hint_for
 from polyvox.tools.tool import Tool, as_tool
 from polyvox.tools.toolset import FunctionToolset
 
@@ -67,10 +67,7 @@ def load_object(reference: str, kind: str) -> object:
     for part in name.split("."):
         if not hasattr(found, part):
             known = [each for each in vars(module) if not each.startswith("_")]
-            close = get_close_matches(part, known, n=1)
-            raise ConfigurationError(
-                f"{place} has no {name!r}", hint=f"Did you mean {close[0]!r}?" if close else None
-            )
+            raise ConfigurationError(f"{place} has no {name!r}", hint=hint_for(part, known, ""))
         found = getattr(found, part)
     return found
 

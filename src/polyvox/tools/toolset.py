@@ -4,11 +4,12 @@ A set may be a server elsewhere, whose tools are known only once it is asked; he
 asynchronous, and is also what opens a connection if one is needed.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from polyvox.closing import AsyncClosing
 from polyvox.errors import ConfigurationError
 from polyvox.tools.tool import Tool, as_tool
 
@@ -37,7 +38,7 @@ ToolLike: TypeAlias = Tool | Toolset | Callable[..., Any]
 """What may be given where tools are wanted: a tool, a set of them, a function."""
 
 
-class BaseToolset(ABC):
+class BaseToolset(AsyncClosing):
     """What every set of ours can do: change what it offers, and close itself at the end of a block."""
 
     name: str = "tools"
@@ -46,14 +47,8 @@ class BaseToolset(ABC):
     async def tools(self) -> Sequence[Tool]:
         """The tools, as they are now."""
 
-    async def aclose(self) -> None:  # noqa: B027 - most need nothing
+    async def aclose(self) -> None:
         """Let go of what the tools need. Closing twice does nothing."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

@@ -3,15 +3,15 @@
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from polyvox.closing import AsyncClosing
 from polyvox.http import HttpRequest, HttpResponse
 from polyvox.transport.environment import Proxies, tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from types import TracebackType
 
     from polyvox.transport.aiohttp_pool import Pool
 
@@ -19,7 +19,7 @@ _CLOSING_SECONDS = 5.0
 """How long ``aclose`` waits for a loop in another thread to close its connections."""
 
 
-class AiohttpTransport:
+class AiohttpTransport(AsyncClosing):
     """Sends requests with aiohttp, which is imported when the first one is sent.
 
     One transport serves any number of event loops and threads: each loop has a pool of its own, and
@@ -100,17 +100,6 @@ class AiohttpTransport:
         if elsewhere:
             await asyncio.wait(elsewhere, timeout=_CLOSING_SECONDS)
         self._drop_closed_loops()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: "TracebackType | None",
-    ) -> None:
-        await self.aclose()
 
     async def _open_pool(self) -> "Pool":
         from polyvox.transport.aiohttp_pool import Pool

@@ -2,51 +2,35 @@
 
 import re
 from collections.abc import Iterable
-from html import escape
 
 from polyvox.agent.sessions.transcript import Marks, Note, Said, Transcript, blocks, data_url
 from polyvox.messages import File, Image
+from polyvox.page import framed
+from polyvox.page import safe as _safe
 
 __all__ = ["page"]
 
 _PICTURE = re.compile(r"image/[\w.+-]+", re.ASCII)
 _STYLE = """
-:root { color-scheme: light dark; --line: #8885; --faint: #8882; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1rem; margin: 0 0 .4rem; }
+body { max-width: 52rem; }
 section, aside { border-top: 1px solid var(--line); padding: 1rem 0; }
 section.user { background: var(--faint); padding: 1rem; }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; }
 .code { font: 14px/1.4 ui-monospace, monospace; background: var(--faint); padding: .6rem; }
 .facts, aside { opacity: .75; font-size: .9rem; }
 details { margin: .6rem 0; border: 1px solid var(--line); border-radius: .3rem; padding: .3rem .6rem; }
-summary { cursor: pointer; } .error { color: #c33; }
 img { max-width: 100%; }
 """
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def page(transcript: Transcript) -> str:
     """The whole page."""
     story = (_note(each) if isinstance(each, Note) else _section(each) for each in transcript.story)
-    body = "\n".join(story)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<title>{_safe(transcript.title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<h1>{_safe(transcript.title)}</h1>
-<p class="facts">{_safe(transcript.facts)}</p>
-{body}
-<p class="facts">{_safe(transcript.sums)}</p>
-</body>
-</html>
-"""
+    body = [
+        f'<p class="facts">{_safe(transcript.facts)}</p>',
+        *story,
+        f'<p class="facts">{_safe(transcript.sums)}</p>',
+    ]
+    return framed(transcript.title, "\n".join(body), _STYLE)
 
 
 def _note(note: Note) -> str:
@@ -88,11 +72,6 @@ def _code(text: str) -> str:
 
 def _word(word: str) -> str:
     return '<p class="error">Error:</p>' if word == "Error:" else f"<p>{word}</p>"
-
-
-def _safe(text: str) -> str:
-    """Whoever reads HTML takes a carriage return for the end of a line, unless it is spelt out."""
-    return escape(text).replace("\r", "&#13;")
 
 
 _MARKS = Marks(_text, _code, _code, _word, _attached, _folded)

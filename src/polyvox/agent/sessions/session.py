@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from polyvox.agent.events import AgentEnd, AgentEvent, TurnEnd
 from polyvox.agent.sessions.entries import Entry, entry_of
 from polyvox.agent.sessions.info import SessionInfo
 from polyvox.agent.state import RunState
+from polyvox.closing import AsyncClosing
 from polyvox.errors import ConfigurationError
 
 __all__ = ["StoredSession", "Writer"]
@@ -34,7 +34,7 @@ class Writer(Protocol):
         ...
 
 
-class StoredSession:
+class StoredSession(AsyncClosing):
     """A session that this process may add to. Close it, or use it in ``async with``.
 
     ``state`` is where it stands. What was appended is still there when the process is killed a moment
@@ -86,17 +86,6 @@ class StoredSession:
             with suppress(RuntimeError):  # the store is closed, and this with it
                 await asyncio.wrap_future(self._worker.submit(lambda: None))  # after what was begun
         self._close()
-
-    async def __aenter__(self) -> "StoredSession":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def _in_thread(self, event: AgentEvent, entry: Entry) -> None:
         assert self._worker is not None

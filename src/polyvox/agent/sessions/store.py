@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ from polyvox.agent.sessions.entries import FORMAT, VERSION, Header, Record
 from polyvox.agent.sessions.info import SessionInfo
 from polyvox.agent.sessions.lock import SessionLock
 from polyvox.agent.sessions.session import StoredSession, Writer
+from polyvox.closing import AsyncClosing
 from polyvox.errors import BadRequestError, ConfigurationError, NotFoundError
 
 __all__ = ["ExportFormat", "Sessions", "Storage", "file_name"]
@@ -26,7 +26,6 @@ ExportFormat: TypeAlias = Literal["markdown", "html"]
 
 _T = TypeVar("_T")
 _LONGEST_NAME = 200
-_SelfT = TypeVar("_SelfT", bound="Sessions")
 
 
 class Storage(Protocol):
@@ -64,7 +63,7 @@ class Storage(Protocol):
         ...
 
 
-class Sessions:
+class Sessions(AsyncClosing):
     """Sessions of agents by their ids. Close it, or use it in ``async with``.
 
     An id is any short text. Everything that was said stands in a session as it is, keys that somebody
@@ -135,17 +134,6 @@ class Sessions:
         if self._close.detach() and self._pid == os.getpid():
             await asyncio.wrap_future(self._worker.submit(self._storage.close))
             self._worker.shutdown()
-
-    async def __aenter__(self: _SelfT) -> _SelfT:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def _opened(self, load: Callable[[], StoredSession]) -> StoredSession:
         session = await self._run(load)

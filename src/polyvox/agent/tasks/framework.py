@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import AsyncGenerator, Sequence
-from types import TracebackType
 from typing import Any, Unpack
 
 from polyvox.agent.agent import Agent
@@ -15,6 +14,7 @@ from polyvox.agent.tasks.interrupts import UserInterrupts
 from polyvox.agent.tasks.result import CompletionResult
 from polyvox.agent.tasks.run import Policy, TaskRun
 from polyvox.agent.tasks.status import StatusFunction
+from polyvox.closing import AsyncClosing
 from polyvox.errors import ConfigurationError
 from polyvox.messages import Prompt, UserBlock, as_messages
 
@@ -24,7 +24,7 @@ MOST_ATTEMPTS = 25
 """How often an agent is sent to work, unless somebody says otherwise."""
 
 
-class TaskStream:
+class TaskStream(AsyncClosing):
     """The events of one task: those of the agent, and ``TaskEvent``s around each attempt.
 
     Iterating raises nothing: ``result`` says how the task ended. Leaving the ``async with`` block ends
@@ -74,17 +74,6 @@ class TaskStream:
     async def aclose(self) -> None:
         """Leave the task: what it does is stopped, the conversation so far stays."""
         await self._events.aclose()
-
-    async def __aenter__(self) -> "TaskStream":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 class CompletionFramework:

@@ -16,15 +16,13 @@ from polyvox.dialects.answers import read_answer
 from polyvox.dialects.anthropic_messages.answer_in import MessagesDecoder, read_response
 from polyvox.dialects.anthropic_messages.answer_out import MessagesEncoder, write_response
 from polyvox.dialects.anthropic_messages.blocks_out import takes_url
-from polyvox.dialects.anthropic_messages.errors import error_body, read_error
+from polyvox.dialects.anthropic_messages.errors import encode_error, read_error
 from polyvox.dialects.anthropic_messages.request_in import read_request
 from polyvox.dialects.anthropic_messages.request_out import COUNTED, RequestWriter
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
-from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
+from polyvox.dialects.base import Route, Target, auth_headers
 from polyvox.dialects.sse import SSEReader
-from polyvox.errors import PolyvoxError
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 __all__ = ["DIALECT", "AnthropicMessages"]
@@ -108,20 +106,10 @@ class AnthropicMessages:
 
     # Server half
 
+    decode_request = staticmethod(read_request)
+    encode_response = staticmethod(write_response)
     stream_encoder = MessagesEncoder
-
-    def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
-        """The request that a client sent. Raises ``BadRequestError`` naming the field that is wrong."""
-        return read_request(body)
-
-    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
-        """A whole answer; its form is the same for all requests."""
-        return write_response(message)
-
-    def encode_error(self, error: PolyvoxError) -> tuple[int, bytes]:
-        """Status and body of an error answer."""
-        status, body = error_body(error)
-        return status, jsontext.encode(body)
+    encode_error = staticmethod(encode_error)
 
     def encode_models(self, names: list[str]) -> bytes:
         """The list of models that a server offers; an unknown date of release is the epoch."""

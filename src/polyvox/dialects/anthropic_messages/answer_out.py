@@ -10,7 +10,7 @@ from polyvox import jsontext
 from polyvox.assembly import arguments_text
 from polyvox.dialects import sse
 from polyvox.dialects.anthropic_messages.blocks_out import content_block, extras
-from polyvox.dialects.anthropic_messages.errors import error_body
+from polyvox.dialects.anthropic_messages.errors import encode_error
 from polyvox.dialects.anthropic_messages.wire import STOP_WORDS, Json, usage_object
 from polyvox.dialects.in_turn import BlockEvent, InTurn
 from polyvox.events import (
@@ -38,8 +38,8 @@ _TEXT: Json = {"type": "text", "text": ""}
 _THINKING: Json = {"type": "thinking", "thinking": "", "signature": ""}
 
 
-def write_response(message: AssistantMessage) -> bytes:
-    """A whole answer.
+def write_response(message: AssistantMessage, request: Request | None = None) -> bytes:
+    """A whole answer; its form is the same for all requests.
 
     A picture has no place in this format. Nor has a call whose arguments are broken, because here
     they must be an object, and some client might run it: it is left out, and the answer then says
@@ -96,7 +96,7 @@ class MessagesEncoder:
             case Done(message=message):
                 return self._last(message)
             case Failed(error=error):
-                return _frame(error_body(error)[1])
+                return sse.encode_event(encode_error(error)[1], "error")
             case _ if isinstance(event, BlockEvent):
                 return b"".join(map(self._block_event, self._turns.put(event)))
             case _:

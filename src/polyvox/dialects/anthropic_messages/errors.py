@@ -13,7 +13,7 @@ from polyvox.dialects.anthropic_messages.wire import ErrorFrame, Json
 from polyvox.dialects.errors import snippet, status_error
 from polyvox.errors import ContextWindowExceededError, PolyvoxError
 
-__all__ = ["error_body", "frame_error", "read_error"]
+__all__ = ["encode_error", "frame_error", "read_error"]
 
 _WORDS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "invalid_request_error"),
@@ -49,14 +49,15 @@ def frame_error(frame: ErrorFrame) -> PolyvoxError:
     return _error(200, {}, frame)
 
 
-def error_body(error: PolyvoxError) -> tuple[int, Json]:
+def encode_error(error: PolyvoxError) -> tuple[int, bytes]:
     """Status and body of an error answer; a stream's error event has the same body."""
     status, word = _WORDS.get(error.kind, _OTHER)
     text = error.text
     if isinstance(error, ContextWindowExceededError) and _TOO_LONG not in text.lower():
         text = f"{_TOO_LONG}: {text}"
     said: Json = {"type": word, "message": text}
-    return status, {"type": "error", "error": said, "request_id": error.request_id}
+    body: Json = {"type": "error", "error": said, "request_id": error.request_id}
+    return status, jsontext.encode(body)
 
 
 def _error(status: int, headers: Mapping[str, str], frame: ErrorFrame) -> PolyvoxError:

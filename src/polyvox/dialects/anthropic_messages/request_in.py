@@ -9,6 +9,7 @@ from typing import Any
 
 from polyvox.dialects.anthropic_messages.blocks_in import read_blocks, read_cache, read_content
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
+from polyvox.dialects.base import ANYWHERE, Place
 from polyvox.dialects.fields import Fields
 from polyvox.dialects.read_turns import GIVEN, TurnReader
 from polyvox.messages import Text, ToolMessage
@@ -27,8 +28,8 @@ __all__ = ["read_request"]
 _EFFORT: Any = Effort
 
 
-def read_request(body: bytes) -> Request:
-    """The request in this body. Raises ``BadRequestError`` naming the field that is wrong."""
+def read_request(body: bytes, place: Place = ANYWHERE) -> Request:
+    """The request, wherever it came in. Raises ``BadRequestError`` naming the field that is wrong."""
     fields = Fields.parse(body)
     options: Json = {}
     tools = _read_tools(fields, options)

@@ -127,15 +127,11 @@ class RequestWriter:
 
     def _format(self, body: Json) -> None:
         wanted = self._request.response_format
-        if wanted is None:
-            return
-        if wanted.schema is None or not self._target.quirks.json_schema:
-            self._note("response_format", "dropped: only JSON of a given schema can be asked for")
-            return
-        schema, changed = only_schema(wanted.schema, ANTHROPIC)
-        self.notes += changed
-        output = body.setdefault("output_config", {})
-        output["format"] = {"type": "json_schema", "schema": schema}
+        schema, notes = only_schema(wanted, self._target.quirks, ANTHROPIC)
+        self.notes += notes
+        if schema is not None:
+            output = body.setdefault("output_config", {})
+            output["format"] = {"type": "json_schema", "schema": schema}
 
     def _say_the_rest(self, body: Json) -> None:
         request = self._request

@@ -22,14 +22,12 @@ from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
 from polyvox.dialects.bedrock_converse.answer_in import ConverseDecoder, read_response
 from polyvox.dialects.bedrock_converse.answer_out import ConverseEncoder, write_response
 from polyvox.dialects.bedrock_converse.blocks_out import takes_url
-from polyvox.dialects.bedrock_converse.errors import error_body, read_error
+from polyvox.dialects.bedrock_converse.errors import encode_error, read_error
 from polyvox.dialects.bedrock_converse.request_in import read_counted, read_request
 from polyvox.dialects.bedrock_converse.request_out import COUNTED, RequestWriter
 from polyvox.dialects.bedrock_converse.wire import NAME, Json
 from polyvox.dialects.event_stream import EventStreamReader
-from polyvox.errors import PolyvoxError
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 __all__ = ["DIALECT", "BedrockConverse"]
@@ -62,7 +60,7 @@ class BedrockConverse:
     ...     provider="bedrock", model="amazon.nova-pro-v1:0", base_url="https://b.example"
     ... )
     >>> DIALECT.encode_request(Request(messages=[user("Hi")]), target)
-    HttpRequest(POST https://b.example/model/amazon.nova-pro-v1%3A0/converse-stream, 57 bytes)
+    HttpRequest(POST https://b.example/model/amazon.nova-pro-v1%3A0/converse-stream, 56 bytes)
     """
 
     name = NAME
@@ -121,22 +119,15 @@ class BedrockConverse:
 
     # Server half
 
+    encode_response = staticmethod(write_response)
     stream_encoder = ConverseEncoder
+    encode_error = staticmethod(encode_error)
 
     def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
         """The request that a client sent. Raises ``BadRequestError`` naming the field that is wrong."""
         if place.path == _COUNT:
             return read_counted(body, place.model)
         return read_request(body, place.model, bool(place.stream))
-
-    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
-        """A whole answer; its form is the same for all requests."""
-        return write_response(message)
-
-    def encode_error(self, error: PolyvoxError) -> tuple[int, bytes]:
-        """Status and body of an error answer."""
-        status, body = error_body(error)
-        return status, jsontext.encode(body)
 
     def encode_models(self, names: list[str]) -> bytes:
         """The list of models that a server offers."""

@@ -16,7 +16,7 @@ from polyvox.dialects.bedrock_converse.wire import Json
 from polyvox.dialects.errors import snippet, status_error, with_hint
 from polyvox.errors import ContextWindowExceededError, PolyvoxError
 
-__all__ = ["error_body", "exception_frame", "frame_error", "read_error"]
+__all__ = ["encode_error", "exception_frame", "frame_error", "read_error"]
 
 _STATUSES = {
     "validationexception": 400,
@@ -88,10 +88,10 @@ def frame_error(name: str, body: bytes) -> PolyvoxError:
     return _error(200, {}, name, fields, body)
 
 
-def error_body(error: PolyvoxError) -> tuple[int, Json]:
+def encode_error(error: PolyvoxError) -> tuple[int, bytes]:
     """Status and body of an error answer."""
     status, name = _WORDS.get(error.kind, _OTHER)
-    return status, {"message": _told(error), "__type": name}
+    return status, jsontext.encode({"message": _told(error), "__type": name})
 
 
 def exception_frame(error: PolyvoxError) -> tuple[str, Json]:

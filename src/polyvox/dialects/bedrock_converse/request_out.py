@@ -104,13 +104,10 @@ class RequestWriter:
 
     def _format(self, body: Json) -> None:
         wanted = self._request.response_format
-        if wanted is None:
+        adapted, notes = only_schema(wanted, self._target.quirks, ANTHROPIC)
+        self.notes += notes
+        if wanted is None or adapted is None:
             return
-        if wanted.schema is None or not self._target.quirks.json_schema:
-            self._note("response_format", "dropped: only JSON of a given schema can be asked for")
-            return
-        adapted, changed = only_schema(wanted.schema, ANTHROPIC)
-        self.notes += changed
         schema: Json = {"schema": jsontext.encode(adapted).decode(), "name": wanted.name}
         if wanted.description:
             schema["description"] = wanted.description

@@ -14,7 +14,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.answers import read_answer
-from polyvox.dialects.base import ANYWHERE, Place, Route, Target, auth_headers
+from polyvox.dialects.base import Route, Target, auth_headers
 from polyvox.dialects.gemini.answer_in import GeminiDecoder, read_response
 from polyvox.dialects.gemini.answer_out import GeminiEncoder, write_response
 from polyvox.dialects.gemini.embeddings import BATCH, SINGLE, GeminiEmbeddings
@@ -27,7 +27,6 @@ from polyvox.dialects.gemini.request_out import RequestWriter
 from polyvox.dialects.gemini.wire import NAME
 from polyvox.errors import PolyvoxError
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
 __all__ = ["DIALECT", "Gemini"]
@@ -121,15 +120,9 @@ class Gemini:
 
     # Server half
 
+    decode_request = staticmethod(read_request)
+    encode_response = staticmethod(write_response)
     stream_encoder = GeminiEncoder
-
-    def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
-        """The request that a client sent. Raises ``BadRequestError`` naming the field that is wrong."""
-        return read_request(body, place)
-
-    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
-        """A whole answer; its form is the same for all requests."""
-        return write_response(message)
 
     def encode_error(self, error: PolyvoxError) -> tuple[int, bytes]:
         """Status and body of an error answer."""

@@ -22,8 +22,8 @@ __all__ = ["GeminiEncoder", "write_response"]
 _Block: TypeAlias = Text | Thinking | ToolCall
 
 
-def write_response(message: AssistantMessage) -> bytes:
-    """A whole answer.
+def write_response(message: AssistantMessage, request: Request | None = None) -> bytes:
+    """A whole answer; its form is the same for all requests.
 
     A call whose arguments are broken has no place in it, because here they must be an object, and
     some client might run it: it is left out, and the answer then says that it was cut at a limit.

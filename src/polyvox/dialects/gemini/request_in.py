@@ -8,7 +8,7 @@ again.
 from typing import Any
 from urllib.parse import parse_qs
 
-from polyvox.dialects.base import Place
+from polyvox.dialects.base import ANYWHERE, Place
 from polyvox.dialects.gemini.fields import Fields
 from polyvox.dialects.gemini.parts_in import ConversationReader, read_text
 from polyvox.dialects.gemini.schema import from_openapi
@@ -29,7 +29,7 @@ __all__ = ["read_request"]
 _CHOICES: dict[str, ToolChoice] = {"AUTO": "auto", "ANY": "required", "NONE": "none"}
 
 
-def read_request(body: bytes, place: Place) -> Request:
+def read_request(body: bytes, place: Place = ANYWHERE) -> Request:
     """The request in this body. Raises ``BadRequestError`` naming the field that is wrong."""
     fields = Fields.parse(body)
     inner = fields.take_object("generateContentRequest")  # of a call that only counts tokens

@@ -9,7 +9,7 @@
 Laws, tested: what is written is read back the same, as far as the format can say it.
 """
 
-from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route
+from polyvox.dialects.base import Dialect, Route
 from polyvox.dialects.counting import NoCounting
 from polyvox.dialects.openai_chat.answer import decode_response, encode_response
 from polyvox.dialects.openai_chat.read_request import decode_request
@@ -20,8 +20,6 @@ from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
 from polyvox.dialects.sse import SSEReader
-from polyvox.messages import AssistantMessage
-from polyvox.request import Request
 
 __all__ = ["DIALECT", "OpenAIChat"]
 
@@ -49,17 +47,11 @@ class OpenAIChat(NoCounting):
     decode_models = staticmethod(decode_models)
 
     # Server half
+    decode_request = staticmethod(decode_request)
+    encode_response = staticmethod(encode_response)
     stream_encoder = ChatStreamEncoder
     encode_error = staticmethod(encode_error)
     encode_models = staticmethod(encode_models)
-
-    def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
-        """The request that a client sent; its address says nothing more."""
-        return decode_request(body)
-
-    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
-        """A whole answer; its form is the same for all requests."""
-        return encode_response(message)
 
 
 DIALECT: Dialect = OpenAIChat()

@@ -18,6 +18,7 @@ from polyvox.dialects.openai_chat.wire import CHUNK, Chunk
 from polyvox.errors import PolyvoxError, ProtocolError
 from polyvox.events import Done, Failed
 from polyvox.messages import AssistantMessage, Thinking, ToolCall
+from polyvox.request import Request
 
 
 def decode_response(body: bytes, target: Target) -> AssistantMessage:
@@ -58,8 +59,8 @@ def _decode(body: bytes) -> Chunk:
         raise ProtocolError(f"the provider's answer is no JSON: {snippet(body)}") from None
 
 
-def encode_response(message: AssistantMessage) -> bytes:
-    """The whole answer, as OpenAI writes it; reasoning goes along as ``reasoning_content``."""
+def encode_response(message: AssistantMessage, request: Request | None = None) -> bytes:
+    """The whole answer, in the same form for all requests; reasoning is ``reasoning_content``."""
     body: dict[str, Any] = {
         "id": message.id or new_answer_id(),
         "object": "chat.completion",

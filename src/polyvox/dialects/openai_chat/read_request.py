@@ -7,6 +7,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.assembly import parse_arguments
+from polyvox.dialects.base import ANYWHERE, Place
 from polyvox.dialects.convert import convert
 from polyvox.dialects.data_urls import read_data_url
 from polyvox.dialects.media import read_audio
@@ -41,8 +42,8 @@ _UNDERSTOOD = frozenset(wire.WireRequest.__struct_fields__)
 _OBSOLETE = {"functions": "tools", "function_call": "tool_choice"}
 
 
-def decode_request(body: bytes) -> Request:
-    """The request. Raises ``BadRequestError`` naming the field that is wrong."""
+def decode_request(body: bytes, place: Place = ANYWHERE) -> Request:
+    """The request, wherever it came in. Raises ``BadRequestError`` naming the field that is wrong."""
     try:
         fields = jsontext.decode(body, dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:

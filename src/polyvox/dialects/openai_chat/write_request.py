@@ -11,13 +11,12 @@ from polyvox.dialects.base import Target, auth_headers, merge_options
 from polyvox.dialects.openai_chat.cache import cache_mark, mark_automatically, settle_marks
 from polyvox.dialects.openai_chat.effort import beside_tools, write_reasoning
 from polyvox.dialects.openai_chat.write_messages import write_messages
-from polyvox.dialects.openai_notes import dropped_wishes, takes_choice, takes_sampling
-from polyvox.dialects.schema import OPENAI_STRICT
-from polyvox.dialects.strict import as_openai_takes_it, strict_tool
+from polyvox.dialects.openai_notes import dropped_wishes, takes_sampling, tool_fields
+from polyvox.dialects.strict import as_openai_takes_it
 from polyvox.errors import BadRequestError
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
-from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition
+from polyvox.request import Request, ResponseFormat, ToolDefinition
 
 
 def encode_request(request: Request, target: Target) -> HttpRequest:
@@ -30,7 +29,7 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
         "messages": write_messages(request, target),
         **_streaming(request, target),
         **_sampling(request, target),
-        **_tools(request, target),
+        **tool_fields(request, target, _tool, _named),
         **reasoning.fields,
     }
     if request.cache == "auto":
@@ -77,22 +76,7 @@ def _sampling(request: Request, target: Target) -> dict[str, Any]:
     return {name: value for name, value in wishes.items() if value is not None}
 
 
-def _tools(request: Request, target: Target) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if request.tools:
-        fields["tools"] = [_tool(tool, target) for tool in request.tools]
-    if not takes_choice(request):
-        return fields
-    if request.tool_choice is not None:
-        fields["tool_choice"] = _tool_choice(request.tool_choice, target)
-    if request.parallel_tool_calls is not None and target.quirks.parallel_tool_calls:
-        fields["parallel_tool_calls"] = request.parallel_tool_calls
-    return fields
-
-
 def _tool(tool: ToolDefinition, target: Target) -> dict[str, Any]:
-    if target.quirks.strict_tools:
-        tool, _ = strict_tool(tool, OPENAI_STRICT)
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
@@ -102,10 +86,8 @@ def _tool(tool: ToolDefinition, target: Target) -> dict[str, Any]:
     return {"type": "function", "function": function, **cache_mark(tool.cache, target)}
 
 
-def _tool_choice(choice: ToolChoice, target: Target) -> Any:
-    if isinstance(choice, NamedTool):
-        return {"type": "function", "function": {"name": choice.name}}
-    return target.quirks.tool_choice_required if choice == "required" else choice
+def _named(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
 
 
 def _response_format(wanted: ResponseFormat, target: Target) -> dict[str, Any]:

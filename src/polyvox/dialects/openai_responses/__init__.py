@@ -14,7 +14,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.answers import read_answer
-from polyvox.dialects.base import ANYWHERE, Dialect, Place, Route
+from polyvox.dialects.base import Dialect, Route
 from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
@@ -25,8 +25,6 @@ from polyvox.dialects.openai_responses.stream_out import ResponsesEncoder
 from polyvox.dialects.openai_responses.write_input import takes_url
 from polyvox.dialects.openai_responses.write_request import count_request, encode_request
 from polyvox.dialects.sse import SSEReader
-from polyvox.messages import AssistantMessage
-from polyvox.request import Request
 
 __all__ = ["DIALECT", "OpenAIResponses"]
 
@@ -66,17 +64,11 @@ class OpenAIResponses:
         return read_answer(body, _Count, "this is no count of tokens").input_tokens
 
     # Server half
+    decode_request = staticmethod(decode_request)
+    encode_response = staticmethod(encode_response)
     stream_encoder = ResponsesEncoder
     encode_error = staticmethod(encode_error)
     encode_models = staticmethod(encode_models)
-
-    def decode_request(self, body: bytes, place: Place = ANYWHERE) -> Request:
-        """The request that a client sent; its address says nothing more."""
-        return decode_request(body)
-
-    def encode_response(self, message: AssistantMessage, request: Request | None = None) -> bytes:
-        """A whole answer; its form is the same for all requests."""
-        return encode_response(message)
 
     def encode_count(self, tokens: int) -> bytes | None:
         """The answer to a token count."""

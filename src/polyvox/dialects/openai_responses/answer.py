@@ -25,6 +25,7 @@ from polyvox.messages import (
     Thinking,
     ToolCall,
 )
+from polyvox.request import Request
 
 _INCOMPLETE: dict[StopReason, str] = {
     "length": "max_output_tokens",
@@ -67,8 +68,8 @@ def _decode(body: bytes) -> Response:
     return response
 
 
-def encode_response(message: AssistantMessage) -> bytes:
-    """The whole answer, as OpenAI writes it. The assistant's pictures have no place in it."""
+def encode_response(message: AssistantMessage, request: Request | None = None) -> bytes:
+    """The whole answer, in the same form for all requests. Pictures have no place in it."""
     head = response_head(message.id, message.response_model or message.model)
     error: PolyvoxError | None = None
     if message.stop_reason in ("error", "aborted"):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.base import ANYWHERE, Place
 from polyvox.dialects.convert import convert
 from polyvox.dialects.openai_responses.items import NAME
 from polyvox.dialects.openai_responses.read_input import read_input
@@ -75,8 +76,8 @@ _UNDERSTOOD = frozenset(_Body.__struct_fields__)
 _ELSEWHERE = ("previous_response_id", "conversation", "prompt")
 
 
-def decode_request(body: bytes) -> Request:
-    """The request. Raises ``BadRequestError`` naming the field that is wrong."""
+def decode_request(body: bytes, place: Place = ANYWHERE) -> Request:
+    """The request, wherever it came in. Raises ``BadRequestError`` naming the field that is wrong."""
     try:
         fields = jsontext.decode(body, dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:

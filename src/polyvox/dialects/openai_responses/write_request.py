@@ -8,20 +8,17 @@ Nothing is stored at the provider unless the request's options ask for it (``sto
 time, and models that reason are asked for their reasoning in encrypted form, to be sent along.
 """
 
-from typing import Any
-
 from polyvox import jsontext
 from polyvox.dialects.base import Target, auth_headers, merge_options
 from polyvox.dialects.openai_chat.effort import write_reasoning
-from polyvox.dialects.openai_notes import dropped_wishes, takes_choice, takes_sampling
+from polyvox.dialects.openai_notes import dropped_wishes, takes_sampling, tool_fields
 from polyvox.dialects.openai_responses.items import NAME
 from polyvox.dialects.openai_responses.wire import Json
 from polyvox.dialects.openai_responses.write_input import write_input
-from polyvox.dialects.schema import OPENAI_STRICT
-from polyvox.dialects.strict import as_openai_takes_it, strict_tool
+from polyvox.dialects.strict import as_openai_takes_it
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
-from polyvox.request import NamedTool, Request, ResponseFormat, ToolChoice, ToolDefinition
+from polyvox.request import Request, ResponseFormat, ToolDefinition
 
 _COUNTED = frozenset(
     {
@@ -75,7 +72,7 @@ def _body(request: Request, target: Target) -> tuple[Json, tuple[tuple[str, str]
         **({} if goes_on else {"store": False}),
         **_reasoning(thinking, target),
         **_limits(request, target),
-        **_tools(request, target),
+        **tool_fields(request, target, _tool, _named),
     }
     if request.response_format:
         body["text"] = {"format": _format(request.response_format, target)}
@@ -109,22 +106,7 @@ def _limits(request: Request, target: Target) -> Json:
     return {name: value for name, value in wishes.items() if value is not None}
 
 
-def _tools(request: Request, target: Target) -> Json:
-    fields: Json = {}
-    if request.tools:
-        fields["tools"] = [_tool(tool, target) for tool in request.tools]
-    if not takes_choice(request):
-        return fields
-    if request.tool_choice is not None:
-        fields["tool_choice"] = _tool_choice(request.tool_choice, target)
-    if request.parallel_tool_calls is not None and target.quirks.parallel_tool_calls:
-        fields["parallel_tool_calls"] = request.parallel_tool_calls
-    return fields
-
-
 def _tool(tool: ToolDefinition, target: Target) -> Json:
-    if target.quirks.strict_tools:
-        tool, _ = strict_tool(tool, OPENAI_STRICT)
     fields: Json = {"type": "function", "name": tool.name}
     if tool.description:
         fields["description"] = tool.description
@@ -135,10 +117,8 @@ def _tool(tool: ToolDefinition, target: Target) -> Json:
     return fields
 
 
-def _tool_choice(choice: ToolChoice, target: Target) -> Any:
-    if isinstance(choice, NamedTool):
-        return {"type": "function", "name": choice.name}
-    return target.quirks.tool_choice_required if choice == "required" else choice
+def _named(name: str) -> Json:
+    return {"type": "function", "name": name}
 
 
 def _format(wanted: ResponseFormat, target: Target) -> Json:

@@ -4,6 +4,7 @@
     simulated/lorem     writes text of any length at any speed
     simulated/tools     calls the tools it is offered
     simulated/scripted  plays a script
+    simulated/a, b, c   compute answers to small questions, and err on 3 in 10: a panel
 
     simulated/embedding turns texts into vectors
 
@@ -39,16 +40,20 @@ SIMULATED = {
     "simulated/lorem": "writes Latin-looking text of any length, at any speed",
     "simulated/tools": "calls the tools it is offered, and answers with their results",
     "simulated/scripted": "plays the script given with the request",
+    "simulated/a": "computes small sums and puzzles, and errs on 3 in 10: one of a panel",
+    "simulated/b": "the same, erring on others",
+    "simulated/c": "the same, erring on others again",
 }
 """Every simulated model by name, with what it does."""
 
 EMBEDDER = "simulated/embedding"
 
-_CLASSES = {
+_CLASSES: dict[str, tuple[str, ...]] = {
     "simulated/echo": ("echo", "Echo"),
     "simulated/lorem": ("lorem", "Lorem"),
     "simulated/tools": ("tools", "Tools"),
     "simulated/scripted": ("scripted", "ScriptedModel"),
+    **{f"simulated/{letter}": ("panel", "Panelist", letter) for letter in "abc"},
 }
 _HOMES = {
     "Script": "script",
@@ -71,12 +76,12 @@ def simulated_model(name: str) -> Model:
         hint = "Give it texts with embed(), or 'polyvox embed'."
         raise ConfigurationError(f"{EMBEDDER} only turns texts into vectors", hint=hint)
     if full not in _CLASSES:
-        from polyvox.providers.simulated.stage import nearest
+        from polyvox.suggestions import hint_for
 
-        hint = f"{nearest(full, SIMULATED)}There are {', '.join(SIMULATED)}."
+        hint = f"{hint_for(full, SIMULATED, '')} There are {', '.join(SIMULATED)}.".lstrip()
         raise ConfigurationError(f"there is no model {full!r}", hint=hint)
-    module, kind = _CLASSES[full]
-    model: Model = getattr(import_module(f"{__name__}.{module}"), kind)()
+    module, kind, *given = _CLASSES[full]
+    model: Model = getattr(import_module(f"{__name__}.{module}"), kind)(*given)
     return model
 
 

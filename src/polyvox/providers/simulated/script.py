@@ -31,7 +31,7 @@ from polyvox.errors import ConfigurationError, PolyvoxError, error_from_dict
 from polyvox.events import Done, Event, Failed, Start, decode_event, encode_event
 from polyvox.messages import AssistantMessage, ToolCall
 from polyvox.providers.simulated.grammar import check_grammar
-from polyvox.providers.simulated.stage import nearest
+from polyvox.suggestions import hint_for
 from polyvox.usage import FREE
 
 Form: TypeAlias = Literal["message", "events", "error"]
@@ -254,8 +254,8 @@ def _check_fields(raw: object, value: object, where: str) -> None:
 def _refuse_unknown(fields: dict[str, Any], known: Sequence[str], where: str) -> None:
     for name in fields:
         if name not in known:
-            hint = nearest(name, known) or f"There are {', '.join(known)}."
-            raise ValueError(f"{where} has no field {name!r}. {hint}".rstrip())
+            hint = hint_for(name, known, f"There are {', '.join(known)}.")
+            raise ValueError(f"{where} has no field {name!r}. {hint}")
 
 
 def _place(error: msgspec.DecodeError, where: str) -> str:

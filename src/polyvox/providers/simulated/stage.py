@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from difflib import get_close_matches
 from typing import Annotated, Generic, TypeVar
 from zlib import crc32
 
@@ -48,6 +47,7 @@ from polyvox.model import Call
 from polyvox.providers.simulated.tokens import pieces, usage_of
 from polyvox.quote import worst_usage
 from polyvox.request import Request
+from polyvox.suggestions import hint_for
 from polyvox.usage import FREE, ZERO_USAGE, Usage
 from polyvox.waiting import Waiter
 
@@ -140,18 +140,12 @@ def read_options(kind: type[OptionsT], request: Request, model: str) -> OptionsT
         if name not in known:
             raise BadRequestError(
                 f"{model} has no option {name!r}",
-                hint=f"{nearest(name, known)}It knows {', '.join(known)}.",
+                hint=f"{hint_for(name, known, '')} It knows {', '.join(known)}.".lstrip(),
             )
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise BadRequestError(f"options[{PROVIDER!r}] of {model}: {error}") from None
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A question after the known name that is most like this one, or ""."""
-    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"Did you mean {found[0]!r}? " if found else ""
 
 
 def last_user_text(request: Request) -> str:

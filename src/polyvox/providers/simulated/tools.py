@@ -10,9 +10,10 @@ from polyvox.events import Event
 from polyvox.messages import AssistantMessage, Text, ToolCall, ToolMessage
 from polyvox.providers.simulated.arguments import make_arguments, make_value
 from polyvox.providers.simulated.clues import Clues, words_of
-from polyvox.providers.simulated.stage import Options, SimulatedModel, last_user_text, nearest
+from polyvox.providers.simulated.stage import Options, SimulatedModel, last_user_text
 from polyvox.providers.simulated.tokens import pieces
 from polyvox.request import NamedTool, Request, ToolDefinition
+from polyvox.suggestions import hint_for
 
 # These say that something is done, not with what.
 _VERBS = frozenset(
@@ -54,7 +55,7 @@ def choose_tools(request: Request) -> list[ToolDefinition]:
     if isinstance(choice, NamedTool):
         named = [tool for tool in tools if tool.name == choice.name]
         if not named:
-            hint = nearest(choice.name, [tool.name for tool in tools]) or None
+            hint = hint_for(choice.name, (tool.name for tool in tools), "")
             raise BadRequestError(
                 f"tool_choice names {choice.name!r}, which is not offered", hint=hint
             )

@@ -16,7 +16,9 @@ import subprocess
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
+
+from polyvox.closing import AsyncClosing
 
 if TYPE_CHECKING:
     from mcp.shared.message import SessionMessage
@@ -65,7 +67,7 @@ async def started(
             await pipe.ended(_PATIENCE)
 
 
-class Pipe:
+class Pipe(AsyncClosing):
     """Both streams of a server: messages are sent, and those that come are iterated over."""
 
     def __init__(self, process: asyncio.subprocess.Process, junk: Callable[[str], None]) -> None:
@@ -141,12 +143,6 @@ class Pipe:
 
     def __aiter__(self) -> "Pipe":
         return self
-
-    async def __aenter__(self) -> "Pipe":
-        return self
-
-    async def __aexit__(self, *_: Any) -> None:
-        """As ``aclose``."""
 
 
 def _signal(process: asyncio.subprocess.Process, name: str) -> None:
