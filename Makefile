@@ -5,19 +5,32 @@ BIN := .venv/bin
 PIP_QUIET := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs catalog lock clean
+.PHONY: help setup native demo test fuzz check format bench docs catalog lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: .venv/.ready ## make .venv with the locked tools and the package
+setup: .venv/.ready ## make .venv with the locked tools, the package and, where cargo is, its wheel in Rust
+	@$(NATIVE) .venv
+
+native: .venv/.ready ## build and install that wheel, polyvox-native; fails if that fails
+	@$(NATIVE) --insist .venv .venv-bench
+
+NATIVE := $(BIN)/python tools/make_native.py
 
 demo: setup ## a streamed answer, a tool call and their cost, without any key
 	@$(BIN)/python examples/demo.py
 
 test: setup .venv-bench/.ready .node/.ready ## run all tests, with coverage
+	@$(NATIVE) .venv-bench
 	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=
+	@if $(BIN)/python -c 'import polyvox_native' 2>/dev/null; then \
+	  echo "Once more, without polyvox-native: $(EITHER_WAY)"; POLYVOX_TRANSPORT=aiohttp \
+	  $(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-append --cov-report= $(EITHER_WAY); fi
 	@.venv-bench/bin/python -m pytest -W default $(LITELLM_TESTS) --cov --cov-append --cov-report=term
+
+# What the native wheel has a part in, run with it and without; tests/transport does both by itself.
+EITHER_WAY := tests/conformance tests/dialects tests/client tests/clients tests/chaos tests/providers
 
 # LiteLLM and the newest openai SDK exclude each other: what needs LiteLLM runs where it is. Its
 # warnings are its own; as errors they would change what it does.
@@ -26,17 +39,23 @@ LITELLM_TESTS := tests/providers/test_litellm.py tests/cli/test_litellm.py \
   "tests/docs/test_pages.py::test_the_code_of_a_page_runs[docs/composites-in-litellm.md]" \
   "tests/docs/test_pages.py::test_the_code_of_a_page_runs[docs/choose-a-provider.md]"
 
-check: setup ## formatting, lint, types, floors
+fuzz: native ## the compiled reader of streams against the Python one, a million cases
+	@$(BIN)/python tools/fuzz_frames.py
+
+check: setup ## formatting, lint, types, floors; the crate's too, where cargo is
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run 'make format'."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(NATIVE) --check
 
 format: setup ## format and apply safe fixes
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format .
+	@if command -v cargo >/dev/null; then cd native && cargo fmt; fi
 
 bench: setup .venv-bench/.ready .venv-peers/.ready ## measure against peers, in one run
+	@$(NATIVE) .venv-bench
 	@LITELLM_LOCAL_MODEL_COST_MAP=True .venv-bench/bin/python -m bench
 
 docs: setup ## rewrite the parts of docs/ that are made from data
@@ -68,7 +87,7 @@ LOCK := .venv-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --univers
 
 clean: ## remove environments, caches and builds
 	@rm -rf .venv .venv-bench .venv-peers .venv-lock .node .pytest_cache .ruff_cache \
-	  .import_linter_cache .hypothesis .coverage .coverage.* htmlcov build dist
+	  .import_linter_cache .hypothesis .coverage .coverage.* htmlcov build dist native/target
 	@find bench docs examples src tests tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # $(1): what is being made, $(2): its lock

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agents, composites, dialects, overhead, scale, starts, streams
+from bench import agents, at_once, composites, dialects, native, overhead, scale, starts, streams
 from bench.contenders import AGENTS, NAMES
 from bench.plan import Plan
 from bench.processes import Loopback, loopback
@@ -21,6 +21,9 @@ SECTIONS: dict[str, Callable[[Plan, Loopback], Section]] = {
     "dialects": dialects.dialects,
     "encode": dialects.encode,
     "call": streams.call,
+    "native": native.native,
+    "pass-through": at_once.pass_through,
+    "many-streams": at_once.many_streams,
     "overhead": overhead.overhead,
     "scale": scale.scale,
     "agents": agents.agents,

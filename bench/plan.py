@@ -29,6 +29,8 @@ class Plan:
         self.calls = 20 if quick else 300
         self.encodings = 5 if quick else 100
         self.choices = 200 if quick else 2_000
+        self.passed = 320 if quick else 32_000
+        self.crowd = (20, 10) if quick else (1000, 500)
         self.quick = quick
         self.contenders = list(_contenders(only))
         self.agents, self.absent = _agents(only)
@@ -79,6 +81,7 @@ _PACKAGE = {
     "openai-agents": "agents",
     "smolagents": "smolagents",
 }
+_OUR_WHEEL = {"polyvox native": "polyvox_native"}
 
 
 def _contenders(only: list[str] | None) -> Iterator[Contender]:
@@ -87,7 +90,8 @@ def _contenders(only: list[str] | None) -> Iterator[Contender]:
     other = _other_python(".venv")
     for name in NAMES if only is None else filter(NAMES.__contains__, only):
         package = _PACKAGE.get(name)
-        if package is None or HERE.has(package):
+        needed = package or _OUR_WHEEL.get(name)
+        if needed is None or HERE.has(needed):
             yield Contender(name, HERE)
         # LiteLLM holds its environment at an older openai; the newest is measured where it is.
         if package is not None and other is not None and other.has(package):

@@ -57,21 +57,31 @@ def loopback() -> Generator[Loopback]:
     with tempfile.TemporaryDirectory() as folder:
         counter = Path(folder, "counter")
         counter.write_bytes(bytes(8))
-        server = subprocess.Popen(
-            [sys.executable, "-m", "bench.server", str(counter)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with server:
-            assert server.stdin is not None
-            assert server.stdout is not None
-            try:
-                yield Loopback(server.stdout.readline().strip(), str(counter))
-            finally:
-                server.stdin.close()
-                server.wait(10)
+        with serving("bench.server", str(counter)) as url:
+            yield Loopback(url, str(counter))
+
+
+@contextmanager
+def serving(module: str, *arguments: str) -> Generator[str]:
+    """A module of ours that prints its address, and serves as long as the block runs; the address."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={**_clean_environment(), "PYTHONPATH": os.pathsep.join([str(SRC), str(ROOT)])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            if not (url := server.stdout.readline().strip()):
+                raise CrashError(f"{module} did not begin to serve")
+            yield url
+        finally:
+            server.stdin.close()
+            server.wait(10)
 
 
 class Reading(NamedTuple):
@@ -143,9 +153,13 @@ def run_code(python: Interpreter, code: str) -> Spent:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Neither keys nor addresses nor proxies of the user may change what is measured."""
+    """Neither keys nor addresses nor proxies of the user may change what is measured.
+
+    Nor may the wheel polyvox-native, where it is installed, if a contender does not ask for it.
+    """
     kept: Iterable[str] = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    return {**found, "POLYVOX_TRANSPORT": "aiohttp"}
 
 
 def _last_words(errors: str) -> str:

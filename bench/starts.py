@@ -41,7 +41,7 @@ def imports(plan: Plan, server: Loopback) -> Section:
     with plan.survives("imports"):
         codes = {_BARE: "pass", _POLYVOX: "import polyvox", _AIOHTTP: "import aiohttp"}
         codes[_FIRST_CALL] = _importing(_modules_of_first_call(server))
-        spent = _interleaved(
+        spent = interleaved(
             HERE, {name: code + _COUNT for name, code in codes.items()}, plan.starts
         )
         cost = {name: median(each.cpu_ms for each in runs) for name, runs in spent.items()}
@@ -69,7 +69,8 @@ def first_call(plan: Plan, server: Loopback) -> Section:
     """A script that asks once and ends, whole: interpreter, imports, data files, call."""
     rows: list[Row] = []
     base: float | None = None
-    for each in plan.named("bare", "polyvox", "polyvox sync", "openai", "litellm"):
+    ours = ("polyvox", "polyvox native", "polyvox sync")
+    for each in plan.named("bare", *ours, "openai", "litellm"):
         with plan.survives(f"first call: {each.name}"):
             code = _first_call(each.name, server) + _COUNT
             runs = [run_code(each.python, code) for _ in range(max(3, plan.rounds))]
@@ -100,9 +101,10 @@ def catalog(plan: Plan, server: Loopback) -> Section:
     )
 
 
-def _interleaved(
+def interleaved(
     python: Interpreter, codes: Mapping[str, str], times: int
 ) -> dict[str, list[Spent]]:
+    """What each of these programs took, in rounds in which every one has its turn."""
     spent: dict[str, list[Spent]] = {name: [] for name in codes}
     for code in codes.values():
         run_code(python, code)  # once before, so that all byte code is written

@@ -1,6 +1,7 @@
 """CPU of streamed answers: per chunk, per call, and how it grows with length."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import median
 
 from bench.plan import Contender, Plan
@@ -9,7 +10,6 @@ from bench.table import Limit, Row, Section
 
 _QUICK = ("bare", "polyvox", "polyvox sync", "polyvox anthropic")
 _SLOW = ("openai", "litellm", "anthropic")
-_EVERYBODY = (*_QUICK, *_SLOW)
 _LIMITS = {"bare": 2.0, "openai": 1 / 15, "litellm": 1 / 45}
 
 _FLOW = "CPU per streamed chunk, the server writing as fast as the client reads"
@@ -38,6 +38,12 @@ class Readings:
         name = f"{contender.name} {own}".strip()
         return f"{name} ({more})" if more else name
 
+    def times(self, contender: Contender, base: list[Contender]) -> float | None:
+        """Its CPU in that of the first of these; None if nobody of them was measured."""
+        if not base or contender not in self.of:
+            return None
+        return self.median_cpu_us(contender) / self.median_cpu_us(base[0])
+
     def named(self, name: str) -> list[Contender]:
         """All contenders of this name that were measured."""
         return [each for each in self.of if each.name == name]
@@ -45,14 +51,14 @@ class Readings:
 
 def flow(plan: Plan, server: Loopback) -> Section:
     """The pattern that the limits are about."""
-    readings = _measure(plan, server, f"flow text {plan.chunks}", plan.answers, often=4)
+    readings = measure(plan, server, f"flow text {plan.chunks}", plan.answers, often=4)
     limits = _limits(readings, _LIMITS)
     return Section("flow", _FLOW, _per_chunk(plan, server, "flow", readings), limits, [])
 
 
 def step(plan: Plan, server: Loopback) -> Section:
     """Every reader wakes up for every chunk: the price of the socket, the same for all, comes on top."""
-    readings = _measure(plan, server, f"step text {plan.chunks}", plan.answers)
+    readings = measure(plan, server, f"step text {plan.chunks}", plan.answers)
     limits = _limits(readings, {"bare": _LIMITS["bare"]})
     notes = ["Waking up for each chunk is most of this, for the bare loop too; see README.md."]
     return Section("step", _STEP, _per_chunk(plan, server, "step", readings), limits, notes)
@@ -60,7 +66,7 @@ def step(plan: Plan, server: Loopback) -> Section:
 
 def call(plan: Plan, server: Loopback) -> Section:
     """What a call costs apart from its chunks, over a connection that is there already."""
-    readings = _measure(plan, server, "flow text 1", plan.calls)
+    readings = measure(plan, server, "flow text 1", plan.calls)
     rows = [
         Row(
             readings.label(each),
@@ -106,7 +112,16 @@ def linear(plan: Plan, server: Loopback) -> Section:
     return Section("linear", title, rows, limits, [])
 
 
-def _measure(plan: Plan, server: Loopback, prompt: str, times: int, *, often: int = 1) -> Readings:
+def measure(
+    plan: Plan,
+    server: Loopback,
+    prompt: str,
+    times: int,
+    *,
+    often: int = 1,
+    quick: Sequence[str] = _QUICK,
+    slow: Sequence[str] = _SLOW,
+) -> Readings:
     """Rounds in which everybody has a turn, so that a noisy machine hurts all alike.
 
     With ``often``, the quick ones, which a moment of noise would hurt most, read so many times as
@@ -115,14 +130,14 @@ def _measure(plan: Plan, server: Loopback, prompt: str, times: int, *, often: in
     readings = Readings()
     pattern, kind, count = prompt.split()
     warm_up = f"{pattern} {kind} {min(int(count), 300)}"
-    order = plan.named(*_EVERYBODY)
+    fast = plan.named(*quick)
+    order = [*fast, *plan.named(*slow)]
     if often > 1:
-        quick, slow = plan.named(*_QUICK), plan.named(*_SLOW)
-        order = [each for peer in slow for each in (*quick, peer)] or quick
+        order = [each for peer in plan.named(*slow) for each in (*fast, peer)] or fast
     for number in range(plan.rounds):
         for each in order:
             with plan.survives(f"{prompt}, round {number + 1} of {plan.rounds}: {each.name}"):
-                turns = times * often if each.name in _QUICK else times
+                turns = times * often if each.name in quick else times
                 reading = read_answers(each.python, server, each.name, prompt, warm_up, turns)
                 readings.of[each].append(reading)
     return readings
@@ -140,7 +155,7 @@ def _per_chunk(plan: Plan, server: Loopback, pattern: str, readings: Readings) -
         cells = {
             "CPU us/chunk": readings.median_cpu_us(each) / plan.chunks,
             "x bare": _to_bare(readings, each),
-            "x polyvox": _times(readings, each, own),
+            "x polyvox": readings.times(each, own),
             "reads": reads,
         }
         rows.append(Row(readings.label(each), cells))
@@ -148,13 +163,7 @@ def _per_chunk(plan: Plan, server: Loopback, pattern: str, readings: Readings) -
 
 
 def _to_bare(readings: Readings, contender: Contender) -> float | None:
-    return _times(readings, contender, readings.named("bare"))
-
-
-def _times(readings: Readings, contender: Contender, base: list[Contender]) -> float | None:
-    if not base:
-        return None
-    return readings.median_cpu_us(contender) / readings.median_cpu_us(base[0])
+    return readings.times(contender, readings.named("bare"))
 
 
 def _limits(readings: Readings, most: dict[str, float]) -> list[Limit]:
@@ -164,5 +173,5 @@ def _limits(readings: Readings, most: dict[str, float]) -> list[Limit]:
         for ours in (*readings.named("polyvox"), *readings.named("polyvox sync"))
         for name in most
         for peer in readings.named(name)
-        if (ratio := _times(readings, ours, [peer])) is not None
+        if (ratio := readings.times(ours, [peer])) is not None
     ]

@@ -35,6 +35,7 @@ LATE_SECONDS = 0.2
 NAMES = {
     "bare": "bench.contenders.bare",
     "polyvox": "bench.contenders.polyvox_async",
+    "polyvox native": "bench.contenders.polyvox_native",
     "polyvox sync": "bench.contenders.polyvox_sync",
     "polyvox anthropic": "bench.contenders.polyvox_anthropic",
     "polyvox dialects": "bench.contenders.polyvox_dialects",

@@ -26,7 +26,8 @@ class _Chunk(msgspec.Struct):
 @asynccontextmanager
 async def connect(url: str) -> AsyncGenerator[Callable[[str, Tell], Awaitable[int]]]:
     decoder = msgspec.json.Decoder(_Chunk)
-    async with aiohttp.ClientSession() as session:
+    connector = aiohttp.TCPConnector(limit=0)  # its 100 would hold a thousand streams back
+    async with aiohttp.ClientSession(connector=connector) as session:
 
         async def read(prompt: str, tell: Tell) -> int:
             body = {

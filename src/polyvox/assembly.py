@@ -186,6 +186,16 @@ class Assembly:
         block.parts.append(text)
         self._events.append(block.make_delta(block.index, text))
 
+    def grow(self, key: Hashable, texts: list[str]) -> list[Event] | None:
+        """Append each of the pieces and take the events; None, and nothing, if no such block is open."""
+        block = self._open.get(key)
+        if block is None:
+            return None
+        block.parts += texts
+        make, index = block.make_delta, block.index
+        self._events += [make(index, text) for text in texts]
+        return self.take()
+
     def sign(self, key: Hashable, signature: str) -> None:
         """Add to the signature of an open block of reasoning."""
         block = self._open[key]

@@ -14,7 +14,7 @@ summary { list-style: none; position: relative; }
 summary::-webkit-details-marker { display: none; }
 summary::before { content: "▸"; position: absolute; left: -1.1rem; }
 details[open] > summary::before { content: "▾"; }
-.row { display: grid; grid-template-columns: 1fr 9rem 16rem 14rem; gap: 0 1rem; align-items: center; }
+.row { display: grid; grid-template-columns: 1fr 12rem 15rem 12rem; gap: 0 1rem; align-items: center; }
 .kind { opacity: .75; } .numbers { text-align: right; font-variant-numeric: tabular-nums; }
 .track { background: var(--faint); height: .8rem; } .bar { display: block; height: 100%; }
 .ok > .row .bar, .ok > details > summary .bar { background: #3a8a; } .bar { background: #c66b; }

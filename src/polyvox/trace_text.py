@@ -12,7 +12,7 @@ Paint: TypeAlias = Callable[[str, str], str]
 """Gives a text a look: that of a status, or "dim"."""
 
 _TITLES = ("START", "SECONDS", "IN", "OUT", "COST")
-_LEAST_NAME, _LEAST_SAID, _LEAST_BAR, _MOST_BAR = 24, 20, 12, 24
+_LEAST_NAME, _LEAST_SAID, _LEAST_BAR, _MOST_BAR = 30, 20, 12, 24
 _SURE: dict[Basis, str] = {"reported": "", "estimated": "~", "partial": "≥", "missing": "≥"}
 
 

@@ -65,7 +65,8 @@ def test_every_section_is_there_and_nobody_crashed(done: tuple[str, dict[str, An
     names = [section["name"] for section in report["sections"]]
     assert names == [
         *("flow", "step", "imports", "linear", "dialects", "encode"),
-        *("call", "overhead", "scale", "agents", "composites", "first-call", "catalog"),
+        *("call", "native", "pass-through", "many-streams"),
+        *("overhead", "scale", "agents", "composites", "first-call", "catalog"),
     ]
     assert all(section["rows"] for section in report["sections"])
     assert report["crashes"] == []

@@ -355,6 +355,7 @@ async def test_a_host_that_does_not_exist_is_an_error_that_costs_nothing(dialect
     def nowhere(*_: object, **__: object):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
+    monkeypatch.setenv("POLYVOX_TRANSPORT", "aiohttp")  # the native one asks the system itself
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     fault = Fault({}, NetworkError, False)
     url = "http://models.invalid"

@@ -67,6 +67,16 @@ def test_list_in_a_terminal(terminal: Callable[..., Terminal]):
     terminal("composite", "list").expect("composite/profile/demo-council")
 
 
+def test_a_narrow_terminal_gets_the_columns_for_which_it_has_room(
+    terminal: Callable[..., Terminal],
+):
+    opened = terminal("composite", "list", env={"COLUMNS": "60"})
+    opened.expect("Not shown, for want of room: in a row, about.")
+    lines = opened.seen.splitlines()
+    assert max(map(len, lines)) == 60
+    assert " composite/council-11-calls/PROVIDER/MODEL  council      11 " in lines
+
+
 # ----------------------------------------------------------------------------------------- explain
 
 
@@ -103,6 +113,15 @@ def test_explain_follows_aliases_and_deployments_and_shows_what_is_nested(run: R
     assert lines[-1].startswith("17 calls, 5 of them in a row")
 
 
+def test_explain_says_who_is_asked_if_the_last_fails(run: Run, tmp_path: Path):
+    text = BOARD.replace('chairman = "fast"', 'chairman = ["fast", "many", "r"]')
+    (tmp_path / "polyvox.toml").write_text(text, "utf-8")
+    told = run("composite", "explain", "panel").stdout.splitlines()
+    last = "chairman: fast, or if that fails many or r, streamed as it comes"
+    assert [line.strip() for line in told if "chairman" in line] == [f"3. {last}"]
+    assert told[-1].startswith("17 calls")
+
+
 def test_explained_calls_are_those_that_are_made(run: Run, board: Path):
     plan = json.loads(run("composite", "explain", "--json", "composite/profile/demo-moa").stdout)
     done = run("ask", "-m", "composite/profile/demo-moa", "--json", "What is 2 + 2?")
@@ -135,7 +154,11 @@ def test_a_prompt_gets_the_most_that_it_may_cost(run: Run):
 def test_without_a_key_the_plan_is_told_and_the_price_is_not(run: Run):
     done = run("composite", "explain", "composite/moa/openai/gpt-5-mini", "--prompt", "Why?")
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1].startswith("What it may cost can't be told: a key is miss")
+    assert done.stdout.splitlines()[-1] == (
+        "What it may cost can't be told: there is no API key for OpenAI. Set OPENAI_API_KEY."
+    )
+    arguments = ("composite/moa/openai/gpt-5-mini", "--prompt", "Why?", "--json")
+    assert json.loads(run("composite", "explain", *arguments).stdout)["at_most"] is None
     free = run("composite", "explain", "composite/moa/simulated/a", "--prompt", "Why?")
     assert free.stdout.splitlines()[-1] == "It is free of charge."
 
@@ -152,6 +175,12 @@ def test_without_a_key_the_plan_is_told_and_the_price_is_not(run: Run):
         ("composite/" * 9, "more than 3 composites in one another"),
         ("simulated/a", "'simulated/a' is no composite"),
         ("fast", "'simulated/a' is no composite"),
+        ("board", "Did you mean 'composite/profile/board'?"),
+        ("profile/board", "Did you mean 'composite/profile/board'?"),
+        ("demo-moa", "Did you mean 'composite/profile/demo-moa'?"),
+        ("moa", "Did you mean 'composite/moa/PROVIDER/MODEL'?"),
+        ("council/simulated/a", "Did you mean 'composite/council/simulated/a'?"),
+        ("Composite/moa/simulated/a", "Did you mean 'composite'?"),
     ],
 )
 def test_a_wrong_name_is_told_and_nothing_is_explained(
@@ -199,6 +228,28 @@ def test_ask_streams_the_last_stage_and_shows_the_tree(run: Run, board: Path):
     assert done.stdout.strip()
     assert "composite/profile/board" in done.stderr
     assert "many #2 (opinion)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("board", "did you mean 'composite/profile/board'?"),
+        ("demo-moa", "did you mean 'composite/profile/demo-moa'?"),
+        ("council/simulated/a", "Did you mean 'composite/council/simulated/a'?"),
+    ],
+)
+def test_a_name_without_its_beginning_is_told_the_whole(
+    run: Run, board: Path, name: str, meant: str
+):
+    done = run("ask", "-m", name, "hello")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert meant in done.stderr
+
+
+def test_the_line_below_an_answer_names_the_composite(terminal: Callable[..., Terminal]):
+    opened = terminal("ask", "-m", "composite/profile/demo-moa", "What is 17 * 23?")
+    opened.expect("tokens in")
+    opened.expect("· composite/profile/demo-moa\n")
 
 
 def test_json_tools_and_options_reach_whoever_they_are_for(run: Run, tmp_path: Path):

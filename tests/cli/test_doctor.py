@@ -101,3 +101,29 @@ def test_an_address_that_is_none_is_found(run: Run):
 def test_a_certificate_file_that_is_not_there_is_found(run: Run):
     report = json.loads(run("doctor", "--json", env={"SSL_CERT_FILE": "no-such.pem"}).stdout)
     assert checks(report, "network")["certificates"]["status"] == "failed"
+
+
+def test_it_says_which_transport_runs_and_why(run: Run):
+    report = json.loads(run("doctor", "--json", env={"POLYVOX_TRANSPORT": "aiohttp"}).stdout)
+    assert checks(report, "transport") == {
+        "aiohttp": {
+            "section": "transport",
+            "name": "aiohttp",
+            "status": "ok",
+            "text": "POLYVOX_TRANSPORT says 'aiohttp'",
+        }
+    }
+    (found,) = checks(json.loads(run("doctor", "--json").stdout), "transport").values()
+    assert found["text"].startswith("polyvox-native ")
+    assert "fix" in found or found["name"] == "native"
+
+
+def test_a_transport_that_is_none_is_found_and_the_rest_is_looked_at(run: Run):
+    done = run("doctor", "--json", env={"POLYVOX_TRANSPORT": "natve", "OPENAI_API_KEY": SECRET})
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    found = checks(report, "transport")["POLYVOX_TRANSPORT"]
+    assert found["status"] == "failed"
+    assert "did you mean 'native'?" in found["text"]
+    assert "auto, aiohttp or native" in found["fix"]
+    assert checks(report, "keys")["openai"]["status"] == "ok"

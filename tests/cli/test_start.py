@@ -58,6 +58,7 @@ def test_help_loads_no_command(environment: dict[str, str]):
 
 
 def test_the_measurement_would_notice(environment: dict[str, str]):
+    environment = {**environment, "POLYVOX_TRANSPORT": "aiohttp"}
     arguments = ("ask", "--base-url", "http://127.0.0.1:1", "-m", "x", "hi")
     assert "aiohttp" in modules_loaded(environment, *arguments)
 

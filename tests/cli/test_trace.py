@@ -173,7 +173,7 @@ def test_the_trace_of_the_last_call_is_shown_as_it_was_when_it_was_asked(run: Ru
     for arguments in ((), ("last",)):
         shown = run("trace", "show", *arguments)
         head, _, rest = shown.stdout.partition("\n")
-        assert head.endswith(" · composite/profile/demo-council")
+        assert head.endswith(" · composite/profile/demo-council · What is 17 * 23?")
         assert rest == asked.stderr
 
 
@@ -193,7 +193,7 @@ def test_a_trace_is_found_by_the_beginning_of_its_id(run: Run, place: Path):
     ]
     done = run("trace", "show", "nobody")
     assert done.returncode == 5
-    assert "no call is meant by 'nobody'" in done.stderr
+    assert "no call is meant by 'nobody': it begins no id" in done.stderr
 
 
 def test_a_plain_call_has_a_tree_too(run: Run):
@@ -251,6 +251,20 @@ def test_html_is_a_page_in_a_file(run: Run, place: Path, tmp_path: Path):
     assert "script" not in tags
     assert "&lt;script&gt;1&lt;/script&gt;" in text
     assert "Trace of composite/mix" in text
+
+
+def test_a_file_whose_name_ends_so_is_a_page(run: Run, place: Path, tmp_path: Path):
+    write(place, MIX)
+    run("trace", "show", "one", "-o", "trace.html")
+    assert (tmp_path / "trace.html").read_text("utf-8") == run("trace", "show", "--html").stdout
+    run("trace", "show", "one", "-o", "json.html", "--json")
+    assert (tmp_path / "json.html").read_text("utf-8") == run("trace", "show", "--json").stdout
+
+
+def test_a_long_question_is_cut_in_the_heading(run: Run, place: Path):
+    run("ask", "-m", "simulated/echo", "Why\n" * 50)
+    head = run("trace", "show").stdout.splitlines()[0]
+    assert head.endswith(f"simulated/echo · {'Why ' * 24}Why…")
 
 
 def test_a_tree_can_be_written_to_a_file_and_not_everywhere(run: Run, place: Path, tmp_path: Path):
@@ -315,6 +329,16 @@ def test_a_terminal_that_wants_no_colours_gets_none(
     assert shown.wait() == 0, shown.seen
     assert "\x1b[3" not in shown.raw
     assert "[left out] ann" in shown.raw
+
+
+def test_names_come_before_the_start_where_there_is_little_room(
+    run: Run, terminal: Callable[..., Terminal]
+):
+    run(*COUNCIL)
+    opened = terminal("trace", "show", env={"COLUMNS": "60"})
+    opened.expect("simulated/a (chairman)  ")
+    head = next(line for line in opened.seen.splitlines() if line.startswith("PART"))
+    assert head.split() == ["PART", "SECONDS", "IN", "OUT", "COST"]
 
 
 def test_the_tree_is_as_wide_as_the_terminal(terminal: Callable[..., Terminal]):

@@ -214,6 +214,13 @@ async def test_a_single_answer_has_nobody_to_be_compared_with():
     assert list(shown(chair.requests[0]).values()) == ["One."]
 
 
+async def test_where_nothing_is_ranked_the_summary_has_no_ranking():
+    members = [Voice("acme/one", "One."), Voice("acme/two", "Two.")]
+    told = answer(await ask(Council(members, chairman=Voice(CHAIR, "-")))).thinking
+    titles = [section.splitlines()[0] for section in told.split("\n\n")]
+    assert titles == ["Opinions", "Reviews", "Chairman"]
+
+
 async def test_json_reviews_are_ranked_where_json_is_asked_for():
     members, chair = voices(), Voice(CHAIR, "-")
     members[0].taste = '{"review": "Good.", "ranking": ["Response B", "Response A"]}'
@@ -336,17 +343,17 @@ async def test_the_quote_is_that_of_the_whole_tree():
     assert quote.basis == "estimated"
 
 
-async def test_the_quote_counts_every_round_of_tools_and_of_several_chairmen_the_dearest():
+async def test_the_quote_counts_every_chairman_and_the_rounds_of_tools_of_the_dearest():
     class Dear(Voice):
         def quote(self, request: Request) -> Usage:
             return Usage(1, 1, cost=Cost("known", 50_000))
 
     council = Council(voices(), chairman=[Voice(CHAIR, "-"), Dear("big/dear", "-")])
     request = Request(messages=[user("Why?")], tools=[ToolDefinition("look")])
-    assert quote_of(council, request).cost.nanos == 6 * 10_000 + 50_000
+    assert quote_of(council, request).cost.nanos == 7 * 10_000 + 50_000
     chairmen = [Voice(CHAIR, "-"), Dear("big/dear", "-")]
     tooled = Council(voices(), chairman=chairmen, tool_executor=ToolLoop(lambda call: "", 2))
-    assert quote_of(tooled, request).cost.nanos == 6 * 10_000 + 3 * 50_000
+    assert quote_of(tooled, request).cost.nanos == 7 * 10_000 + 3 * 50_000
 
 
 async def test_the_quote_counts_that_answers_come_back_as_prompts():

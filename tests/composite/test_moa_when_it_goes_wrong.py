@@ -468,6 +468,35 @@ async def test_behind_the_result_of_a_tool_the_proposals_are_a_message_of_their_
 # ------------------------------------------------------------------------- leaving
 
 
+async def test_the_beginning_of_an_answer_that_is_to_be_gone_on_with_stays_at_the_end():
+    judge, begun = Speaker("judge", "x"), assistant("Once")
+    await reply_of(mixture(Speaker("a", "A."), judge=judge), Request(messages=[user("?"), begun]))
+    question, last = judge.requests[0].messages
+    assert "1. A." in question.text
+    assert last == begun
+
+
+async def test_proposals_without_a_text_are_no_items_of_the_list():
+    judge = Speaker("judge", "x")
+    caller = Member(Speaker("a", asked_for_weather()), tools=True)
+    request = Request(messages=[user("?")], tools=[WEATHER])
+    await reply_of(mixture(caller, Speaker("b", "B."), judge=judge), request)
+    assert "1. B." in judge.prompt
+    await reply_of(mixture(caller, judge=judge), request)
+    assert judge.requests[-1].messages == request.messages
+
+
+async def test_many_long_proposals_in_small_windows_hold_nobody_up():
+    proposers = [Speaker(str(number), "x\n" * 5_000) for number in range(200)]
+    reply = await reply_of(mixture(*proposers, judge=Speaker("j", "Short."), window_tokens=20_000))
+    assert reply.text == "Short."
+
+
+async def test_a_summary_has_nothing_that_can_not_be_seen():
+    reply = await reply_of(mixture(Speaker("a", "\u202eevil\u202c \x1b[31mred")))
+    assert "- a: evil [31mred" in reply.thinking
+
+
 async def test_leaving_in_a_layer_ends_every_branch():
     waiting = [Speaker(name, never()) for name in "ab"]
     moa, before = mixture(*waiting, Speaker("c", "C.")), asyncio.all_tasks()

@@ -128,6 +128,15 @@ def test_aliases_are_explained_by_what_they_stand_for():
     assert (second.label, second.calls) == ("panel", 11)
 
 
+def test_who_takes_the_last_place_is_told_and_not_counted():
+    profiles = {"two": Profile(strategy="moa", proposers=("a",), aggregator=("b", "c", "d"))}
+    plan = explain("composite/profile/two", profiles)
+    last = plan.stages[-1]
+    assert [each.label for each in last.asked] == ["b"]
+    assert [each.label for each in last.instead] == ["c", "d"]
+    assert (last.streamed, plan.calls) == (True, 2)
+
+
 def test_explaining_asks_nobody_and_needs_no_key(
     monkeypatch: pytest.MonkeyPatch, forbid_network: None
 ):

@@ -262,6 +262,23 @@ def test_what_is_wrong_is_told_with_its_line_its_key_and_the_nearest(
 
 
 @pytest.mark.parametrize(
+    ("member", "problem"),
+    [
+        (
+            "{ modl = 'simulated/a' }",
+            "line 4: unknown key 'modl' in profiles.board.members[0]; did",
+        ),
+        ("3", "line 4: profiles.board.members[0]: expected a string or a table"),
+    ],
+)
+def test_a_wrong_member_is_told_once_and_not_as_a_missing_one(
+    look: Examine, member: str, problem: str
+):
+    [only] = told(look, COUNCIL + f"members = [{member}]")
+    assert only.startswith(problem)
+
+
+@pytest.mark.parametrize(
     ("member", "more", "circle"),
     [
         (BOARD, "", ""),
@@ -438,3 +455,30 @@ def test_the_cache_the_costs_and_the_log_see_one_call_with_its_trace(
         assert record.message is not None
         assert record.message.trace is not None
         assert [node.kind for node in record.message.trace.children] == ["layer", "aggregation"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("'lab/b'", "'lab/d'"),
+        ("'lab/b'", "{ model = 'lab/b', temperature = 1.0 }"),
+        ("better = 'lab/c'", "better = 'lab/d'"),
+    ],
+)
+def test_a_profile_that_was_edited_has_no_answers_of_before(
+    write: Write, lab: ThreadedMock, edit: tuple[str, str]
+):
+    cache = "[cache]\nkind = 'disk'\npath = 'answers.db'\n"
+    board = MOA.replace("'lab/c'", "'better'")
+    text = f"{provider(lab)}{cache}{board}[aliases]\nbetter = 'lab/c'\n"
+    assert edit[0] in text
+
+    def cached(said: str, name: str) -> bool:
+        with Client.from_config(write(said)) as client:
+            return client.complete(name, "hello").cached
+
+    assert [cached(text, BOARD), cached(text, BOARD)] == [False, True]
+    assert not cached(text, "lab/a")
+    assert not cached(text.replace(*edit), BOARD)
+    assert cached(text, BOARD)
+    assert cached(text.replace(*edit), "lab/a")

@@ -1,6 +1,8 @@
 """What a file describes is what is built: names, keys, and what is around every call, in its order."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -392,6 +394,21 @@ async def test_closing_twice_does_nothing(write: Write):
     await client.complete("simulated/echo", "hello")
     await client.aclose()
     await client.aclose()
+
+
+def test_a_log_can_be_closed_when_the_interpreter_ends(write: Write, folder: Path):
+    program = """
+import asyncio, atexit, polyvox
+client = polyvox.AsyncClient.from_config()
+atexit.register(lambda: asyncio.run(client.aclose()))
+asyncio.run(client.complete("simulated/echo", "hello"))
+"""
+    write("[log]\npath = 'c.jsonl'")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert "hello" in (folder / "c.jsonl").read_text("utf-8")
 
 
 def test_the_file_is_found_where_the_program_runs(write: Write):

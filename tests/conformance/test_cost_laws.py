@@ -130,7 +130,9 @@ async def test_a_stream_left_anywhere_is_one_attempt_within_bounds(dialect: str)
 
 
 async def test_an_interrupted_stream_is_one_attempt_within_bounds(dialect: str):
-    async with serving(dialect, [SAID] * 2) as (_, model):
+    # The end never comes, so that nobody can have it in hand when the interrupt is set.
+    held = {"message": {"content": WORDS * 20}, "knobs": {"cut_after": 3000, "cut_mode": "stall"}}
+    async with serving(dialect, [held]) as (_, model):
         kept = books(model)
         interrupt = Interrupt()
         request = Request(messages=[user(QUESTION)])

@@ -74,7 +74,7 @@ def target_of(carries: Carries) -> Target:
 
 
 def read_stream(pieces: list[bytes], target: Target) -> list[Event]:
-    reader, decoder = SSEReader(), DIALECT.stream_decoder(target)
+    reader, decoder = DIALECT.frame_reader(), DIALECT.stream_decoder(target)
     frames = [frame for piece in pieces for frame in reader.feed(piece)] + reader.close()
     return [event for frame in frames for event in decoder.feed(frame)] + decoder.close()
 
@@ -133,7 +133,7 @@ def test_a_stream_that_breaks_off_anywhere_is_never_a_success(data: st.DataObjec
 @given(frames=st.lists(st.binary(max_size=60), max_size=5))
 def test_no_bytes_make_the_decoder_raise(frames: list[bytes]):
     decoder = DIALECT.stream_decoder(target_of(STREAMED))
-    reader = SSEReader()
+    reader = DIALECT.frame_reader()
     for frame in reader.feed(b"".join(b"data: " + each + b"\n\n" for each in frames)):
         decoder.feed(frame)
     decoder.close()

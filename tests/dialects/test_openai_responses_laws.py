@@ -56,7 +56,7 @@ def write_stream(events: list[Event]) -> bytes:
 
 
 def read_stream(pieces: list[bytes]) -> list[Event]:
-    reader, decoder = SSEReader(), DIALECT.stream_decoder(TARGET)
+    reader, decoder = DIALECT.frame_reader(), DIALECT.stream_decoder(TARGET)
     frames = [frame for piece in pieces for frame in reader.feed(piece)] + reader.close()
     return [event for frame in frames for event in decoder.feed(frame)] + decoder.close()
 

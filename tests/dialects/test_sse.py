@@ -1,13 +1,15 @@
-"""Server-sent events: what the reader accepts, what it refuses, and that cuts never matter."""
+"""Server-sent events: what the readers accept, what they refuse, and that cuts never matter."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, repeat
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from polyvox.dialects import FrameReader
+from polyvox.dialects.event_frames import NativeSSEReader
 from polyvox.dialects.sse import ServerSentEvent, SSEReader, encode_comment, encode_event
 from polyvox.errors import ProtocolError
 
@@ -16,14 +18,27 @@ LINE_END = re.compile("\r\n|\n|\r")
 
 Pairs = list[tuple[str, str]]
 
+READERS: dict[str, Callable[..., FrameReader]] = {"Python": SSEReader, "native": NativeSSEReader}
+new_reader = READERS["Python"]
+
+
+@pytest.fixture(params=READERS, scope="module", autouse=True)
+def each_reader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All that is said here holds for both of them."""
+    if request.param == "native" and not NativeSSEReader.available():
+        pytest.skip("polyvox-native is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "new_reader", READERS[request.param])
+        yield
+
 
 def read(*chunks: bytes) -> Pairs:
     """What a fresh reader makes of the chunks and the end after them, as (name, data)."""
-    reader = SSEReader()
+    reader = new_reader()
     return pairs(feed_all(reader, chunks) + reader.close())
 
 
-def feed_all(reader: SSEReader, chunks: Iterable[bytes]) -> list[ServerSentEvent]:
+def feed_all(reader: FrameReader, chunks: Iterable[bytes]) -> list[ServerSentEvent]:
     return [event for chunk in chunks for event in reader.feed(chunk)]
 
 
@@ -68,9 +83,9 @@ def by_the_standard(stream: bytes) -> Pairs:
 
 
 def test_an_event_has_its_data_as_bytes_and_an_empty_name_unless_named():
-    assert SSEReader().feed(b'data: {"a": 1}\n\n') == [ServerSentEvent(b'{"a": 1}', "")]
-    assert SSEReader().feed(b"event: delta\ndata: {}\n\n") == [ServerSentEvent(b"{}", "delta")]
-    assert type(SSEReader().feed(b"data: a\ndata: b\n\n")[0].data) is bytes
+    assert new_reader().feed(b'data: {"a": 1}\n\n') == [ServerSentEvent(b'{"a": 1}', "")]
+    assert new_reader().feed(b"event: delta\ndata: {}\n\n") == [ServerSentEvent(b"{}", "delta")]
+    assert type(new_reader().feed(b"data: a\ndata: b\n\n")[0].data) is bytes
 
 
 def test_the_name_may_follow_the_data_and_the_last_one_counts():
@@ -106,13 +121,13 @@ def test_an_empty_chunk_between_cr_and_lf_changes_nothing():
 
 
 def test_an_event_that_ends_in_cr_is_delivered_without_waiting_for_an_lf():
-    reader = SSEReader()
+    reader = new_reader()
     assert pairs(reader.feed(b"data: x\r\n\r")) == [("", "x")]
     assert reader.feed(b"\n") == []
 
 
 def test_an_event_is_delivered_with_the_byte_that_completes_it():
-    reader = SSEReader()
+    reader = new_reader()
     assert reader.feed(b"data: x\n") == []
     assert pairs(reader.feed(b"\n")) == [("", "x")]
 
@@ -178,11 +193,11 @@ def test_characters_may_be_cut_inside_their_utf8_bytes():
 
 
 def test_invalid_utf8_stays_in_the_data_and_is_replaced_in_the_name():
-    assert SSEReader().feed(b"event: \xff\ndata: \xff\n\n") == [ServerSentEvent(b"\xff", "\ufffd")]
+    assert new_reader().feed(b"event: \xff\ndata: \xff\n\n") == [ServerSentEvent(b"\xff", "\ufffd")]
 
 
 def test_readers_do_not_share_state():
-    first, second = SSEReader(), SSEReader()
+    first, second = new_reader(), new_reader()
     first.feed(b"event: a\ndata: x\n")
     assert second.feed(b"data: y\n\n") == [ServerSentEvent(b"y")]
 
@@ -194,20 +209,20 @@ def test_readers_do_not_share_state():
     "stream", [b"event: a\ndata: x\n", b"event: a\ndata: x", b"data:x\nevent:a"]
 )
 def test_an_event_without_its_blank_line_is_delivered_at_the_end(stream: bytes):
-    reader = SSEReader()
+    reader = new_reader()
     assert reader.feed(stream) == []
     assert reader.close() == [ServerSentEvent(b"x", "a")]
 
 
 @pytest.mark.parametrize("stream", [b"", b"dat", b"event: a\n", b": ping", b"\n", b"data: x\n\n\r"])
 def test_the_end_makes_no_event_out_of_no_data(stream: bytes):
-    reader = SSEReader()
+    reader = new_reader()
     reader.feed(stream)
     assert reader.close() == []
 
 
 def test_closing_twice_delivers_once():
-    reader = SSEReader()
+    reader = new_reader()
     reader.feed(b"data: x")
     assert len(reader.close()) == 1
     assert reader.close() == []
@@ -230,7 +245,7 @@ def test_closing_twice_delivers_once():
 )
 def test_what_exceeds_the_limit_is_refused_whole_or_in_pieces(stream: bytes):
     for chunks in ([stream], one_by_one(stream)):
-        reader = SSEReader(max_event_bytes=20)
+        reader = new_reader(max_event_bytes=20)
         with pytest.raises(ProtocolError, match="20 bytes"):
             feed_all(reader, chunks)
 
@@ -238,32 +253,32 @@ def test_what_exceeds_the_limit_is_refused_whole_or_in_pieces(stream: bytes):
 def test_what_just_fits_passes_again_and_again():
     stream = b"data: 01234\ndata: 012\n\n: 0123456789abcdefgh\n\n" * 3
     for chunks in ([stream], one_by_one(stream)):
-        reader = SSEReader(max_event_bytes=20)
+        reader = new_reader(max_event_bytes=20)
         events = feed_all(reader, chunks)
         assert pairs(events) == [("", "01234\n012")] * 3
 
 
 def test_an_endless_line_is_refused_before_it_ends():
-    reader = SSEReader(max_event_bytes=1000)
+    reader = new_reader(max_event_bytes=1000)
     with pytest.raises(ProtocolError):
         feed_all(reader, repeat(b"x" * 100, 11))
 
 
 def test_an_endless_event_of_short_lines_is_refused_before_it_ends():
-    reader = SSEReader(max_event_bytes=1000)
+    reader = new_reader(max_event_bytes=1000)
     with pytest.raises(ProtocolError):
         feed_all(reader, repeat(b"data: 0123\n", 101))
 
 
 def test_endless_pings_are_no_event_and_never_reach_the_limit():
-    reader = SSEReader(max_event_bytes=1000)
+    reader = new_reader(max_event_bytes=1000)
     assert feed_all(reader, repeat(b": ping\n", 1000)) == []
     assert pairs(reader.feed(b"data: x\n\n")) == [("", "x")]
 
 
 @pytest.mark.parametrize("after", [lambda r: r.feed(b"data: y\n\n"), lambda r: r.close()])
 def test_events_before_the_oversized_one_are_delivered_and_then_the_error(after):
-    reader = SSEReader(max_event_bytes=20)
+    reader = new_reader(max_event_bytes=20)
     assert pairs(reader.feed(b"data: x\n\ndata: " + b"0" * 20)) == [("", "x")]
     for _ in range(2):
         with pytest.raises(ProtocolError):
@@ -288,7 +303,7 @@ places = st.lists(st.integers(0, 2**16), max_size=12)
 @example(b"data: x\r\n\r\n", [8, 10])
 @example(BOM + b"data\n\n", [1, 2])
 def test_any_bytes_cut_anywhere_give_what_the_standard_says(soup: bytes, places: list[int]):
-    reader = SSEReader()
+    reader = new_reader()
     events = feed_all(reader, cut(soup, places))
     assert pairs(events) == by_the_standard(soup)
     assert pairs(events + reader.close()) == by_the_standard(soup + b"\n\n")
@@ -299,7 +314,7 @@ def test_the_limit_judges_alike_wherever_the_stream_is_cut(
     soup: bytes, places: list[int], limit: int
 ):
     def outcome(chunks: list[bytes]) -> tuple[Pairs, bool]:
-        reader = SSEReader(max_event_bytes=limit)
+        reader = new_reader(max_event_bytes=limit)
         events: list[ServerSentEvent] = []
         try:
             for chunk in chunks:

@@ -7,6 +7,7 @@ import pytest
 
 from polyvox.errors import ConfigurationError
 from polyvox.evaluation import Case, Contains, Exact, Graded, Regex, Schema, load_cases
+from polyvox.evaluation.cases import check_cases
 from polyvox.messages import assistant, user
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,12 +152,53 @@ GOOD = {"prompt": "a", "expected": "b"}
             GOOD | {"settings": {"timeout": "soon"}},
             "line 2: settings: timeout is a str; give seconds",
         ),
+        (GOOD | {"settings": {"timeout": 0}}, "line 2: settings.timeout: it is 0; give more than"),
+        (
+            GOOD | {"expected": "a{99999999999999999999}", "scorer": "regex"},
+            "line 2: expected: 'a{99999999999999999999}' is no regular expression: the repetition",
+        ),
+        (
+            GOOD | {"expected": "(?u)a", "scorer": {"type": "regex", "flags": "a"}},
+            "line 2: expected: '(?u)a' is no regular expression: ASCII and UNICODE",
+        ),
+        (
+            GOOD | {"expected": "(#)", "scorer": {"type": "regex", "flags": "x"}},
+            "line 2: expected: '(#)' is no regular expression: missing )",
+        ),
+        (
+            {"prompt": "a", "scorer": {"type": "schema", "schema": {"properties": {"n": 5}}}},
+            "line 2: scorer.schema: this is no JSON schema: expected an object or true or false",
+        ),
+        (
+            {"prompt": "a", "scorer": {"type": "schema", "schema": {"items": {"required": True}}}},
+            "line 2: scorer.schema: this is no JSON schema: expected a list",
+        ),
+        (
+            {"prompt": "a", "scorer": {"type": "schema", "schema": {"$ref": "http://x/y"}}},
+            "line 2: scorer.schema: this is no JSON schema: 'http://x/y' does not match",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_its_field_and_what_to_do(
     tmp_path: Path, line: object, text: str
 ):
     assert f"/cases.jsonl, {text}" in complaint(tmp_path, {**GOOD, "id": "one"}, line)
+
+
+def test_a_regular_expression_is_read_with_its_flags(tmp_path: Path):
+    line = {
+        "prompt": "a",
+        "expected": "yes  # (or no",
+        "scorer": {"type": "regex", "flags": "xi"},
+    }
+    [case] = load_cases(written(tmp_path, line))
+    assert case.scorer.judge(assistant("YES"), case.expected).score == 1
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -1.0])
+def test_a_weight_that_can_not_be_reckoned_with_is_told(weight: float):
+    with pytest.raises(ConfigurationError, match="case 0: weight: it is"):
+        check_cases([Case(prompt="a", expected="b", weight=weight)])
 
 
 def test_two_cases_of_one_id_can_not_be_told_apart(tmp_path: Path):

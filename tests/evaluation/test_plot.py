@@ -56,6 +56,11 @@ def test_score_is_drawn_against_cost(tmp_path: Path):
     assert not any("price" in text for text in svg)
 
 
+def test_a_name_is_drawn_as_it_is_written(tmp_path: Path):
+    names = ["x/a$b_$", "x/$\\frac$"]
+    assert set(names) <= set(texts(drawn(tmp_path, *(model(name, 0.6, 0.01) for name in names))))
+
+
 def test_costs_that_span_much_are_drawn_by_powers_of_ten_with_what_is_free_at_nothing(
     tmp_path: Path,
 ):

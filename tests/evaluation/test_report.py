@@ -49,6 +49,14 @@ def test_a_score_is_the_weighted_mean():
     assert (found.models[0].low, found.models[0].high) == pytest.approx(wilson(0.7, 25 / 11))
 
 
+@pytest.mark.parametrize("weight", [1e308, 1e-320])
+def test_only_the_proportions_of_weights_matter(weight: float):
+    results = [result("a", 1), result("b", 0)]
+    found = report([case("a", weight), case("b", weight)], results).models[0]
+    plain = report([case("a"), case("b")], results).models[0]
+    assert (found.score, found.low, found.high) == (plain.score, plain.low, plain.high)
+
+
 def test_samples_of_one_case_are_one_observation():
     once = report([case("a"), case("b")], [result("a", 1), result("b", 0)]).models[0]
     often = report(

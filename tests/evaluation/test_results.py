@@ -52,6 +52,13 @@ def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path):
     assert path.read_text() == '{"prompt": "a"}\n{"prompt": "b"'
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there are no such devices")
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev"])
+def test_what_is_no_file_at_all_is_not_read(place: str):
+    with pytest.raises(ConfigurationError, match="something else"):
+        ResultsFile(place)
+
+
 def test_a_line_in_the_midst_that_is_no_result_is_told(tmp_path: Path):
     path = tmp_path / "results.jsonl"
     whole = written(path, ONE)
@@ -68,4 +75,12 @@ def test_an_answer_stands_before_errors_and_the_newest_before_older_ones(tmp_pat
     written(path, broken, again)
     assert read(path) == [again]
     written(path, ONE, broken)
+    assert read(path) == [ONE]
+
+
+def test_two_evaluations_that_begin_a_file_at_once_both_go_on(tmp_path: Path):
+    path = tmp_path / "results.jsonl"
+    head = written(path)
+    path.write_bytes(head + head)
+    written(path, ONE)
     assert read(path) == [ONE]

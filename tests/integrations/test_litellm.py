@@ -1,6 +1,7 @@
 """Composites inside LiteLLM: who is asked, and what comes back."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from polyvox import AsyncClient
+from polyvox import AsyncClient, Client
 from polyvox.integrations.litellm import register
 from polyvox.providers.simulated import ScriptedModel
 from polyvox.testing import Knobs, MockProvider
@@ -296,7 +297,38 @@ def test_profiles_of_the_configuration(
     assert {each.headers["authorization"] for each in mock.requests} == {"Bearer sk-of-the-file"}
 
 
-def test_budgets_of_the_configuration_hold(tmp_path: Path, mock: ThreadedMock):
+OF_ITS_OWN = pytest.mark.parametrize(
+    "own", [{}, {"proposers": PANEL}, {"api_key": KEY}], ids=["named", "described", "keyed"]
+)
+
+
+@OF_ITS_OWN
+def test_what_a_call_describes_is_logged_as_one_with_its_trace(
+    own: dict[str, Any], tmp_path: Path, mock: ThreadedMock
+):
+    path, log = tmp_path / "logged.toml", tmp_path / "calls.jsonl"
+    path.write_text(
+        f"""
+        [providers.openai]
+        base_url = "{mock.url}"
+        key = "sk-of-the-file"
+        [log]
+        path = "{log}"
+        """,
+        encoding="utf-8",
+    )
+    client = Client.from_config(path)
+    register(client=client)
+    litellm.completion(model=MOA, messages=ASKED, **own)
+    client.close()
+    [record] = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert record["model"] == MOA
+    assert record["message"]["trace"]["kind"] == "moa"
+    assert len(mock.requests) == 4
+
+
+@OF_ITS_OWN
+def test_budgets_of_the_configuration_hold(own: dict[str, Any], tmp_path: Path, mock: ThreadedMock):
     path = tmp_path / "poor.toml"
     path.write_text(
         f"""
@@ -311,7 +343,7 @@ def test_budgets_of_the_configuration_hold(tmp_path: Path, mock: ThreadedMock):
     )
     register(config=path)
     with pytest.raises(litellm.PermissionDeniedError, match="none"):
-        litellm.completion(model=MOA, messages=ASKED)
+        litellm.completion(model=MOA, messages=ASKED, **own)
     assert mock.requests == []
 
 

@@ -177,6 +177,15 @@ def test_a_name_that_means_nothing_is_told_with_those_that_there_are():
         ({"n": 2}, "only one answer"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"optional_params": []}, "optional_params"),
+        ({"max_retries": "x"}, "an argument of the call is not right: Expected `int"),
+        ({"config_file_path": 5}, "config_file_path is no path"),
+        ({"optional_params": {1: 2}}, "no parameter 1"),
+        ({"proposers": [{"model": "x/y", "litellm_params": ["a"]}]}, "litellm_params is no dict"),
+        ({"proposers": [{"model": "x/y", 1: 2}]}, r"proposers\[0\] has no 1"),
+        (
+            {"proposers": [{"model": "x/y", "litellm_params": {"api_base": 5}}]},
+            r"an argument of proposers\[0\] is not right",
+        ),
     ],
 )
 def test_a_wrong_parameter_is_named(given: dict[str, Any], text: str):
@@ -249,6 +258,14 @@ def test_clients_of_a_proxy_do_not_say_who_is_asked():
                 proxy_server_request={"body": {"model": "x", **body}},
                 **body,
             )
+    for instead in ([{"model": "panel", "layers": 9}], [{"panel": [{"council": PANEL}]}]):
+        for name in ("fallbacks", "context_window_fallbacks"):
+            with pytest.raises(litellm.BadRequestError, match="not for the clients"):
+                litellm.completion(
+                    model="composite/profile/demo-moa",
+                    messages=ASKED,
+                    proxy_server_request={"body": {"model": "panel", name: instead}},
+                )
     harmless = {"include_stage_summaries_in_reasoning": False, "temperature": 1, "seed": 2}
     litellm.completion(
         model="composite/profile/demo-moa",
@@ -256,3 +273,32 @@ def test_clients_of_a_proxy_do_not_say_who_is_asked():
         proxy_server_request={"body": harmless},
         **harmless,
     )
+
+
+def test_what_goes_to_a_provider_is_no_argument_of_litellms(
+    mock: ThreadedMock, monkeypatch: pytest.MonkeyPatch
+):
+    """An address would be sent the key that LiteLLM finds in the environment."""
+    monkeypatch.setenv("LM_STUDIO_API_BASE", mock.url)
+    monkeypatch.setenv("LM_STUDIO_API_KEY", "sk-of-the-environment")
+    with MockProvider("openai-chat") as other:
+        response = litellm.completion(
+            model="composite/moa/simulated/lorem",
+            messages=ASKED,
+            proposers=["lm_studio/local"],
+            frequency_penalty=0.5,
+            extra_body={"api_base": other.url, "custom_llm_provider": "openai"},
+        )
+        assert other.requests == []
+    [asked] = mock.requests
+    assert json.loads(asked.body)["frequency_penalty"] == 0.5
+    warnings = response._hidden_params["polyvox_warnings"]
+    assert any("api_base: not sent" in text for text in warnings)
+
+
+def test_a_preset_over_a_model_that_only_litellm_knows(
+    mock: ThreadedMock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LM_STUDIO_API_BASE", mock.url)
+    assert litellm.completion(model="composite/moa/lm_studio/local", messages=ASKED).choices
+    assert models(mock) == ["local"] * 4

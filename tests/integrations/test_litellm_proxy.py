@@ -152,6 +152,7 @@ def test_a_profile_that_needs_no_key(proxy: Proxy):
         {"optional_params": {"aggregator": {"model": "openai/gpt-5"}}},
         {"config_file_path": "other.toml"},
         {"layers": 9},
+        {"n": 2, "fallbacks": [{"model": "panel", "proposers": ["openai/gpt-5"], "n": 1}]},
     ],
 )
 def test_its_clients_do_not_say_who_is_asked(proxy: Proxy, said: dict[str, Any]):

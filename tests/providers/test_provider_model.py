@@ -379,6 +379,19 @@ async def test_a_stream_left_at_its_last_event_is_counted_once(dialect, whole):
     assert call.partial is None
 
 
+async def test_an_answer_that_came_at_once_and_was_left_before_its_end_is_counted_as_cut(dialect):
+    answer = Answer(b"".join(streamed(dialect, unfold(an_answer("Hello", "there")))))
+    call = Call()
+    async with aclosing(a_model(dialect, answer).stream(REQUEST, call)) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+    (attempt,) = call.attempts
+    assert attempt.error == "aborted"
+    assert call.partial is not None
+    assert call.partial.stop_reason == "aborted"
+
+
 async def test_a_refusal_is_an_attempt_that_used_nothing(dialect):
     refusal = get_dialect(dialect).encode_error(RateLimitError("too many at once"))
     call = Call()

@@ -9,8 +9,11 @@ import aiohttp
 import openai
 import pytest
 
+from polyvox.client import AsyncClient
 from polyvox.errors import ConfigurationError
+from polyvox.http import HttpRequest
 from polyvox.testing import MockProvider, NetworkForbiddenError, forbid_network
+from polyvox.transport.native import NativeTransport
 
 # Documentation addresses, which nobody has: were the guard to fail, nothing would be reached.
 ABROAD = "192.0.2.1"
@@ -104,3 +107,29 @@ def test_afterwards_everything_is_as_before():
     with pytest.raises(ValueError, match="out"), forbid_network(), forbid_network():
         raise ValueError("out")
     assert [socket.getaddrinfo, *(getattr(socket.socket, name) for name in names)] == before
+
+
+@pytest.mark.parametrize("host", [ABROAD, f"[{ABROAD_6}]", "api.openai.invalid"])
+async def test_our_own_compiled_transport_is_guarded_too(host: str):
+    request = HttpRequest("GET", f"https://{host}/v1/models", {})
+    async with NativeTransport() as transport:
+        with forbid_network(), pytest.raises(NetworkForbiddenError, match="was asked for"):
+            await transport.send(request)
+
+
+async def test_a_proxy_abroad_is_abroad(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", f"http://{ABROAD}:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with NativeTransport() as transport:
+        with forbid_network(), pytest.raises(NetworkForbiddenError, match=ABROAD):
+            await transport.send(HttpRequest("GET", "http://127.0.0.1:9/", {}))
+
+
+async def test_our_own_compiled_transport_reaches_this_machine():
+    pytest.importorskip("polyvox_native")
+    with forbid_network(), MockProvider("openai-chat") as server:
+        urls, keys = {"openai": server.url}, {"openai": "sk-mock"}
+        async with AsyncClient(transport="native", base_urls=urls, keys=keys) as client:
+            answer = await client.complete("openai/gpt-5-mini", "hello")
+    assert answer.text

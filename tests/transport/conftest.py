@@ -4,16 +4,29 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import pytest
 
 from polyvox.http import Transport
 from polyvox.transport import AiohttpTransport
+from polyvox.transport.native import NativeTransport
+
+AnyTransport: TypeAlias = AiohttpTransport | NativeTransport
+MakeTransport: TypeAlias = Callable[..., AnyTransport]
+
+needs_wheel = pytest.mark.skipif(
+    find_spec("polyvox_native") is None, reason="polyvox-native is not installed"
+)
 
 # Every implementation of the seam passes the same tests. Keyword: max_connections.
-TRANSPORTS: dict[str, Callable[..., AiohttpTransport]] = {"aiohttp": AiohttpTransport}
+TRANSPORTS: list[object] = [
+    pytest.param(AiohttpTransport, id="aiohttp"),
+    pytest.param(NativeTransport, id="native", marks=needs_wheel),
+]
 
 NETWORK_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD"),
@@ -29,13 +42,13 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=TRANSPORTS)
-def transport_class(request: pytest.FixtureRequest) -> Callable[..., AiohttpTransport]:
-    return TRANSPORTS[request.param]
+def transport_class(request: pytest.FixtureRequest) -> MakeTransport:
+    return request.param
 
 
 @pytest.fixture
 async def transport(
-    transport_class: Callable[..., AiohttpTransport],
+    transport_class: MakeTransport,
 ) -> AsyncIterator[Transport]:
     async with transport_class() as transport:
         yield transport
@@ -67,3 +80,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     server.load_cert_chain(file, key)
     client = ssl.create_default_context(cafile=str(file))
     return Certificate(file, done.stdout.strip(), server, client)
+
+
+@asynccontextmanager
+async def trusting(make: MakeTransport, certificate: Certificate) -> AsyncIterator[AnyTransport]:
+    """A transport to which this certificate's server is who it says it is."""
+    if make is AiohttpTransport:
+        async with make(ssl_context=certificate.client) as transport:
+            yield transport
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(certificate.file))
+        async with make() as transport:
+            yield transport

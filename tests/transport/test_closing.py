@@ -14,12 +14,10 @@ import pytest
 from polyvox.errors import AbortedError, NetworkError
 from polyvox.http import HttpRequest, Timeouts, Transport
 from polyvox.model import Call, Interrupt
-from polyvox.transport import AiohttpTransport, exchange
+from polyvox.transport import exchange
 
-from .conftest import Certificate
+from .conftest import AnyTransport, Certificate, MakeTransport, trusting
 from .raw_server import Peer, RawServer, answering, open_sockets, silent, soon, turns, until
-
-MakeTransport = Callable[..., AiohttpTransport]
 
 HUGE = 64 * 2**20
 PATIENT = Timeouts(connect=None, first_byte=None, idle=None)
@@ -179,7 +177,7 @@ async def in_the_body_over_tls(
 
     async with (
         RawServer(begin_and_stall, tls=certificate.server) as server,
-        make(ssl_context=certificate.client) as transport,
+        trusting(make, certificate) as transport,
     ):
         before = open_sockets()
         scene = Scene(transport, post(server.url()), silence, silence)
@@ -336,7 +334,7 @@ async def test_closing_the_transport_ends_what_is_under_way(
     async with state(transport_class, certificate) as scene:
         playing = asyncio.create_task(scene.play(Call()))
         await soon(scene.stuck())
-        assert isinstance(scene.transport, AiohttpTransport)
+        assert isinstance(scene.transport, AnyTransport)
         await scene.transport.aclose()
         with pytest.raises(NetworkError):
             await soon(playing)

@@ -6,18 +6,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from polyvox.http import HttpRequest, Transport
-from polyvox.transport import AiohttpTransport, read_all
+from polyvox.transport import read_all
 
+from .conftest import MakeTransport
 from .raw_server import RawServer, answering, open_sockets, soon, until
 from .test_closing import begin_answer, sees_sockets
-
-MakeTransport = Callable[..., AiohttpTransport]
 
 
 async def ask(transport: Transport, url: str) -> bytes:

@@ -33,6 +33,7 @@ class Cached(Around):
         ttl: how many seconds an answer is kept.
         scope: who shares answers within a tenant: all of it ("tenant"), a "session", or the calls
             with the same value of a tag ("tag:user"). A call that has no such value is not cached.
+        variant: what the model of this name is made of, where that may change.
         patience: how many seconds a call waits for an identical one before it asks for itself; the
             one under way is only as fast as its reader.
 
@@ -46,6 +47,7 @@ class Cached(Around):
         *,
         ttl: float = 3600.0,
         scope: str = "tenant",
+        variant: str = "",
         patience: float = 60.0,
     ) -> None:
         super().__init__(model)
@@ -58,7 +60,7 @@ class Cached(Around):
         self.ttl = checked_ttl(ttl)
         self.stats = CacheStats()
         self._patience = patience
-        self._keys = KeyMaker(scope)
+        self._keys = KeyMaker(scope, variant)
         self._flights = Flights()
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:

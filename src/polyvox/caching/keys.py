@@ -39,18 +39,21 @@ class KeyMaker:
     ``scope`` says who shares answers: all calls of a "tenant", of a "session" within it, or those
     with the same value of a tag: "tag:user".
 
+    ``variant`` tells apart what has one name and is not the same.
+
     Raises ``ConfigurationError`` for another scope.
     """
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, variant: str = "") -> None:
         self._subject = _subject_of(scope)
+        self._variant = (variant,) if variant else ()
 
     def key(self, name: str, request: Request, call: Call) -> bytes | None:
         """The key of a request to the model of this name; None: the answer must not be kept."""
         subject = self._subject(call)
         if subject is None or call.kind != "answer":  # a cache has answers only, no vectors
             return None
-        head = (_FORM, call.tenant, subject, name, call.fallbacks)
+        head = (_FORM, call.tenant, subject, name, call.fallbacks, *self._variant)
         try:
             return blake2b(_encode((*head, _plain(request))), digest_size=32).digest()
         except (TypeError, ValueError, RecursionError):  # an option that is no JSON

@@ -18,7 +18,7 @@ from polyvox.errors import PolyvoxError
 from polyvox.events import Event, Warned
 from polyvox.ledger import CallRecord
 from polyvox.ledger.parts import tree_of
-from polyvox.messages import AssistantMessage
+from polyvox.messages import COMPOSITE, AssistantMessage
 from polyvox.model import Call, Interrupt, Model
 from polyvox.request import Request
 from polyvox.usage import Usage
@@ -186,9 +186,8 @@ def has_usage(outcome: Outcome) -> bool:
 def usage_line(outcome: Outcome) -> str:
     """What the answer used, in one line for a person."""
     message = outcome.message
-    who = "/".join(
-        part for part in (message.provider, message.response_model or message.model) if part
-    )
+    told = "" if message.provider == COMPOSITE else message.response_model  # that of its last stage
+    who = "/".join(part for part in (message.provider, told or message.model) if part)
     parts = [usage_text(message.usage), f"{outcome.seconds:.1f} s", who]
     return " · ".join(part for part in parts if part)
 

@@ -9,13 +9,13 @@ from polyvox import jsontext
 from polyvox.cli.answering import Check, Outcome, View, answer, has_usage, remarks, usage_line
 from polyvox.cli.call_log import call_log
 from polyvox.cli.choose_model import choose_model
-from polyvox.cli.configured import configured_client, logs_here, provider_of
+from polyvox.cli.configured import configured_client, hint_at_composite, logs_here, provider_of
 from polyvox.cli.request_options import CUSTOM, RequestOptions, custom_provider, settings_of
 from polyvox.cli.terminal import is_terminal, note, warn
 from polyvox.cli.trace_tree import print_tree
 from polyvox.cli.views import EventsView, JsonView, TextView
 from polyvox.client import AsyncClient, make_request, parse
-from polyvox.errors import MissingKeyError, NotFoundError, PolyvoxError
+from polyvox.errors import ConfigurationError, MissingKeyError, NotFoundError, PolyvoxError
 from polyvox.ledger import Logged
 from polyvox.messages import AssistantMessage, Text, UserBlock
 from polyvox.model import Model
@@ -75,6 +75,9 @@ def model_named(client: AsyncClient, name: str) -> Model:
             f"Set {' or '.join(row.key_env)}{page}. Without a key: -m simulated/echo,"
             " simulated/lorem or simulated/tools; 'polyvox doctor' shows what else is there."
         )
+        raise
+    except ConfigurationError as error:
+        hint_at_composite(client, name, error)
         raise
     if client.target(name).startswith("litellm/"):
         _hush_litellm()

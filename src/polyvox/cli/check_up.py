@@ -14,6 +14,7 @@ from polyvox.cli.checks import (
     check_addresses,
     check_keys,
     check_network,
+    check_transport,
     check_versions,
 )
 from polyvox.cli.choose_model import (
@@ -57,7 +58,9 @@ class Report(msgspec.Struct):
 
 async def examine(*, online: bool) -> Report:
     """Look at everything; with ``online`` also ask the providers whose keys are there."""
-    async with AsyncClient(timeouts=Timeouts(total=ONLINE_SECONDS)) as client:
+    transport = check_transport()
+    who = "aiohttp" if transport.status == "failed" else None  # all else is still looked at
+    async with AsyncClient(transport=who, timeouts=Timeouts(total=ONLINE_SECONDS)) as client:
         registry = client.registry
         rows = [row for row in registry.rows.values() if row.local]
         keyed = [row for row, _ in keyed_providers(registry)] if online else []
@@ -71,6 +74,7 @@ async def examine(*, online: bool) -> Report:
             choice = Choice(default, "the configuration says so.")
         checks = [
             *check_versions(),
+            transport,
             configuration,
             *check_keys(registry),
             *check_addresses(registry),

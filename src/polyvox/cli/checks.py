@@ -1,4 +1,4 @@
-"""What ``polyvox doctor`` finds out without asking anybody: versions, keys, addresses, network."""
+"""What ``polyvox doctor`` finds out without asking anybody: versions, transport, keys, network."""
 
 import platform
 import sys
@@ -12,8 +12,17 @@ from polyvox.cli.version import VERSION
 from polyvox.errors import PolyvoxError
 from polyvox.providers import Registry
 from polyvox.secret import without_password
+from polyvox.transport.choice import VARIABLE, choose_transport
 
-__all__ = ["Check", "Status", "check_addresses", "check_keys", "check_network", "check_versions"]
+__all__ = [
+    "Check",
+    "Status",
+    "check_addresses",
+    "check_keys",
+    "check_network",
+    "check_transport",
+    "check_versions",
+]
 
 Status: TypeAlias = Literal["ok", "off", "warning", "failed"]
 """``off`` is fine too: it is only not there."""
@@ -54,6 +63,15 @@ def check_versions() -> Iterator[Check]:
         except PackageNotFoundError:
             fix = f"pip install 'polyvox[{extra}]'" if extra else f"pip install {package}"
             yield Check("versions", package, "off" if extra else "failed", "not installed", fix)
+
+
+def check_transport() -> Check:
+    """Who moves the bytes, and why."""
+    try:
+        choice = choose_transport()
+    except PolyvoxError as error:
+        return Check("transport", VARIABLE, "failed", error.text, error.hint or "")
+    return Check("transport", choice.name, "ok", choice.why, choice.missing)
 
 
 def check_keys(registry: Registry) -> Iterator[Check]:

@@ -11,14 +11,14 @@ import click
 import msgspec
 
 from polyvox import jsontext
-from polyvox.cli.configured import configured_client
+from polyvox.cli.configured import configured_client, hint_at_composite
 from polyvox.cli.tables import Column, print_table
 from polyvox.cli.terminal import harmless
 from polyvox.cli.views import usage_as_json
 from polyvox.client import AsyncClient, Settings, make_request
 from polyvox.composite.names import PREFIX, Profiles, packaged, profile_of
 from polyvox.composite.plan import Plan, PlannedStage, explain
-from polyvox.errors import MissingKeyError
+from polyvox.errors import ConfigurationError, MissingKeyError
 from polyvox.quote import quote_of
 from polyvox.usage import Usage
 
@@ -30,10 +30,10 @@ __all__ = ["show_list", "show_plan"]
 _MODEL = "PROVIDER/MODEL"
 _COLUMNS = [
     Column("name", whole=True),
-    Column("strategy"),
+    Column("strategy", whole=True),
     Column("calls", right=True),
-    Column("in a row", right=True),
-    Column("about"),
+    Column("in a row", right=True, spare=True),
+    Column("about", least=24, spare=True),
 ]
 
 
@@ -56,7 +56,11 @@ def show_plan(options: "ExplainOptions") -> int:
     """Print who will be asked, and what it may cost. Raises ``ConfigurationError`` for a wrong name."""
     client = configured_client(options.config)
     target = _led(client, options.name)
-    plan = explain(target, _profiles(client), partial(_checked, client))
+    try:
+        plan = explain(target, _profiles(client), partial(_checked, client))
+    except ConfigurationError as error:
+        hint_at_composite(client, target, error)
+        raise
     quote = None if options.prompt is None else asyncio.run(_quote(client, options))
     if options.as_json:
         click.echo(jsontext.encode(_as_json(plan, quote)))
@@ -69,8 +73,8 @@ def show_plan(options: "ExplainOptions") -> int:
         f"{_count(plan.calls, 'call')}, {plan.turns} of them in a row; "
         "of what comes before the last stage only the summary is told."
     )
-    if options.prompt is not None:
-        click.echo(_price(quote))
+    if quote is not None:
+        click.echo(_price(client, quote))
     return 0
 
 
@@ -103,20 +107,21 @@ def _names(profiles: Profiles) -> Iterator[str]:
         yield f"{PREFIX}{name}/{_MODEL}"
 
 
-async def _quote(client: AsyncClient, options: "ExplainOptions") -> Usage | None:
-    """The most that asking may cost; None when a key is missing, without which nobody knows."""
+async def _quote(client: AsyncClient, options: "ExplainOptions") -> Usage | MissingKeyError:
+    """The most that asking may cost; when a key is missing nobody knows."""
     limit: Settings = {"max_tokens": options.max_tokens} if options.max_tokens else {}
     request = make_request(options.prompt or "", limit)
     async with client:
         try:
             return quote_of(client.model(options.name), request)
-        except MissingKeyError:
-            return None
+        except MissingKeyError as error:
+            return error
 
 
-def _price(quote: Usage | None) -> str:
-    if quote is None:
-        return "What it may cost can't be told: a key is missing ('polyvox doctor' says which)."
+def _price(client: AsyncClient, quote: Usage | MissingKeyError) -> str:
+    if isinstance(quote, MissingKeyError):
+        row = client.registry.rows[quote.provider or ""]
+        return f"What it may cost can't be told: {quote.text}. Set {' or '.join(row.key_env)}."
     if quote.cost.status == "free":
         return "It is free of charge."
     tokens = f"{quote.input_tokens:,} tokens in, {quote.output_tokens:,} out"
@@ -138,7 +143,8 @@ def _lines(plan: Plan, depth: int = 0) -> Iterator[str]:
 
 def _told(stage: PlannedStage) -> str:
     if len(stage.asked) == 1:
-        return stage.asked[0].label
+        others = " or ".join(each.label for each in stage.instead)
+        return stage.asked[0].label + (f", or if that fails {others}" if others else "")
     return f"{len(stage.asked)} at once"
 
 
@@ -150,12 +156,12 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _as_json(plan: Plan, quote: Usage | None) -> dict[str, object]:
+def _as_json(plan: Plan, quote: Usage | MissingKeyError | None) -> dict[str, object]:
     said: dict[str, object] = {
         **msgspec.to_builtins(plan),
         "calls": plan.calls,
         "turns": plan.turns,
     }
     if quote is not None:
-        said["at_most"] = usage_as_json(quote)
+        said["at_most"] = None if isinstance(quote, MissingKeyError) else usage_as_json(quote)
     return said

@@ -7,7 +7,7 @@ from polyvox.client import AsyncClient
 from polyvox.config.finding import is_configured
 from polyvox.errors import ConfigurationError
 
-__all__ = ["configured_client", "logs_here", "provider_of"]
+__all__ = ["configured_client", "hint_at_composite", "logs_here", "provider_of"]
 
 
 def configured_client(
@@ -20,6 +20,15 @@ def configured_client(
     if config is None and not is_configured():
         return AsyncClient(providers=providers)
     return AsyncClient.from_config(config, providers=providers)
+
+
+def hint_at_composite(client: AsyncClient, name: str, error: ConfigurationError) -> None:
+    """Let the error say which composite is meant by a name without its beginning, if one is."""
+    from polyvox.composite.names import composite_meant  # only whoever mistypes pays for it
+
+    meant = composite_meant(name, client.setup.config.profiles if client.setup else None)
+    if meant and meant not in error.text:
+        error.hint = f"Did you mean {meant!r}?"
 
 
 def logs_here(client: AsyncClient, *, wanted: bool) -> bool:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["run_eval"]
 
 _CHARACTERS = 200
+_NEEDED = ("model", "score", "correct", "cost")
+"""What the table has in the narrowest terminal, too."""
 
 
 async def run_eval(options: "EvalOptions", names: Sequence[str]) -> int:
@@ -127,7 +129,10 @@ def _show(report: Report, options: "EvalOptions") -> None:
     if options.as_json:
         click.echo(jsontext.encode(_as_json(report, fails=options.fails)))
         return
-    columns = [Column(head, right=place > 0, whole=True) for place, head in enumerate(COLUMNS)]
+    columns = [
+        Column(head, right=place > 0, whole=True, spare=head not in _NEEDED)
+        for place, head in enumerate(COLUMNS)
+    ]
     print_table(columns, report.rows())
     if options.fails:
         for line in _failing(report):
@@ -144,7 +149,8 @@ def _tell_errors(report: Report) -> None:
         if errors:
             told = Counter(str((each.error or {}).get("text", "")) for each in errors)
             text, count = told.most_common(1)[0]
-            warn(f"{model.name}: {len(errors)} failed and are in no score; {count} with: {text}")
+            share = "" if count == len(errors) else f"; {count} with"
+            warn(f"{model.name}: {len(errors)} failed and are in no score{share}: {text}")
 
 
 def _failing(report: Report) -> Iterator[str]:
@@ -156,11 +162,11 @@ def _failing(report: Report) -> Iterator[str]:
         yield ""
         yield f"{each.model}, case {each.case}: {_cut(asked)}"
         if each.error is not None:
-            yield f"  failed: {each.error.get('text', '')}"
+            yield f"  failed: {_cut(str(each.error.get('text', '')))}"
             continue
         yield f"  said: {_cut(each.text)}"
         score = "" if each.score == 0 or each.score is None else f"{each.score:.2f}: "
-        yield f"  {score}{each.note}"
+        yield f"  {score}{_cut(each.note)}"
 
 
 def _cut(text: str) -> str:
@@ -220,7 +226,7 @@ def _judged(report: Report, least: float | None) -> int:
     """The exit code that the scores deserve."""
     if least is None:
         return 0
-    below = [model for model in report.models if model.score is None or model.score < least]
+    below = [model for model in report.models if model.score is None or not model.score >= least]
     for model in below:
         score = "has no score" if model.score is None else f"scores {model.score:.3f}"
         warn(f"{model.name} {score}, which is below {least:g}")

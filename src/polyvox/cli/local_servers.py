@@ -1,5 +1,7 @@
 """How the model servers of this machine are started."""
 
+from errno import ECONNREFUSED
+
 from polyvox.errors import PolyvoxError
 
 __all__ = ["START", "start_hint"]
@@ -16,6 +18,11 @@ START = {
 def start_hint(error: PolyvoxError) -> str:
     """How to start the server that refused the connection; "" if it is none of these, or did answer."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ConnectionRefusedError):
+    while cause is not None and not _is_refusal(cause):
         cause = cause.__cause__
     return START.get(error.provider or "", "") if cause is not None else ""
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Python's error has a class of its own; polyvox-native's has the system's number."""
+    return isinstance(error, ConnectionRefusedError) or ECONNREFUSED in error.args

@@ -46,12 +46,12 @@ __all__ = [
 _LIST_COLUMNS = (
     Column("id", whole=True, style="bold"),
     Column("time", whole=True),
-    Column("model"),
-    Column("in", right=True),
-    Column("out", right=True),
+    Column("model", least=12),
+    Column("in", right=True, spare=True),
+    Column("out", right=True, spare=True),
     Column("cost", right=True),
-    Column("seconds", right=True),
-    Column("asked"),
+    Column("seconds", right=True, spare=True),
+    Column("asked", least=10),
 )
 _STATS_COLUMNS = (
     Column("calls", right=True),

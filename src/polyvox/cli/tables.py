@@ -6,23 +6,23 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from polyvox.cli.terminal import coloured, harmless, is_terminal
+from polyvox.cli.terminal import coloured, harmless, is_terminal, styled
 
 __all__ = ["Column", "print_table"]
-
-_LEAST = 6
-"""The fewest characters to which a cell is folded."""
 
 
 class Column(msgspec.Struct, frozen=True):
     """The head of a column. Numbers stand to the right; cells that are ``whole`` are never folded.
 
-    ``styles`` are those of single words that may stand in it.
+    Others are folded to ``least`` characters at the least. Where a terminal has no room even so, ``spare``
+    columns are left out, the last first. ``styles`` are those of single words that may stand in it.
     """
 
     title: str
     right: bool = False
     whole: bool = False
+    least: int = 6
+    spare: bool = False
     style: str = ""
     styles: dict[str, str] = {}
 
@@ -43,30 +43,54 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
 
 def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Fold what may be folded; a terminal too narrow even so breaks the lines, and nothing is lost."""
+    """Fold what may be folded, leave out what is spare; a terminal too narrow even so breaks the lines."""
     from rich.box import SIMPLE_HEAD
-    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    console = Console(no_color=not coloured(sys.stdout), highlight=False)
     shown = [[harmless(cell) for cell in row] for row in rows]
-    for place, column in enumerate(columns):
-        whole = column.right or column.whole
-        widest = max(cell_len(cell) for cell in (column.title, *(row[place] for row in shown)))
+    widths = [_least(column, *cells) for column, *cells in zip(columns, *shown, strict=True)]
+    places = _with_room(columns, widths, console.width)
+    for place in places:
+        column = columns[place]
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             style=column.style or None,
             overflow="fold",
-            no_wrap=whole,
-            min_width=widest if whole else min(widest, _LEAST),
+            no_wrap=column.right or column.whole,
+            min_width=widths[place],
         )
     for row in shown:
-        cells = zip(columns, row, strict=True)
+        cells = ((columns[place], row[place]) for place in places)
         table.add_row(*(Text(cell, column.styles.get(cell, "")) for column, cell in cells))
-    console = Console(no_color=not coloured(sys.stdout), highlight=False)
-    gaps = 2 * len(columns)
-    console.width = max(console.width, gaps + sum(each.min_width or 0 for each in table.columns))
+    console.width = max(console.width, _whole(widths, places))
     console.print(table)
+    if missing := [each.title for place, each in enumerate(columns) if place not in places]:
+        told = f"Not shown, for want of room: {', '.join(missing)}."
+        click.echo(styled(told, sys.stdout, dim=True))
+
+
+def _least(column: Column, *cells: str) -> int:
+    """How wide a column with these cells is at the least."""
+    from rich.cells import cell_len
+
+    widest = max(map(cell_len, (column.title, *cells)))
+    return widest if column.right or column.whole else min(widest, column.least)
+
+
+def _with_room(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """The places of the columns that are shown: all, or all but as many spare ones as have no room."""
+    places = list(range(len(columns)))
+    for place in reversed(places.copy()):
+        if columns[place].spare and _whole(widths, places) > room:
+            places.remove(place)
+    return places
+
+
+def _whole(widths: Sequence[int], places: Sequence[int]) -> int:
+    """How wide a table of these columns is at the least, its gaps included."""
+    return sum(widths[place] + 2 for place in places)

@@ -33,7 +33,7 @@ def command() -> None:
     \b
       polyvox ask -m composite/profile/demo-council "What is 17 * 23?" --trace
       polyvox trace show last
-      polyvox trace show 3fa9 --html -o trace.html
+      polyvox trace show 3fa9 -o trace.html
       polyvox trace list --since 7d
     """
 
@@ -41,7 +41,12 @@ def command() -> None:
 @command.command("show", context_settings=_HELP)
 @click.argument("id", default="last", shell_complete=complete_id)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--html", "as_html", is_flag=True, help="Print a page that needs no other file.")
+@click.option(
+    "--html",
+    "as_html",
+    is_flag=True,
+    help="Print a page that needs no other file; so does -o with a name that ends with .html.",
+)
 @output_option
 @debug_option
 @gathered(ShowOptions)
@@ -50,6 +55,8 @@ def show(options: ShowOptions) -> int:
 
     Each line counts what is below it, too. SECONDS is how long a part took, START when it began.
     """
+    named = options.output is not None and options.output.suffix.lower() in (".html", ".htm")
+    options.as_html = options.as_html or (named and not options.as_json)
     if options.as_json and options.as_html:
         raise click.UsageError("--json and --html exclude each other")
     from polyvox.cli.trace_views import show_trace

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["show_trace"]
 
+_ASKED_CHARACTERS = 100
+
 
 def show_trace(options: "ShowOptions") -> bool:
     """What one call was made of; False if there is no call. Raises ``NotFoundError`` for another id."""
@@ -62,7 +64,11 @@ def _write(options: "ShowOptions", records: list[CallRecord], stream: IO[str]) -
 
 def _heading(record: CallRecord) -> str:
     time = datetime.fromtimestamp(record.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return f"{clean(record.id)} · {time} · {clean(record.model)}"
+    asked = clean(record.question)
+    if len(asked) > _ASKED_CHARACTERS:
+        asked = asked[: _ASKED_CHARACTERS - 1] + "…"
+    facts = (clean(record.id), time, clean(record.model), asked)
+    return " · ".join(fact for fact in facts if fact)
 
 
 def _as_json(record: CallRecord) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from polyvox.messages import AssistantMessage, Prompt
 from polyvox.model import Model
 from polyvox.providers import Provider, ProviderModel, Registry, UrlFetch
 from polyvox.providers.fetching import BY_DEFAULT
-from polyvox.transport import AiohttpTransport
+from polyvox.transport import TransportName, default_transport
 
 if TYPE_CHECKING:
     from polyvox.config import Setup
@@ -45,7 +45,9 @@ class AsyncClient(AsyncClosing):
         keys: API keys by provider; otherwise each provider's own environment variable is read.
         base_urls: addresses by provider, in place of the usual ones.
         providers: providers of your own: ``{"lab": {"dialect": "openai-chat", "base_url": "http://..."}}``.
-        transport: your own HTTP client; see "Bring your own HTTP client" in the documentation.
+        transport: who moves the bytes: "native", "aiohttp" or "auto", in place of what
+            POLYVOX_TRANSPORT says; or your own HTTP client, see "Bring your own HTTP client" in the
+            documentation.
         timeouts: how long to wait for a connection, the first byte, and between bytes, in seconds.
         catalog: facts and prices of models, to override the packaged ones.
         fetch: how images and files are fetched whose provider does not fetch them from a URL itself;
@@ -65,14 +67,17 @@ class AsyncClient(AsyncClosing):
         keys: Mapping[str, str] | None = None,
         base_urls: Mapping[str, str] | None = None,
         providers: Mapping[str, Provider | dict[str, object]] | None = None,
-        transport: Transport | None = None,
+        transport: Transport | TransportName | None = None,
         timeouts: Timeouts | None = None,
         catalog: Catalog | None = None,
         fetch: UrlFetch | None = BY_DEFAULT,
     ) -> None:
-        self._own_transport = AiohttpTransport() if transport is None else None
+        if transport is None or isinstance(transport, str):
+            transport = self._own_transport = default_transport(transport)
+        else:
+            self._own_transport = None
         self.registry = Registry(
-            transport or self._own_transport or AiohttpTransport(),
+            transport,
             keys=keys,
             base_urls=base_urls,
             providers=providers,
@@ -89,7 +94,7 @@ class AsyncClient(AsyncClosing):
         path: str | os.PathLike[str] | None = None,
         *,
         providers: Mapping[str, Provider | dict[str, object]] | None = None,
-        transport: Transport | None = None,
+        transport: Transport | TransportName | None = None,
         catalog: Catalog | None = None,
     ) -> "AsyncClient":
         """A client that knows what ``polyvox.toml`` says: its names, and what is around every call.

@@ -76,15 +76,14 @@ async def _read(
 ) -> AsyncGenerator[Event]:
     """Every event of the answer, remembered in ``seen``; a failure is raised."""
     source = model.stream(request, call)
-    ended = False
+    see = seen.append
     try:
         async for event in source:
-            seen.append(event)
+            see(event)
             if type(event) is Failed:
                 raise event.error
-            ended = ended or type(event) is Done
             yield event
     finally:
         await source.aclose()
-    if not ended:
+    if not any(type(event) is Done for event in reversed(seen)):
         raise ProtocolError(f"{model.name} ended its stream without an ending")

@@ -6,11 +6,13 @@ thread (a notebook, a callback of an asynchronous program) does the work go to a
 """
 
 import asyncio
+import os
 import threading
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -21,7 +23,7 @@ class LoopDriver:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._helper: ThreadPoolExecutor | None = None
+        self._helper: _Helper | None = None
 
     def run(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Run a coroutine to its end."""
@@ -37,7 +39,7 @@ class LoopDriver:
         self.run(self.loop.shutdown_default_executor)
         self.loop.close()
         if self._helper is not None:
-            self._helper.shutdown()
+            self._helper.close()
 
     def _complete(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         task = self.loop.create_task(coroutine)
@@ -56,41 +58,93 @@ class LoopDriver:
         except RuntimeError:
             return work()
         if self._helper is None:
-            self._helper = ThreadPoolExecutor(1, "polyvox-loop")
-        working = self._helper.submit(work)
-        try:
-            return working.result()
-        except BaseException:
-            if not working.done():  # Ctrl-C: it stopped our waiting, not the helper
-                self.loop.call_soon_threadsafe(self._cancel, working)
-                wait([working])
-            raise
+            self._helper = _Helper()
+        return self._helper.run(work, self._interrupted)
 
-    def _cancel(self, working: Future[Any]) -> None:
-        if not working.done():  # else this is some later work's turn
-            for task in asyncio.all_tasks(self.loop):
-                task.cancel()
+    def _interrupted(self, is_over: Callable[[], bool]) -> None:
+        """Ctrl-C stopped the caller's waiting, not the helper's work."""
+
+        def cancel() -> None:
+            if not is_over():  # else this is some later work's turn
+                for task in asyncio.all_tasks(self.loop):
+                    task.cancel()
+
+        self.loop.call_soon_threadsafe(cancel)
+
+
+class _Helper:
+    """A thread that works while its caller waits.
+
+    The garbage collector may find a forgotten client in the middle of anything, also while a thread is
+    being started or given work, and the client is closed then. So nothing here holds a lock that the
+    same thread could want again, as executors and ``threading.Thread`` do.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        start_new_thread(_work_off, (self._jobs,))
+
+    def run(self, work: Callable[[], _T], interrupted: Callable[[Callable[[], bool]], None]) -> _T:
+        """Do it there, and wait; ``interrupted`` is called when Ctrl-C ends the waiting before."""
+        done: SimpleQueue[None] = SimpleQueue()
+        values: list[_T] = []
+        failures: list[BaseException] = []
+
+        def job() -> None:
+            try:
+                values.append(work())
+            except BaseException as failure:  # noqa: BLE001 - handed to the caller's thread
+                failures.append(failure)
+            done.put(None)
+
+        self._jobs.put(job)
+        try:
+            done.get()
+        except BaseException:
+            if not (values or failures):
+                interrupted(lambda: bool(values or failures))
+                done.get()
+            raise
+        if failures:
+            raise failures[0]
+        return values[0]
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._jobs.put(None)
+
+
+def _work_off(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job()
+        del job  # and with it whoever was waiting
 
 
 class LoopPool:
-    """Idle loops, handed out to whichever thread asks, so that their connections are used again."""
+    """Idle loops, handed out to whichever thread asks, so that their connections are used again.
+
+    A process that is forked off has loops of its own: it shares the selectors of those that were here
+    with its parent, which would hear of the one what belongs to the other.
+    """
 
     def __init__(self) -> None:
         # Reentrant: the garbage collector may find a forgotten stream, which gives its loop back.
         self._lock = threading.RLock()
         self._idle: list[LoopDriver] = []
+        self._parents: list[LoopDriver] = []
+        self._pid = os.getpid()
         self._closed = False
 
     def take(self) -> LoopDriver:
         """A loop for this caller alone. Raises ``RuntimeError`` after ``close``."""
-        with self._lock:
+        with self._own_lock():
             if self._closed:
                 raise RuntimeError("the client is closed")
             return self._idle.pop() if self._idle else LoopDriver()
 
     def give_back(self, driver: LoopDriver) -> None:
         """The caller is done with it."""
-        with self._lock:
+        with self._own_lock():
             if not self._closed:
                 self._idle.append(driver)
                 return
@@ -105,13 +159,23 @@ class LoopPool:
             self.give_back(driver)
 
     def close(self, last_words: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Close all idle loops, running ``last_words`` in each; those in use close when given back."""
-        with self._lock:
+        """Close all idle loops, running ``last_words`` in each; those in use close when given back.
+
+        Where none is idle they are said in one of their own: they may be about more than connections.
+        """
+        with self._own_lock():
             self._closed, idle = True, self._idle
             self._idle = []
-        for driver in idle:
+        for driver in idle or [LoopDriver()]:
             driver.run(last_words)
             driver.close()
+
+    def _own_lock(self) -> threading.RLock:
+        if self._pid != os.getpid():
+            self._pid, self._lock = os.getpid(), threading.RLock()
+            # Kept, since whatever is forgotten is closed, and takes its sockets out of the selector.
+            self._parents, self._idle = self._parents + self._idle, []
+        return self._lock
 
 
 class Pump(Generic[_T]):

@@ -20,6 +20,7 @@ from polyvox.messages import AssistantMessage, Prompt
 from polyvox.model import Model
 from polyvox.providers import Provider, Registry, UrlFetch
 from polyvox.providers.fetching import BY_DEFAULT
+from polyvox.transport import TransportName
 
 if TYPE_CHECKING:
     from polyvox.config import Setup
@@ -44,7 +45,7 @@ class Client(Closing):
         keys: Mapping[str, str] | None = None,
         base_urls: Mapping[str, str] | None = None,
         providers: Mapping[str, Provider | dict[str, object]] | None = None,
-        transport: Transport | None = None,
+        transport: Transport | TransportName | None = None,
         timeouts: Timeouts | None = None,
         catalog: Catalog | None = None,
         fetch: UrlFetch | None = BY_DEFAULT,
@@ -66,7 +67,7 @@ class Client(Closing):
         path: str | os.PathLike[str] | None = None,
         *,
         providers: Mapping[str, Provider | dict[str, object]] | None = None,
-        transport: Transport | None = None,
+        transport: Transport | TransportName | None = None,
         catalog: Catalog | None = None,
     ) -> "Client":
         """A client that knows what ``polyvox.toml`` says; see ``AsyncClient.from_config``."""

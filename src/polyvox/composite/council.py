@@ -7,7 +7,7 @@ from typing import Unpack
 from msgspec.structs import replace
 
 from polyvox.composite.branches import interruption
-from polyvox.composite.final import FinalStage, Reply, replied
+from polyvox.composite.final import FinalStage
 from polyvox.composite.labels import Labels
 from polyvox.composite.members import (
     Member,
@@ -19,9 +19,10 @@ from polyvox.composite.members import (
 )
 from polyvox.composite.nodes import summary
 from polyvox.composite.options import CompositeOptions, options_of
-from polyvox.composite.plan import Plan, planned
-from polyvox.composite.quotes import as_long, dearest, in_all, rounds_of
+from polyvox.composite.plan import Plan, planned, planned_last
+from polyvox.composite.quotes import as_long, in_all, last_stage
 from polyvox.composite.ranking import Ballot, Standing, aggregate, parse_ranking
+from polyvox.composite.reply import Reply, replied
 from polyvox.composite.reviews import chairman_request, figures, review_request
 from polyvox.composite.stage import Answer, Ask, Stage
 from polyvox.errors import PolyvoxError, ProtocolError
@@ -83,7 +84,10 @@ class Council:
         self._own = [self._places_of(each, by_name=reviewers is not None) for each in chosen]
 
     def quote(self, request: Request) -> Usage:
-        """The most that all calls together may use, all answers being as long as they may be."""
+        """The most that all calls together may use and cost, if every chairman has to be asked.
+
+        What tools give back to the chairman is not known before, and not counted.
+        """
         opinions = [
             quote_of(seat.member.asked, request_for(seat.member, request)) for seat in self.seats
         ]
@@ -99,14 +103,12 @@ class Council:
         labels = Labels(texts, seed=0, reader="chairman", numbered=True)
         places = list(texts)
         standings = aggregate([Ballot(places, places)], places)
-        answers = [
-            quote_of(
-                chairman.asked,
-                chairman_request(request_for(chairman, request), texts, labels, standings, told),
-            )
-            for chairman in self.chairmen
-        ]
-        return in_all([*opinions, *reviews], dearest(answers), rounds_of(self.tool_loop, request))
+
+        def asked(chairman: Member) -> Request:
+            return chairman_request(request_for(chairman, request), texts, labels, standings, told)
+
+        last = last_stage(self.chairmen, asked, self.tool_loop)
+        return in_all([*opinions, *reviews, *last])
 
     def plan(self) -> Plan:
         """Who will be asked, stage by stage, if nothing fails."""
@@ -114,7 +116,7 @@ class Council:
         stages = [planned("opinions", self.seats)]
         if readers:
             stages.append(planned("reviews", seats(each for each, _ in readers)))
-        stages.append(planned("chairman", seats(self.chairmen[:1]), streamed=True))
+        stages.append(planned_last("chairman", seats(self.chairmen)))
         return Plan(self.name, stages)
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:

@@ -1,15 +1,16 @@
-"""The end of a composite's call: one reply, made by the last stage, or by the best of what there is."""
+"""The last stage of a composite: who makes the reply, or the best of what there is in its place."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from msgspec.structs import replace
 
+from polyvox.composite.branches import kept
 from polyvox.composite.inbox import nested
 from polyvox.composite.members import Member
-from polyvox.composite.nodes import Timeline, note
+from polyvox.composite.nodes import note
+from polyvox.composite.reply import Reply
 from polyvox.composite.stage import Answer, says_something, soonest
 from polyvox.composite.tool_loop import ToolLoop
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError, ProtocolError
@@ -22,22 +23,15 @@ from polyvox.events import (
     TextDelta,
     TextEnd,
     TextStart,
-    ThinkingDelta,
-    ThinkingEnd,
-    ThinkingStart,
     ToolCallDelta,
     ToolCallEnd,
     ToolCallStart,
     Warned,
 )
 from polyvox.messages import (
-    COMPOSITE,
-    AssistantBlock,
     AssistantMessage,
-    Image,
     StopReason,
     Text,
-    Thinking,
     ToolMessage,
 )
 from polyvox.model import Call
@@ -47,107 +41,11 @@ from polyvox.tools import message_of
 from polyvox.trace import TraceNode, beginning
 from polyvox.usage import NO_USAGE
 
-__all__ = ["FinalStage", "Reply", "best_of", "replied"]
+__all__ = ["FinalStage", "best_of"]
 
-_STARTS = (TextStart, ThinkingStart, ToolCallStart)
-_ENDS = (TextEnd, ThinkingEnd, ToolCallEnd)
 _TOOL_EVENTS = (ToolCallStart, ToolCallDelta, ToolCallEnd)
 _BOUNDS = (Start, Done, Failed)
 _WHOLE = ("stop", "stop_sequence")
-
-
-class Reply:
-    """The message that a composite is about to give, and the trace of how it came about.
-
-    ``name`` is the composite's, ``kind`` that of the trace's root. ``summary`` tells, when the last
-    stage begins to speak, what was done before: the text of the reply's first block.
-    """
-
-    def __init__(self, name: str, kind: str, summary: Callable[[TraceNode], str]) -> None:
-        self.timeline = Timeline()
-        self.root = TraceNode(kind=kind, model=name, label=kind)
-        self.begun = False
-        self._model = name.removeprefix(f"{COMPOSITE}/")
-        self._summary = summary
-        self._content: list[AssistantBlock | None] = []
-
-    def start(self) -> Start:
-        """The first event."""
-        return Start(COMPOSITE, self._model)
-
-    def begin(self) -> list[Event]:
-        """From now on the reply is the last stage's: the summary, once."""
-        if self.begun:
-            return []
-        self.begun = True
-        text = self._summary(self.root)
-        block = Thinking(text, producer=COMPOSITE)
-        self._content.append(block)
-        return [ThinkingStart(0), ThinkingDelta(0, text), ThinkingEnd(0, block)]
-
-    def told(self, event: Any, places: dict[int, int]) -> Event:
-        """An event of a block, at its place in the reply; ``places`` are those of its own stream."""
-        if isinstance(event, _STARTS):
-            places[event.index] = len(self._content)
-            self._content.append(None)
-        place = places[event.index]
-        if isinstance(event, _ENDS):
-            self._content[place] = event.block
-        if place == event.index:
-            return event
-        return replace(event, index=place)
-
-    def done(self, message: AssistantMessage) -> Done:
-        """The last event: the answer of the last stage with all that came before it."""
-        pictures = [block for block in message.content if isinstance(block, Image)]
-        return Done(self._message(message, message.stop_reason, pictures))
-
-    def failed(self, error: PolyvoxError) -> Failed:
-        """The last event of a reply that came to nothing, or broke off."""
-        reason = "aborted" if isinstance(error, AbortedError) else "error"
-        self.root.status, self.root.error = reason, error.text
-        message = self._message(error.message or AssistantMessage([]), reason)
-        message.error = error.text
-        error.message = message
-        return Failed(error, message)
-
-    def left(self) -> AssistantMessage:
-        """What there is when the reader leaves."""
-        self.root.status = "aborted"
-        return self._message(AssistantMessage([]), "aborted")
-
-    def _message(
-        self, last: AssistantMessage, reason: StopReason, more: Sequence[AssistantBlock] = ()
-    ) -> AssistantMessage:
-        self.root.seconds = self.timeline.now()
-        return replace(
-            last,
-            content=[*(block for block in self._content if block is not None), *more],
-            stop_reason=reason,
-            usage=self.root.total,
-            provider=COMPOSITE,
-            model=self._model,
-            response_model=last.response_model or last.model,
-            trace=self.root,
-        )
-
-
-async def replied(reply: Reply, work: AsyncGenerator[Event], call: Call) -> AsyncGenerator[Event]:
-    """The whole stream of a composite: what ``work`` tells, begun and ended as a stream must be."""
-    failure: PolyvoxError | None = None
-    try:
-        async with aclosing(work) as events:
-            yield reply.start()
-            async for event in events:
-                yield event
-    except PolyvoxError as error:
-        failure = error
-    except (GeneratorExit, asyncio.CancelledError):
-        call.leave(reply.left())
-        raise
-    if failure is not None:
-        failure.attempts = list(call.attempts)
-        yield reply.failed(failure)
 
 
 def best_of(proposals: Sequence[Answer]) -> Answer | None:
@@ -270,7 +168,7 @@ class FinalStage:
         held: list[Event] = []
         places: dict[int, int] = {}
         self._message = None
-        async with aclosing(member.asked.stream(request, call)) as events:
+        async with aclosing(kept(member.asked.stream(request, call), call)) as events:
             async for event in events:
                 if isinstance(event, _BOUNDS):
                     self._ended(event)

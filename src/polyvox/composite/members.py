@@ -35,6 +35,8 @@ _SETTINGS = [name for name in Request.__struct_fields__ if name not in _FIXED]
 class Member(msgspec.Struct, frozen=True):
     """A model with a seat, or several: asked ``samples`` times, each answer counts.
 
+    A seed goes up by one from sample to sample, and no cache gives one of them for another.
+
     ``model`` may be a name where the composite is given a ``client`` that makes models of names.
     ``label`` is what events and traces call it, its name by default; other models never see either.
     ``settings`` replace fields of the request, such as ``{"temperature": 0.9}``. Without ``tools``
@@ -75,10 +77,14 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Seat(NamedTuple):
-    """One answer that is asked for, and a label that no other one of its stage has."""
+    """One answer that is asked for, and a label that no other one of its stage has.
+
+    ``sample`` is which of its member's samples it is, counted from 0.
+    """
 
     member: Member
     label: str
+    sample: int = 0
 
 
 class Models(Protocol):
@@ -136,9 +142,10 @@ def seats(members: Iterable[Member]) -> list[Seat]:
     taken: dict[str, int] = {}
     found: list[Seat] = []
     for member in members:
-        for _ in range(member.samples):
+        for sample in range(member.samples):
             count = taken[member.name] = taken.get(member.name, 0) + 1
-            found.append(Seat(member, f"{member.name} #{count}" if count > 1 else member.name))
+            label = f"{member.name} #{count}" if count > 1 else member.name
+            found.append(Seat(member, label, sample))
     return found
 
 

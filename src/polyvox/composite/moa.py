@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from itertools import accumulate, takewhile
 from typing import Unpack
 
 from msgspec.structs import replace
 
 from polyvox import estimate
-from polyvox.composite.final import FinalStage, Reply, replied
+from polyvox.composite.final import FinalStage
 from polyvox.composite.members import (
     Member,
     Models,
@@ -19,9 +20,10 @@ from polyvox.composite.members import (
 )
 from polyvox.composite.nodes import summary
 from polyvox.composite.options import CompositeOptions, options_of
-from polyvox.composite.plan import Plan, planned
-from polyvox.composite.prompts import with_references
-from polyvox.composite.quotes import as_long, dearest, in_all, rounds_of
+from polyvox.composite.plan import Plan, planned, planned_last
+from polyvox.composite.prompts import numbered, with_references
+from polyvox.composite.quotes import as_long, in_all, last_stage
+from polyvox.composite.reply import Reply, replied
 from polyvox.composite.stage import Answer, Stage
 from polyvox.errors import AbortedError, ConfigurationError, PolyvoxError
 from polyvox.events import Event, Warned
@@ -81,27 +83,34 @@ class MixtureOfAgents:
         self.name = name or f"composite/moa/{self.aggregators[0].asked.name}"
 
     def quote(self, request: Request) -> Usage:
-        """The most that all calls together may use and cost; of several aggregators the dearest."""
-        before: list[Usage] = []
+        """The most that all calls together may use and cost, if every aggregator has to be asked.
+
+        What tools give back to the aggregator is not known before, and not counted.
+        """
+        most: list[Usage] = []
         texts: list[str] = []
         for _ in range(1, self.layers):
             asked = with_references(request, texts)
             quotes = [
                 quote_of(seat.member.asked, request_for(seat.member, asked)) for seat in self.seats
             ]
-            before += quotes
+            most += quotes
             texts = [as_long(quote) for quote in quotes]
         while (count := self.fitting(request, texts)) < len(texts):
-            most = self._dearest(request, texts[:count])
-            before.append(most)
-            texts = [as_long(most), *texts[count:]]
-        last = self._dearest(request, texts)
-        return in_all(before, last, rounds_of(self.tool_loop, request))
+            window = with_references(request, texts[:count])
+            quotes = [quote_of(each.asked, request_for(each, window)) for each in self.aggregators]
+            most += quotes
+            texts = [max(map(as_long, quotes), key=len), *texts[count:]]
+        asked = with_references(request, texts)
+        last = last_stage(
+            self.aggregators, lambda member: request_for(member, asked), self.tool_loop
+        )
+        return in_all([*most, *last])
 
     def plan(self) -> Plan:
         """Who will be asked, stage by stage, if nothing fails."""
         layers = [planned(f"layer {number}", self.seats) for number in range(1, self.layers)]
-        last = planned("aggregation", seats(self.aggregators[:1]), streamed=True)
+        last = planned_last("aggregation", seats(self.aggregators))
         return Plan(self.name, [*layers, last])
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
@@ -115,16 +124,11 @@ class MixtureOfAgents:
         if self.window_tokens is None:
             return len(texts)
         output = request.max_tokens or self.window_tokens // _OUTPUT_SHARE
-        for count in range(len(texts), 2, -1):
-            asked = with_references(request, texts[:count])
-            if estimate.request_tokens(asked) + output <= self.window_tokens:
-                return count
-        return min(2, len(texts))
-
-    def _dearest(self, request: Request, texts: Sequence[str]) -> Usage:
-        asked = with_references(request, texts)
-        quotes = [quote_of(each.asked, request_for(each, asked)) for each in self.aggregators]
-        return dearest(quotes)
+        room = self.window_tokens - output
+        room -= estimate.request_tokens(with_references(request, [""]))
+        sizes = accumulate(estimate.text_tokens(f"\n\n{numbered([text])}") for text in texts)
+        count = sum(1 for _ in takewhile(lambda size: size <= room, sizes))
+        return min(max(count, 2), len(texts))
 
 
 def _narrowest(models: Sequence[Member | Model | str], client: Models | None) -> int | None:
@@ -182,7 +186,7 @@ class _Course:
             failure = error
         else:
             self._proposals = stage.good
-            self._texts = [each.text for each in stage.good]
+            self._texts = [each.text for each in stage.good if each.text.strip()]
             return
         yield Warned(f"the proposals before have to do: {failure.text}", label)
 
@@ -202,7 +206,7 @@ class _Course:
                 if isinstance(error, AbortedError):
                     raise
                 continue
-            summed = stage.good[0].text
+            summed = stage.good[0].text or summed
             break
         self._texts = [summed, *rest]
 

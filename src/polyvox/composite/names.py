@@ -23,7 +23,15 @@ from polyvox.suggestions import did_you_mean
 if TYPE_CHECKING:
     from polyvox.composite.members import Models
 
-__all__ = ["PREFIX", "Profiles", "Shelf", "composite_model", "packaged", "profile_of"]
+__all__ = [
+    "PREFIX",
+    "Profiles",
+    "Shelf",
+    "composite_meant",
+    "composite_model",
+    "packaged",
+    "profile_of",
+]
 
 PREFIX = "composite/"
 _PROFILE = "profile"
@@ -81,6 +89,19 @@ def profile_of(name: str, profiles: Profiles | None = None) -> Profile:
     if found is None:
         raise _unknown(name, profiles)
     return found
+
+
+def composite_meant(name: str, profiles: Profiles | None = None) -> str:
+    """The composite that is probably meant by a name which lacks the beginning; nothing if none is.
+
+    >>> composite_meant("demo-moa"), composite_meant("moa/openai/gpt-5"), composite_meant("gpt-5")
+    ('composite/profile/demo-moa', 'composite/moa/openai/gpt-5', '')
+    """
+    shelf = packaged()
+    if name.removeprefix(f"{_PROFILE}/") in {**(profiles or {}), **shelf.profiles}:
+        return f"{PREFIX}{_PROFILE}/{name.removeprefix(f'{_PROFILE}/')}"
+    preset, _, model = name.partition("/")
+    return f"{PREFIX}{preset}/{model or 'PROVIDER/MODEL'}" if preset in shelf.names else ""
 
 
 def _unknown(name: str, profiles: Profiles) -> ConfigurationError:

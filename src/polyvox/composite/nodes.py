@@ -8,6 +8,7 @@ from polyvox.errors import AbortedError, PolyvoxError, RequestTimeoutError
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call
 from polyvox.trace import NodeStatus, TraceNode, beginning
+from polyvox.trace_text import clean
 from polyvox.usage import NO_USAGE, ZERO_USAGE, Cost, Usage
 
 __all__ = ["Timeline", "note", "status_of", "summary"]
@@ -37,7 +38,8 @@ def note(
     spent = sum((attempt.usage for attempt in call.attempts), ZERO_USAGE)
     if heard is not None:
         node.preview = beginning(heard.text)
-    if heard is not None and heard.trace is not None:  # a composite: its parts have their own usage
+    if heard is not None and heard.trace is not None and not heard.cached:
+        # A composite: its parts have their own usage. Those of an answer out of a cache were paid before.
         node.children = [*node.children, _shifted(heard.trace, node.started)]
         node.usage = _without(spent, heard.trace.total)
     elif call.attempts:
@@ -48,7 +50,7 @@ def note(
 
 def _without(usage: Usage, part: Usage) -> Usage:
     """What was spent besides, such as by an earlier try of the same composite."""
-    if usage.total_tokens <= part.total_tokens:
+    if usage == part:
         return NO_USAGE
     cost = replace(usage.cost, **_differences(usage.cost, part.cost))
     return replace(usage, **_differences(usage, part), cost=cost)
@@ -95,10 +97,11 @@ def summary(root: TraceNode) -> str:
     return "\n\n".join(
         "\n".join([title[:1].upper() + title[1:], *map(_line, nodes)])
         for title, nodes in sections.items()
+        if nodes
     )
 
 
 def _line(node: TraceNode) -> str:
     said = f"left out: {node.error}" if node.error else node.preview
-    short = beginning(" ".join(said.split()), _SHORT)
+    short = beginning(clean(said), _SHORT)
     return f"- {node.label}: {short}" if short else f"- {node.label}"

@@ -11,7 +11,7 @@ from polyvox.events import Event
 from polyvox.model import Call, Model
 from polyvox.request import Request
 
-__all__ = ["Plan", "PlannedCall", "PlannedStage", "explain", "planned"]
+__all__ = ["Plan", "PlannedCall", "PlannedStage", "explain", "planned", "planned_last"]
 
 
 class PlannedCall(msgspec.Struct, frozen=True):
@@ -28,11 +28,15 @@ class PlannedCall(msgspec.Struct, frozen=True):
 
 
 class PlannedStage(msgspec.Struct, frozen=True):
-    """Those who are asked at the same time. What the ``streamed`` stage says is the reply."""
+    """Those who are asked at the same time. What the ``streamed`` stage says is the reply.
+
+    ``instead`` are those who are asked one after another if that one fails; no ``calls`` count them.
+    """
 
     label: str
     asked: list[PlannedCall]
     streamed: bool = False
+    instead: list[PlannedCall] = []
 
     @property
     def calls(self) -> int:
@@ -85,13 +89,19 @@ def explain(
     return plan
 
 
-def planned(label: str, seats: Sequence[Seat], *, streamed: bool = False) -> PlannedStage:
+def planned(label: str, seats: Sequence[Seat]) -> PlannedStage:
     """A stage in which these are asked."""
-    asked = [
-        PlannedCall(seat.label, seat.member.asked.name, _plan_of(seat.member.asked))
-        for seat in seats
-    ]
-    return PlannedStage(label, asked, streamed)
+    return PlannedStage(label, [_call_of(seat) for seat in seats])
+
+
+def planned_last(label: str, seats: Sequence[Seat]) -> PlannedStage:
+    """The stage whose words are the reply: the first of these is asked, then who can take its place."""
+    first, *others = map(_call_of, seats)
+    return PlannedStage(label, [first], streamed=True, instead=others)
+
+
+def _call_of(seat: Seat) -> PlannedCall:
+    return PlannedCall(seat.label, seat.member.asked.name, _plan_of(seat.member.asked))
 
 
 def _plan_of(model: Model) -> Plan | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from polyvox.messages import Message, Text, UserMessage
+from polyvox.messages import AssistantMessage, Message, Text, UserMessage
 from polyvox.request import Request
 
 __all__ = ["AGGREGATE", "REFERENCES", "merged_system", "numbered", "with_note", "with_references"]
@@ -23,13 +23,19 @@ REFERENCES = "Answers of other models, for your consideration:"
 
 
 def with_references(request: Request, texts: Sequence[str]) -> Request:
-    """The request with what others have answered; itself if nobody has. The caller's stays as it is."""
+    """The request with what others have answered; itself if nobody has. The caller's stays as it is.
+
+    The beginning of an answer that is to be gone on with stays at the end.
+    """
     if not texts:
         return request
+    before, begun = request.messages, list[Message]()
+    if before and isinstance(before[-1], AssistantMessage):
+        before, begun = before[:-1], before[-1:]
     return replace(
         request,
         system=merged_system(request.system, AGGREGATE),
-        messages=with_note(request.messages, f"{REFERENCES}\n\n{numbered(texts)}"),
+        messages=[*with_note(before, f"{REFERENCES}\n\n{numbered(texts)}"), *begun],
     )
 
 

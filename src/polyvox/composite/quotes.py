@@ -1,15 +1,19 @@
 """The most that a composite's calls may use and cost together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from polyvox.composite.members import Member
 from polyvox.composite.tool_loop import ToolLoop
+from polyvox.messages import assistant
+from polyvox.model import Model
+from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.routing.strategies import cost_rank
 from polyvox.usage import ZERO_USAGE, Usage
 
-__all__ = ["as_long", "dearest", "in_all", "rounds_of"]
+__all__ = ["as_long", "in_all", "last_stage"]
 
 _CHARACTERS_PER_TOKEN = 4  # as in polyvox.estimate
 
@@ -19,17 +23,37 @@ def as_long(quote: Usage) -> str:
     return "x" * (_CHARACTERS_PER_TOKEN * quote.output_tokens)
 
 
-def dearest(quotes: Sequence[Usage]) -> Usage:
-    """The one that may cost most; a price that nobody knows counts as that."""
-    return max(quotes, key=lambda quote: (*cost_rank(quote.cost), quote.total_tokens))
+def last_stage(
+    members: Sequence[Member], asked: Callable[[Member], Request], tools: ToolLoop | None
+) -> list[Usage]:
+    """The most of the last stage. Its calls are read again in each round of tools; what tools give
+    back is not known before, and not counted.
+
+    Each counts once, since one may fail when its tokens are spent; but only one gets as far as to tools.
+    """
+    first: list[Usage] = []
+    later: list[Usage] = []
+    for member in members:
+        quote, *again = _rounds(member.asked, asked(member), tools)
+        first.append(quote)
+        later.append(sum(again, ZERO_USAGE))
+    return [*first, max(later, key=_dearness)]
 
 
-def rounds_of(tools: ToolLoop | None, request: Request) -> int:
-    """How often the last stage may be asked again, because it called tools."""
-    return tools.rounds if tools is not None and request.tools else 0
+def in_all(quotes: Sequence[Usage]) -> Usage:
+    """All together."""
+    return replace(sum(quotes, ZERO_USAGE), basis="estimated")
 
 
-def in_all(before: Sequence[Usage], last: Usage, rounds: int) -> Usage:
-    """What comes before the last stage, and that once and again in each round of tools."""
-    total = sum((*before, *[last] * (rounds + 1)), ZERO_USAGE)
-    return replace(total, basis="estimated")
+def _rounds(model: Model, request: Request, tools: ToolLoop | None) -> Iterator[Usage]:
+    """Of one who is asked, and again after each round of tools."""
+    yield (quote := quote_of(model, request))
+    for _ in range(tools.rounds if tools is not None and request.tools else 0):
+        told = assistant(as_long(quote))
+        request = replace(request, messages=[*request.messages, told])
+        yield (quote := quote_of(model, request))
+
+
+def _dearness(quote: Usage) -> tuple[bool, int, int]:
+    """A price that nobody knows counts as the dearest."""
+    return (*cost_rank(quote.cost), quote.total_tokens)

@@ -21,7 +21,8 @@ __all__ = ["chairman_request", "figures", "review_request"]
 REVIEW_TOKENS = 2_048
 """What a review may have at least: one that is cut off has lost its ranking."""
 
-_TAG = re.compile(r"<(?=\s*/?\s*(?:response|review)\b)", re.IGNORECASE)
+# Whatever stands between, such as characters that can't be seen.
+_TAG = re.compile(r"<(?=[^\w<>]*(?:response|review)\b)", re.IGNORECASE)
 
 _REVIEW = """\
 The above was put to several assistants. Do not answer it yourself: review their responses, which \

@@ -11,8 +11,9 @@ from contextlib import aclosing
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from polyvox.composite.branches import end_all, interruption, on_interrupt, unfinished
+from polyvox.composite.branches import end_all, interruption, is_left, on_interrupt, unfinished
 from polyvox.composite.inbox import Inbox, Line
 from polyvox.composite.members import Seat
 from polyvox.composite.nodes import Timeline, note, status_of
@@ -105,6 +106,8 @@ class Stage:
             task.add_done_callback(self._inbox.note)
         forget = on_interrupt(call, tasks)
         try:
+            for warning in _alike(asks):
+                yield warning
             left = len(tasks)
             while left and self._quorum <= left + len(self.good):
                 item = await self._inbox.get()
@@ -140,6 +143,7 @@ class Stage:
         """Ask one, and enter what became of it."""
         member, inner = answer.seat.member, call.child()
         inner.deadline = soonest(deadline, member.timeout)
+        request = _told_apart(answer.seat, request, inner)
         seconds = None if inner.deadline is None else inner.deadline - time.monotonic()
         limit = asyncio.timeout(seconds)
         line = Line(self._inbox, self.node.label, answer.seat.label)
@@ -149,6 +153,8 @@ class Stage:
                     if isinstance(event, (Done, Failed)):
                         _enter(answer, event)
                     await line.tell(event)
+                    if is_left():  # and the member goes on all the same
+                        raise asyncio.CancelledError
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -189,10 +195,39 @@ class Stage:
         kinds = {type(error) for _, error in lost}
         kind = kinds.pop() if len(kinds) == 1 else ServerError
         error = kind(f"{self.node.label}: {said}. {reasons}")
-        error.retryable = any(each.retryable for _, each in lost)
+        waits = _waits([each for _, each in lost])
+        error.retryable = len(waits) >= wanted - good
+        if error.retryable:
+            error.retry_after = waits[wanted - good - 1] or None
         error.attempts = list(call.attempts)
         self.node.error = error.text
         return error
+
+
+def _waits(errors: Sequence[PolyvoxError]) -> list[float]:
+    """After how many seconds each may answer who may at all; also who was only not waited for."""
+    may = [each for each in errors if each.retryable or isinstance(each, AbortedError)]
+    return sorted(each.retry_after or 0.0 for each in may)
+
+
+def _told_apart(seat: Seat, request: Request, call: Call) -> Request:
+    """The request of a sample: what gives the same answer to all, a seed or a cache, must not to this."""
+    if not seat.sample:
+        return request
+    if request.seed is None:
+        call.caching = "skip"
+        return request
+    return replace(request, seed=request.seed + seat.sample)
+
+
+def _alike(asks: Sequence[Ask]) -> list[Warned]:
+    """A warning for each member whose samples will not differ by much."""
+    text = "samples at temperature 0 are much the same"
+    return [
+        Warned(f"{seat.member.name}: {text}", "temperature")
+        for seat, request in asks
+        if seat.sample == 1 and request.temperature == 0
+    ]
 
 
 def _enter(answer: Answer, last: Done | Failed) -> None:

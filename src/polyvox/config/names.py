@@ -1,10 +1,14 @@
 """What a name stands for: aliases lead to routers, deployments, composites, or "provider/model"."""
 
-from polyvox.composite.names import PREFIX, profile_of
+from hashlib import blake2b
+
+import msgspec
+
+from polyvox.composite.names import PREFIX, composite_meant, profile_of
 from polyvox.config.schema import Config
 from polyvox.errors import ConfigurationError
 
-__all__ = ["profile_guess", "target_of", "targets_of"]
+__all__ = ["makeup", "profile_guess", "target_of", "targets_of"]
 
 
 def target_of(config: Config, name: str) -> str:
@@ -38,6 +42,15 @@ def targets_of(config: Config, name: str) -> set[str]:
     return found
 
 
+def makeup(config: Config, name: str) -> str:
+    """Another text when the composite of that name is made of something else; empty for other models."""
+    if not name.startswith(PREFIX):
+        return ""
+    said = (profile_of(name, config.profiles), config.profiles, config.aliases)
+    return blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=8).hexdigest()
+
+
 def profile_guess(config: Config, name: str) -> str:
-    """The rest of a sentence that says by which name a profile is asked; nothing if it is none."""
-    return f"; did you mean '{PREFIX}profile/{name}'?" if name in config.profiles else ""
+    """The rest of a sentence that says by which name a composite is asked; nothing if it is none."""
+    meant = composite_meant(name, config.profiles)
+    return f"; did you mean {meant!r}?" if meant else ""

@@ -242,6 +242,8 @@ class Reader:
     def _told(self, text: str, path: KeyPath, fields: dict[str, Any], hint: str = "") -> None:
         """What a section itself has found wrong, at the key that it speaks of."""
         first = re.split(r"\W", text, maxsplit=1)[0]
+        if any(f"{dotted((*path, first))}[" in each.text for each in self.problems):
+            return  # it lacks what is wrong in the file, which has been said
         quoted = [key for key, value in fields.items() if value != "" and repr(value) in text]
         key = (
             first

@@ -6,10 +6,11 @@ limits, budgets and retries, which a router's deployments may have once more eac
 
 import asyncio
 import threading
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -19,7 +20,7 @@ from polyvox.catalog import ModelFacts
 from polyvox.composite.names import PREFIX, composite_model
 from polyvox.config.around import budget_of, rate_of
 from polyvox.config.keyless import Keyless
-from polyvox.config.names import profile_guess, target_of, targets_of
+from polyvox.config.names import makeup, profile_guess, target_of, targets_of
 from polyvox.config.schema import Config
 from polyvox.config.stores import accounts_of, answers_of, log_of, secrets_of, similar, traced
 from polyvox.config.templated import Templated
@@ -32,6 +33,9 @@ from polyvox.model import Model
 from polyvox.providers import Registry
 from polyvox.routing import Deployment, Retrying, RetryPolicy, Router, key_pool
 from polyvox.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from polyvox.composite.members import Models
 
 __all__ = ["Rules", "Setup"]
 
@@ -123,7 +127,7 @@ class Setup:
                 await aclose()
         if (log := self.__dict__.get("log")) is not None and not self._closed:
             self._closed = True
-            await asyncio.to_thread(log.close)
+            await _in_a_thread(log.close)
 
     @cached_property
     def _answers(self) -> CacheStore | None:
@@ -155,7 +159,8 @@ class Setup:
             if cache.semantic is not None:
                 embedder = self.embedder(cache.semantic.model)
                 model = similar(model, cache, embedder, self._questions)
-            model = Cached(model, self._answers, ttl=cache.ttl, scope=cache.scope)
+            variant = makeup(self.config, name)  # a profile that was edited has no answers yet
+            model = Cached(model, self._answers, ttl=cache.ttl, scope=cache.scope, variant=variant)
         return self._booked(model)
 
     def _booked(self, model: Model) -> Model:
@@ -187,6 +192,15 @@ class Setup:
             if name.startswith(PREFIX):
                 retry = None  # its members are asked again one by one
         return self._within(_retried(model, retry), rules, held)
+
+    def composite(self, name: str, make: "Callable[[Models], Model]") -> Model:
+        """A composite that is made anew, within what is around the one of that name, but not the cache.
+
+        ``make`` is given who makes its members.
+        """
+        rules = self._covering(name)
+        model = make(_Members(self, rules, self.config.retry))
+        return self._booked(self._within(model, rules, rules))
 
     def member(self, name: str, held: Rules, retry: RetryPolicy | None) -> Model:
         """The model of that name as a part of one that is within these rules already."""
@@ -339,3 +353,13 @@ class _Members:
 
 def _retried(model: Model, policy: RetryPolicy | None) -> Model:
     return Retrying(model, policy) if policy and policy.attempts > 1 else model
+
+
+async def _in_a_thread(work: Callable[[], None]) -> None:
+    """Do what waits for a disk without holding up the loop; at the interpreter's end there are no threads."""
+    try:
+        working = asyncio.get_running_loop().run_in_executor(None, work)
+    except RuntimeError:
+        work()
+    else:
+        await working

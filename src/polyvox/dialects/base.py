@@ -107,7 +107,7 @@ class FrameReader(Protocol):
         """What a body begins with that has no such frames, but is a whole answer."""
         ...
 
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+    def feed(self, chunk: bytes, /) -> list[ServerSentEvent]:
         """The frames that these bytes complete."""
         ...
 
@@ -191,7 +191,7 @@ class Dialect(Protocol):
         ...
 
     def frame_reader(self) -> FrameReader:
-        """A reader for the frames of one streamed answer."""
+        """A reader for the frames of one streamed answer, which are for this dialect's decoder."""
         ...
 
     def stream_decoder(self, target: Target) -> StreamDecoder:

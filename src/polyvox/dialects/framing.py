@@ -6,7 +6,7 @@ import msgspec
 
 from polyvox.errors import ProtocolError
 
-__all__ = ["FrameCutter", "LineCutter", "ServerSentEvent"]
+__all__ = ["FrameCutter", "LineCutter", "Run", "ServerSentEvent", "too_long"]
 
 _LF = 10  # a number: looking for one in bytes is several times as fast as for b"\n"
 
@@ -16,6 +16,31 @@ class ServerSentEvent(msgspec.Struct, gc=False):
 
     data: bytes
     event: str = ""
+
+
+class Run(ServerSentEvent, gc=False):
+    """Consecutive frames, each of which brings a piece of text to one block and nothing else.
+
+    A reader makes runs only for the decoder of a dialect that knows them. ``texts`` are the pieces,
+    none of them empty; ``index`` and ``kind`` say of which block, where the dialect does. ``data``
+    is that of all frames, one on a line, and ``event`` the name that they share.
+    """
+
+    texts: list[str] = []
+    index: int = 0
+    kind: str = ""
+
+    def frames(self) -> list[ServerSentEvent]:
+        """The frames as they came, for a decoder that can't use the texts just now."""
+        return [ServerSentEvent(data, self.event) for data in self.data.split(b"\n")]
+
+
+def too_long(frame: str, limit: int, bound: str) -> ProtocolError:
+    """The error of a frame that holds back more than ``limit`` bytes; ``bound`` is the argument."""
+    return ProtocolError(
+        f"{frame} is longer than {limit} bytes ({bound})",
+        hint=f"Raise {bound} if such a size is expected here.",
+    )
 
 
 class FrameCutter:
@@ -82,10 +107,7 @@ class FrameCutter:
 
     def _check(self, size: int) -> None:
         if size > self._limit:
-            raise ProtocolError(
-                f"{self._frame} is longer than {self._limit} bytes ({self._bound})",
-                hint=f"Raise {self._bound} if such a size is expected here.",
-            )
+            raise too_long(self._frame, self._limit, self._bound)
 
 
 class LineCutter(FrameCutter):

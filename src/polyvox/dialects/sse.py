@@ -7,9 +7,9 @@ decoder to refuse. `id` and `retry` steer a browser's reconnecting, which no mod
 they are ignored like unknown fields.
 """
 
-from polyvox.dialects.framing import LineCutter, ServerSentEvent
+from polyvox.dialects.framing import LineCutter, Run, ServerSentEvent
 
-__all__ = ["SSEReader", "ServerSentEvent", "encode_comment", "encode_event"]
+__all__ = ["Run", "SSEReader", "ServerSentEvent", "encode_comment", "encode_event"]
 
 _BOM = b"\xef\xbb\xbf"
 _CR = 13  # a number: looking for one in bytes is several times as fast as for b"\r"

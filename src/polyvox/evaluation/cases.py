@@ -6,6 +6,7 @@ The form of the lines is that of "JSON Lines" (jsonlines, "Documentation for the
 format"); blank lines are left out.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -74,12 +75,15 @@ class Case(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
     def complaints(self) -> Iterator[Complaint]:
         """Everything that is wrong with it."""
-        if self.weight <= 0:
+        if not 0 < self.weight < math.inf:
             yield "weight", f"it is {self.weight:g}; give more than 0, or leave the case out"
         for name in self.settings:
             if name not in _SETTINGS:
                 yield f"settings.{name}", f"there is no such setting{did_you_mean(name, _SETTINGS)}"
                 return
+        timeout = self.settings.get("timeout")
+        if isinstance(timeout, (int, float)) and not timeout > 0:
+            yield "settings.timeout", f"it is {timeout:g}; give more than 0, in seconds"
         for field, settings in (("prompt", {}), ("settings", self.settings)):
             try:
                 Call.timeout(settings.get("timeout"))

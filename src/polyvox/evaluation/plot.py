@@ -60,12 +60,14 @@ class _Point(NamedTuple):
 
 
 def check_plot(path: str | PathLike[str]) -> None:
-    """Raises ``ConfigurationError`` if no plot can be written there: by its ending, or without the extra."""
+    """Raises ``ConfigurationError`` if no plot can be written there: by its name, or without the extra."""
     if Path(path).suffix.lower() not in _ENDINGS:
         raise ConfigurationError(
             f"a plot is a PNG or an SVG, and {str(path)!r} is neither",
             hint="Let its name end with .png or .svg.",
         )
+    if not Path(path).parent.is_dir():
+        raise ConfigurationError(f"can't write {path}: there is no folder {Path(path).parent}")
     _matplotlib()
 
 
@@ -191,6 +193,7 @@ def _label(axes: Any, points: Sequence[_Point], taken: list[Any]) -> None:
             xytext=(0, 0),
             textcoords="offset points",
             annotation_clip=False,
+            parse_math=False,  # a "$" in a name is one
             arrowprops={"arrowstyle": "-", "color": "#777777", "linewidth": 0.6, "shrinkB": 5},
             fontsize=9,
             va="center",

@@ -167,10 +167,11 @@ def _score(
     samples: dict[str, list[float]] = {}
     for each in scored:
         samples.setdefault(each.case, []).append(each.score or 0.0)
-    weights = {case.id: case.weight for case in cases if case.id in samples}
-    total = sum(weights.values())
-    if not total:
+    most = max((case.weight for case in cases if case.id in samples), default=0.0)
+    if not most:
         return None, None, None
+    weights = {case.id: case.weight / most for case in cases if case.id in samples}
+    total = sum(weights.values())
     means = {id: sum(scores) / len(scores) for id, scores in samples.items()}
     mean = min(1.0, sum(weights[id] * means[id] for id in weights) / total)
     effective = total**2 / sum(weight**2 for weight in weights.values())

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from polyvox import jsontext
+from polyvox.closing import Closing
 from polyvox.errors import ConfigurationError
 from polyvox.usage import ZERO_USAGE, Usage
 
@@ -54,7 +55,7 @@ class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
         return Key(self.model, self.case, self.digest, self.sample)
 
 
-class ResultsFile:
+class ResultsFile(Closing):
     """Results that outlive the process.
 
     ``done`` are those that are there already: answers before errors, the last of several. Raises
@@ -65,7 +66,10 @@ class ResultsFile:
         self.path = Path(path)
         self.done: dict[Key, Result] = {}
         try:
-            data = self.path.read_bytes() if self.path.exists() else b""
+            exists = self.path.exists()
+            if exists and not self.path.is_file():  # a device may be read without end
+                raise self._error("are to be kept in a file, and that is something else")
+            data = self.path.read_bytes() if exists else b""
             whole = self._read(data)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             if whole < len(data):
@@ -104,6 +108,8 @@ class ResultsFile:
     def _take(self, lines: Iterable[bytes]) -> None:
         decoder = msgspec.json.Decoder(Result)
         for number, line in enumerate(lines, start=2):
+            if line == _HEAD.rstrip():  # of another evaluation that began it at the same time
+                continue
             try:
                 result = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:

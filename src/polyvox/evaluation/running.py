@@ -106,9 +106,7 @@ async def evaluate(
             client = await stack.enter_async_context(AsyncClient())
         asked = _asked(models, client)
         graders = _graders(chosen, grader, client)
-        file = ResultsFile(results) if results is not None else None
-        if file is not None:
-            stack.callback(file.close)
+        file = None if results is None else stack.enter_context(ResultsFile(results))
         run = _Run(plan, asked, graders, file)
         return await run.report(chosen, _default_grader(grader))
 

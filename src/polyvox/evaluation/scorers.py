@@ -26,6 +26,28 @@ __all__ = [
 
 Which: TypeAlias = Literal["any", "all"]
 
+_BELOW = {"$ref": "#"}
+_HOLDS: list[tuple[str, dict[str, Any]]] = [
+    ("additionalProperties not", _BELOW),
+    ("allOf anyOf oneOf prefixItems", {"type": "array", "items": _BELOW}),
+    ("items", {"anyOf": [_BELOW, {"type": "array"}]}),
+    ("properties patternProperties", {"type": "object", "additionalProperties": _BELOW}),
+    ("$defs definitions", {"type": "object", "additionalProperties": _BELOW}),
+    ("$ref", {"type": "string", "pattern": r"^#(/(\$defs|definitions)/[^/]+)?$"}),
+    ("pattern", {"type": "string"}),
+    ("type", {"type": ["string", "array"], "items": {"type": "string"}}),
+    ("enum", {"type": "array"}),
+    ("required", {"type": "array", "items": {"type": "string"}}),
+    ("minimum maximum exclusiveMinimum exclusiveMaximum", {"type": "number"}),
+    ("multipleOf", {"type": "number", "exclusiveMinimum": 0}),
+    ("minLength maxLength minItems maxItems minProperties maxProperties", {"type": "integer"}),
+]
+_SCHEMAS: dict[str, Any] = {
+    "type": ["object", "boolean"],
+    "properties": {name: rule for names, rule in _HOLDS for name in names.split()},
+}
+"""What a JSON schema may hold of the keywords that are understood, as a JSON schema."""
+
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE, "a": re.ASCII}
 
 
@@ -90,7 +112,8 @@ class Contains(_Scorer, frozen=True, kw_only=True, tag="contains"):
 class Regex(_Scorer, frozen=True, kw_only=True, tag="regex"):
     """The regular expression that was expected is found in the answer; with ``full``, is all of it.
 
-    ``flags`` are letters of Python's: i, m, s, x, a.
+    ``flags`` are letters of Python's: i, m, s, x, a. How long it searches is not bounded: a pattern
+    such as "(a+)+$" can hold up all, and is its author's to mend. A second Ctrl-C ends that, too.
     """
 
     flags: str = ""
@@ -104,21 +127,22 @@ class Regex(_Scorer, frozen=True, kw_only=True, tag="regex"):
             yield "scorer.flags", f"there is no flag {unknown[0]!r}; known are {', '.join(_FLAGS)}"
         for pattern in texts_of(expected):
             try:
-                re.compile(pattern)
-            except re.error as error:
+                re.compile(pattern, self._all_flags())
+            # Python has four ways to refuse one: too long a repetition, flags that exclude each other, ...
+            except (re.error, OverflowError, ValueError, RecursionError) as error:
                 yield "expected", f"{pattern!r} is no regular expression: {error}"
 
     def judge(self, message: AssistantMessage, expected: Any) -> Verdict:
         """Right or wrong."""
-        flags = re.NOFLAG
-        for letter in self.flags:
-            flags |= _FLAGS[letter]
         search = re.fullmatch if self.full else re.search
 
         def found(pattern: str) -> bool:
-            return search(pattern, message.text.strip(), flags) is not None
+            return search(pattern, message.text.strip(), self._all_flags()) is not None
 
         return _matched(found, texts_of(expected), self.match, "no match of")
+
+    def _all_flags(self) -> int:
+        return sum(_FLAGS[letter] for letter in _FLAGS.keys() & set(self.flags))
 
 
 class Schema(_Scorer, frozen=True, kw_only=True, tag="schema"):
@@ -131,8 +155,11 @@ class Schema(_Scorer, frozen=True, kw_only=True, tag="schema"):
     ask: bool = True
 
     def complaints(self, expected: Any) -> Iterator[tuple[str, str]]:
-        """An expected value that the schema itself would refuse."""
-        if expected is not None:
+        """A schema that is none, and an expected value that it would refuse."""
+        wrong = next(problems(self.schema, _SCHEMAS), None)
+        if wrong is not None:
+            yield "scorer.schema", f"this is no JSON schema: {wrong[1]} at {wrong[0]}"
+        elif expected is not None:
             for path, text in problems(expected, self.schema):
                 yield "expected", f"it does not fit the case's own schema: {text} at {path}"
 

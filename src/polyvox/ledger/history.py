@@ -166,7 +166,7 @@ class History(Closing):
         )
         ids = [row["id"] for row in rows]
         if id not in ids and len(ids) != 1:
-            about = f"begins several: {', '.join(ids[:3])}, ..." if ids else "is none of them"
+            about = f"begins several: {', '.join(ids[:3])}, ..." if ids else "begins no id"
             raise NotFoundError(
                 f"no call is meant by {id!r}: it {about}" if id else "no call is meant by ''",
                 hint="'polyvox log' lists the calls with their ids.",

@@ -93,14 +93,17 @@ class ProviderModel:
                 self.transport, http, timeouts=self.timeouts, call=call
             ) as response:
                 settlement.heard(response)
-                async with aclosing(self._read(response, decoder, settlement)) as events:
-                    async for event in events:
-                        if type(event) in _ENDINGS:
-                            self._end(event, settlement)
-                        yield event
-                        if type(event) is Start:
-                            for field, text in http.dropped:
-                                yield Warned(text, field)
+                async with aclosing(self._read(response, decoder, settlement)) as batches:
+                    async for events in batches:
+                        if type(events[0]) is Start:
+                            dropped = [Warned(text, field) for field, text in http.dropped]
+                            events = [events[0], *dropped, *events[1:]]
+                        last = type(events[-1]) in _ENDINGS
+                        for event in events[:-1] if last else events:
+                            yield event
+                        if last:
+                            self._end(events[-1], settlement)
+                            yield events[-1]
         except PolyvoxError as error:
             for event in decoder.fail(error):
                 self._end(event, settlement)
@@ -128,7 +131,8 @@ class ProviderModel:
 
     async def _read(
         self, response: HttpResponse, decoder: StreamDecoder, settlement: Settlement
-    ) -> AsyncGenerator[Event]:
+    ) -> AsyncGenerator[list[Event]]:
+        """The events in batches, none of them empty: what came at once needs no step each."""
         if response.status >= 300:
             raise await self._refusal(response)
         async with aclosing(response.body) as body:
@@ -139,20 +143,19 @@ class ProviderModel:
             frames = self.dialect.frame_reader()
             if head.startswith(frames.whole):  # also when streaming was asked for
                 answer = head + await read_all(body, MAX_WHOLE_BODY)
-                for event in unfold(self.dialect.decode_response(answer, self.target)):
-                    yield event
+                yield list(unfold(self.dialect.decode_response(answer, self.target)))
                 return
             reading = _Reading(frames, decoder)
-            for event in reading.feed(head):
-                yield event
+            if events := reading.feed(head):
+                yield events
             async for chunk in body:
-                for event in reading.feed(chunk):
-                    yield event
+                if events := reading.feed(chunk):
+                    yield events
                 if decoder.ended:
                     await _drain(body)
                     return
-            for event in reading.close():
-                yield event
+            if events := reading.close():
+                yield events
 
     def _end(self, event: Event, settlement: Settlement) -> None:
         """Complete the stream's last event; other events are left alone."""
@@ -228,14 +231,15 @@ class _Reading:
         self._decoder = decoder
 
     def feed(self, chunk: bytes) -> list[Event]:
-        return self._decode(self._frames.feed(chunk))
+        frames = self._frames.feed(chunk)
+        if len(frames) == 1:  # nearly always
+            return self._decoder.feed(frames[0])
+        return self._decode(frames)
 
     def close(self) -> list[Event]:
         return self._decode(self._frames.close()) + self._decoder.close()
 
     def _decode(self, frames: list[ServerSentEvent]) -> list[Event]:
-        if len(frames) == 1:  # nearly always
-            return self._decoder.feed(frames[0])
         return [event for frame in frames for event in self._decoder.feed(frame)]
 
 

@@ -182,7 +182,8 @@ def provider_named(rows: Mapping[str, Provider], name: str) -> Provider:
     if name in rows:
         return rows[name]
     raise ConfigurationError(
-        f"there is no provider {name!r}", hint=hint_for(name, rows, cutoff=0.7)
+        f"there is no provider {name!r}",
+        hint=hint_for(name, (*rows, "simulated", "composite"), cutoff=0.7),
     )
 
 

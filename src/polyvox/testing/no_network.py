@@ -1,12 +1,17 @@
 """A guard that keeps tests off the network."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from polyvox.errors import ConfigurationError
+from polyvox.http import HttpRequest, HttpResponse
+from polyvox.transport.environment import Proxies
+from polyvox.transport.native import NativeTransport
 
 _HINT = (
     "Ask a simulated model or a MockProvider instead (see polyvox.testing), or take the test out of"
@@ -26,15 +31,15 @@ def forbid_network() -> Generator[None]:
 
     Looking up a name other than "localhost", and connecting or sending to an address that is not the
     loopback's, raises ``NetworkForbiddenError``; Unix sockets work. It holds for whatever uses
-    Python's ``socket`` module, asyncio included, but not for compiled code with sockets of its own
-    (uvloop, aiodns' look-ups).
+    Python's ``socket`` module, asyncio included, and for our own transport in Rust, but not for other
+    compiled code with sockets of its own (uvloop, aiodns' look-ups).
 
     >>> with forbid_network():
     ...     socket.create_connection(("api.openai.com", 443))
     Traceback (most recent call last):
     polyvox.testing.no_network.NetworkForbiddenError: the network is forbidden here: api.openai.com...
     """
-    look_up = socket.getaddrinfo
+    look_up, send = socket.getaddrinfo, NativeTransport.send
     connect, connect_ex, sendto = (
         socket.socket.connect,
         socket.socket.connect_ex,
@@ -57,11 +62,16 @@ def forbid_network() -> Generator[None]:
         _check_address(self, args[-1])
         return sendto(self, data, *args)
 
+    async def guarded_send(self: NativeTransport, request: HttpRequest) -> HttpResponse:
+        _check_url(Proxies(os.environ).for_url(request.url) or request.url)
+        return await send(self, request)
+
     patched: dict[tuple[Any, str], tuple[Any, Any]] = {
         (socket, "getaddrinfo"): (look_up, guarded_look_up),
         (socket.socket, "connect"): (connect, guarded_connect),
         (socket.socket, "connect_ex"): (connect_ex, guarded_connect_ex),
         (socket.socket, "sendto"): (sendto, guarded_sendto),
+        (NativeTransport, "send"): (send, guarded_send),
     }
     for (owner, name), (_, guarded) in patched.items():
         setattr(owner, name, guarded)
@@ -94,9 +104,16 @@ def _check_target(sock: socket.socket, address: object) -> None:
 
 
 def _check_address(sock: socket.socket, address: object) -> None:
-    if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
-        return
-    host = str(address[0])  # pyright: ignore[reportUnknownArgumentType]
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+        _check_destination(str(address[0]))  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _check_url(url: str) -> None:
+    if host := urlsplit(url).hostname:  # without one nothing can be sent, and its sender says so
+        _check_destination(host)
+
+
+def _check_destination(host: str) -> None:
     parsed = _ip_address(host)
     if parsed is None:
         _check_host(host)

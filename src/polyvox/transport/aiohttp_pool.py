@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
@@ -12,17 +11,14 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from polyvox.errors import NetworkError
 from polyvox.http import HttpRequest
 from polyvox.transport.aiohttp_errors import BODY_ERRORS, SEND_ERRORS, broken_body, not_answered
 from polyvox.transport.aiohttp_guard import GuardedResolver, guarded_sockets
+from polyvox.transport.network_errors import closed_before_sending
+from polyvox.transport.urls import AS_IT_IS
 
 _LINE_BYTES = 64 * 1024
 """Longest status line or header accepted; some gateways put whole policies into headers."""
-
-_AS_IT_IS = re.compile(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
-"""URLs with nothing left to encode (RFC 3986, section 2), and so no line ends either. They are sent
-untouched: yarl would decode what it finds needless, such as %3A, and a signature not fit any more."""
 
 _LARGE_BODY = 2**20
 """From here on aiohttp wants a body as a file, to send it in pieces."""
@@ -61,7 +57,7 @@ class Pool:
         """Send, and wait for the head of the answer."""
         await _notice_hangups()
         if self._session.closed:
-            raise _closed()
+            raise closed_before_sending()
         large = len(request.body) >= _LARGE_BODY
         try:
             response = await self._session.request(
@@ -75,7 +71,7 @@ class Pool:
             )
         except asyncio.CancelledError:
             if self._session.closed and not _is_cancelled():
-                raise _closed() from None
+                raise closed_before_sending() from None
             raise
         except SEND_ERRORS as error:
             raise not_answered(error, request) from error
@@ -204,19 +200,13 @@ async def _notice_hangups() -> None:
 
 def _address(url: str) -> URL | str:
     """The URL as it is sent; what is no proper one is left to aiohttp, which mends or refuses it."""
-    if _AS_IT_IS.fullmatch(url) is None:
+    if AS_IT_IS.fullmatch(url) is None:
         return url
     with suppress(ValueError):
         address = URL(url, encoded=True)
         if address.host and address.port:  # read from the text only now
             return address
     return url
-
-
-def _closed() -> NetworkError:
-    error = NetworkError("the transport was closed before the request could be sent")
-    error.retryable = False
-    return error
 
 
 def _is_cancelled() -> bool:

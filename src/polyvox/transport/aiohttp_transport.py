@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import threading
 from typing import TYPE_CHECKING
 
-from polyvox.closing import AsyncClosing
 from polyvox.http import HttpRequest, HttpResponse
 from polyvox.transport.environment import Proxies, tls_context
+from polyvox.transport.per_loop import PerLoop
 
 if TYPE_CHECKING:
     import ssl
@@ -15,11 +14,8 @@ if TYPE_CHECKING:
 
     from polyvox.transport.aiohttp_pool import Pool
 
-_CLOSING_SECONDS = 5.0
-"""How long ``aclose`` waits for a loop in another thread to close its connections."""
 
-
-class AiohttpTransport(AsyncClosing):
+class AiohttpTransport(PerLoop["Pool"]):
     """Sends requests with aiohttp, which is imported when the first one is sent.
 
     One transport serves any number of event loops and threads: each loop has a pool of its own, and
@@ -65,14 +61,12 @@ class AiohttpTransport(AsyncClosing):
         ssl_context: "ssl.SSLContext | None" = None,
         may_reach: "Callable[[str], bool] | None" = None,
     ) -> None:
+        super().__init__()
         self._max_connections = max_connections
         self._keep_alive = keep_alive
         self._ssl_context = ssl_context
         self._may_reach = may_reach
         self._proxies: Proxies | None = None
-        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self._lock = threading.Lock()
-        self._closed = False
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send, and wait for the head of the answer, whatever its status.
@@ -84,41 +78,10 @@ class AiohttpTransport(AsyncClosing):
         proxies = self._proxies or Proxies({})
         return await pool.send(request, proxies.for_url(request.url))
 
-    async def aclose(self) -> None:
-        """Close all connections, also in the middle of an answer. Sending is an error from now on."""
-        with self._lock:
-            self._closed = True
-            pools = dict(self._pools)
-        here = pools.pop(asyncio.get_running_loop(), None)
-        elsewhere = [
-            asyncio.wrap_future(asyncio.run_coroutine_threadsafe(pool.aclose(), loop))
-            for loop, pool in pools.items()
-            if loop.is_running()
-        ]
-        if here is not None:
-            await here.aclose()
-        if elsewhere:
-            await asyncio.wait(elsewhere, timeout=_CLOSING_SECONDS)
-        self._drop_closed_loops()
-
-    async def _open_pool(self) -> "Pool":
+    def _new_pool(self) -> "Pool":
         from polyvox.transport.aiohttp_pool import Pool
 
-        self._drop_closed_loops()
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("this transport is closed")
-            if self._proxies is None:
-                self._ssl_context = self._ssl_context or tls_context()
-                self._proxies = Proxies(os.environ if self._may_reach is None else {})
-            pool = Pool(self._max_connections, self._keep_alive, self._ssl_context, self._may_reach)
-            self._pools[loop] = pool
-        await pool.close_with_loop(lambda: self._pools.pop(loop, None))
-        return pool
-
-    def _drop_closed_loops(self) -> None:
-        """Forget pools whose loop was closed without its asynchronous generators being shut down."""
-        with self._lock:
-            for loop in [loop for loop in self._pools if loop.is_closed()]:
-                self._pools.pop(loop).abandon()
+        if self._proxies is None:
+            self._ssl_context = self._ssl_context or tls_context()
+            self._proxies = Proxies(os.environ if self._may_reach is None else {})
+        return Pool(self._max_connections, self._keep_alive, self._ssl_context, self._may_reach)

@@ -7,10 +7,11 @@ to wait, and one lazy timer looks at that mark now and then.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import suppress
 from math import inf
 from time import monotonic
 from types import TracebackType
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -20,10 +21,7 @@ from polyvox.model import Call
 from polyvox.waiting import soon
 
 
-@asynccontextmanager
-async def exchange(
-    transport: Transport, request: HttpRequest, *, timeouts: Timeouts, call: Call
-) -> AsyncGenerator[HttpResponse]:
+class exchange:  # noqa: N801
     """Send a request, and give its answer with the deadlines and the interrupt kept.
 
     Entering the block and reading the body raise ``RequestTimeoutError`` with the phase whose time
@@ -36,18 +34,34 @@ async def exchange(
             async for piece in response.body:
                 ...
     """
-    request = replace(request, connect_timeout=timeouts.connect)
-    watch = Watch(timeouts, call)
-    try:
-        with watch:
-            response = await transport.send(request)
-        watched = _WatchedResponse(response, watch)
+
+    __slots__ = ("_call", "_request", "_response", "_timeouts", "_transport", "_watch")
+
+    def __init__(
+        self, transport: Transport, request: HttpRequest, *, timeouts: Timeouts, call: Call
+    ) -> None:
+        self._transport = transport
+        self._request = request
+        self._timeouts = timeouts
+        self._call = call
+
+    async def __aenter__(self) -> HttpResponse:
+        request = replace(self._request, connect_timeout=self._timeouts.connect)
+        watch = self._watch = Watch(self._timeouts, self._call)
         try:
-            yield watched
+            with watch:
+                response = await self._transport.send(request)
+        except BaseException:
+            watch.close()
+            raise
+        self._response = _WatchedResponse(response, watch)
+        return self._response
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._response.aclose()
         finally:
-            await watched.aclose()
-    finally:
-        watch.close()
+            self._watch.close()
 
 
 async def read_all(body: AsyncIterable[bytes], limit_bytes: int) -> bytes:
@@ -77,6 +91,7 @@ class Watch:
         "_first_byte_at",
         "_idle",
         "_loop",
+        "_pause",
         "_since",
         "_stopped",
         "_task",
@@ -93,6 +108,7 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._since = now
         self._first_byte_at = now + _or_ever(timeouts.first_byte)
+        self._pause = _or_ever(timeouts.idle)
         self._idle = inf  # until the first byte is there
         self._ends = min(now + _or_ever(timeouts.total), _or_ever(call.deadline))
         self._task: asyncio.Task[object] | None = None  # whoever waits just now
@@ -109,7 +125,7 @@ class Watch:
             raise self._verdict or self._judge(now)
         if not self._armed:
             self._arm(now)
-        task = self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task(self._loop)
         if task is not None:
             self._cancellations = task.cancelling()
 
@@ -128,8 +144,7 @@ class Watch:
     def first_byte(self) -> None:
         """The first piece of the body is there; from now on the pauses between pieces count."""
         self._first_byte_at = inf
-        self._idle = _or_ever(self._timeouts.idle)
-        self._disarm()
+        self._idle = self._pause
 
     def close(self) -> None:
         """Stop watching."""
@@ -156,9 +171,12 @@ class Watch:
             self._arm(now)
 
     def _arm(self, now: float) -> None:
-        """One timer for the next deadline. Deadlines only move away, so it need not follow them."""
+        """One timer for the next deadline. Deadlines only move away, so it need not follow them.
+
+        Not even at the first byte: it is early enough for the first pause, should it begin just now.
+        """
         self._armed = True
-        delay = self._next_deadline() - now
+        delay = min(self._next_deadline() - now, self._pause)
         if delay < inf:
             self._timer = self._loop.call_later(delay, self._look)
 
@@ -187,7 +205,7 @@ class _WatchedResponse:
 
     def __init__(self, response: HttpResponse, watch: Watch) -> None:
         self._response = response
-        self.body: AsyncGenerator[bytes] = _watched(response.body, watch)
+        self.body: AsyncGenerator[bytes] = _WatchedBody(response.body, watch)
 
     @property
     def status(self) -> int:
@@ -204,19 +222,36 @@ class _WatchedResponse:
             await self.body.aclose()
 
 
-async def _watched(body: AsyncGenerator[bytes], watch: Watch) -> AsyncGenerator[bytes]:
-    async with aclosing(body):
-        pull = body.__anext__
-        try:
-            with watch:
-                piece = await pull()
-            watch.first_byte()
-            while True:
-                yield piece
-                with watch:
-                    piece = await pull()
-        except StopAsyncIteration:
-            return
+class _WatchedBody(AsyncGenerator[bytes]):
+    """A body that is watched while somebody waits for a piece.
+
+    A class, because what a generator costs around each piece is more than most transports take.
+    """
+
+    __slots__ = ("_body", "_is_first", "_pull", "_watch")
+
+    def __init__(self, body: AsyncGenerator[bytes], watch: Watch) -> None:
+        self._body = body
+        self._pull = body.__anext__
+        self._watch = watch
+        self._is_first = True
+
+    async def __anext__(self) -> bytes:
+        with self._watch:
+            piece = await self._pull()
+        if self._is_first:
+            self._is_first = False
+            self._watch.first_byte()
+        return piece
+
+    async def asend(self, value: None, /) -> bytes:
+        return await self.__anext__()
+
+    async def athrow(self, *error: Any) -> bytes:
+        return await self._body.athrow(*error)
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 def _or_ever(seconds: float | None) -> float:

@@ -8,6 +8,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from polyvox.errors import ConfigurationError
@@ -105,36 +106,67 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def tls_context() -> ssl.SSLContext | None:
-    """A context that trusts what the environment names, or None when it names nothing.
+class Certificates(NamedTuple):
+    """Where the environment says that trusted certificates are, by the name of the variable."""
+
+    named: dict[str, str]
+    files: list[str]
+    directories: list[str]
+
+
+def named_certificates() -> Certificates | None:
+    """What the environment names, or None when it names nothing.
 
     ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` take the place of OpenSSL's own file and directory;
     ``REQUESTS_CA_BUNDLE``, a file or directory, is heard when neither is set, in place of both.
     Raises ``ConfigurationError`` when one of them is not there or is not readable; OpenSSL itself
     would say nothing, and then trust nobody.
     """
-    named = {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
-    places = {name: place for name, place in named.items() if place}
-    bundle = None if places else os.environ.get("REQUESTS_CA_BUNDLE")
+    named = {
+        name: place for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (place := os.environ.get(name))
+    }
+    bundle = None if named else os.environ.get("REQUESTS_CA_BUNDLE")
     if bundle:
-        places["REQUESTS_CA_BUNDLE"] = bundle
-    if not places:
+        named["REQUESTS_CA_BUNDLE"] = bundle
+    if not named:
         return None
-    for name, place in places.items():
+    for name, place in named.items():
         # SSL_CERT_DIR may list several directories; one of them is enough.
         if not any(os.access(part, os.R_OK) for part in (place, *place.split(os.pathsep))):
             raise ConfigurationError(f"{name} names {place}, which can't be read")
-    context = _trusting(bundle) if bundle else ssl.create_default_context()
+    if bundle:
+        files, directories = ([], [bundle]) if os.path.isdir(bundle) else ([bundle], [])
+        return Certificates(named, files, directories)
+    usual = ssl.get_default_verify_paths()
+    directories = named.get("SSL_CERT_DIR", usual.openssl_capath).split(os.pathsep)
+    return Certificates(named, [named.get("SSL_CERT_FILE", usual.openssl_cafile)], directories)
+
+
+def no_certificates(found: Certificates) -> ConfigurationError:
+    """The error when none of the places that the environment names holds any."""
+    names = " and ".join(f"{name} names {place}" for name, place in found.named.items())
+    return ConfigurationError(f"{names}, which holds no certificates in PEM format")
+
+
+def tls_context() -> ssl.SSLContext | None:
+    """A context that trusts what the environment names, or None when it names nothing.
+
+    Raises ``ConfigurationError`` as ``named_certificates`` does.
+    """
+    found = named_certificates()
+    if found is None:
+        return None
+    # The other variables are read by OpenSSL itself.
+    is_bundle = "REQUESTS_CA_BUNDLE" in found.named
+    context = _trusting(found) if is_bundle else ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def _trusting(bundle: str) -> ssl.SSLContext:
+def _trusting(found: Certificates) -> ssl.SSLContext:
     try:
-        if os.path.isdir(bundle):
-            return ssl.create_default_context(capath=bundle)
-        return ssl.create_default_context(cafile=bundle)
+        if found.directories:
+            return ssl.create_default_context(capath=found.directories[0])
+        return ssl.create_default_context(cafile=found.files[0])
     except ssl.SSLError as error:
-        raise ConfigurationError(
-            f"REQUESTS_CA_BUNDLE names {bundle}, which holds no certificates in PEM format"
-        ) from error
+        raise no_certificates(found) from error

@@ -9,6 +9,8 @@ One module each for the words and shapes of an answer (``wire``), blocks and req
 beside them: ``claude_traits``, ``claude_thinking``, ``cache_marks``, ``write_prompt``, ``read_turns``.
 """
 
+from functools import partial
+
 import msgspec
 
 from polyvox import jsontext
@@ -21,7 +23,7 @@ from polyvox.dialects.anthropic_messages.request_in import read_request
 from polyvox.dialects.anthropic_messages.request_out import COUNTED, RequestWriter
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
 from polyvox.dialects.base import Route, Target, auth_headers
-from polyvox.dialects.sse import SSEReader
+from polyvox.dialects.event_frames import event_frames
 from polyvox.http import HttpRequest
 from polyvox.request import Request
 
@@ -68,7 +70,7 @@ class AnthropicMessages:
 
     takes_url = staticmethod(takes_url)
     decode_response = staticmethod(read_response)
-    frame_reader = SSEReader
+    frame_reader = staticmethod(partial(event_frames, name))
     stream_decoder = MessagesDecoder
     decode_error = staticmethod(read_error)
 

@@ -17,7 +17,7 @@ from polyvox.dialects.anthropic_messages.wire import NAME, STOP_REASONS, Json
 from polyvox.dialects.base import Target
 from polyvox.dialects.decoding import AssemblyDecoder
 from polyvox.dialects.errors import snippet
-from polyvox.dialects.sse import ServerSentEvent
+from polyvox.dialects.sse import Run, ServerSentEvent
 from polyvox.errors import PolyvoxError, ProtocolError
 from polyvox.events import Done, Event
 from polyvox.messages import AssistantMessage
@@ -69,6 +69,8 @@ class MessagesDecoder(AssemblyDecoder):
         assembly = self._assembly
         if assembly.ended:
             return []
+        if type(frame) is Run:
+            return self._read_run(frame)
         self._fed = True
         try:
             event = _EVENTS.decode(frame.data)
@@ -85,6 +87,15 @@ class MessagesDecoder(AssemblyDecoder):
         elif event is not None:
             self._handle(event)
         return assembly.take()
+
+    def _read_run(self, run: Run) -> list[Event]:
+        """Pieces of one block, which are of the kind that may belong to it."""
+        block = self._blocks.get(run.index)
+        fitting = block is not None and block.kind == run.kind
+        events = self._assembly.grow(run.index, run.texts) if fitting else None
+        if events is None:
+            return [event for frame in run.frames() for event in self.feed(frame)]
+        return events
 
     def close(self) -> list[Event]:
         """The body is over: the ending that is still owed."""

@@ -4,8 +4,10 @@ From "Generating content", method ``models.streamGenerateContent``, of the Gemin
 ask for events; a gateway in between may drop the query, so the first bytes decide.
 """
 
+from polyvox.dialects.base import FrameReader
+from polyvox.dialects.event_frames import event_frames
 from polyvox.dialects.json_array import JsonArrayReader
-from polyvox.dialects.sse import ServerSentEvent, SSEReader
+from polyvox.dialects.sse import ServerSentEvent
 
 __all__ = ["GeminiFrames"]
 
@@ -23,7 +25,7 @@ class GeminiFrames:
     whole = (b"{",)
 
     def __init__(self) -> None:
-        self._reader: SSEReader | JsonArrayReader | None = None
+        self._reader: FrameReader | JsonArrayReader | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The frames that these bytes complete. Raises ``ProtocolError`` for one that is too long."""
@@ -31,7 +33,7 @@ class GeminiFrames:
             head = chunk.lstrip()
             if not head:
                 return []
-            self._reader = JsonArrayReader() if head.startswith(b"[") else SSEReader()
+            self._reader = JsonArrayReader() if head.startswith(b"[") else event_frames()
         return self._reader.feed(chunk)
 
     def close(self) -> list[ServerSentEvent]:

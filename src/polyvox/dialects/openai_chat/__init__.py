@@ -9,8 +9,11 @@
 Laws, tested: what is written is read back the same, as far as the format can say it.
 """
 
+from functools import partial
+
 from polyvox.dialects.base import Dialect, Route
 from polyvox.dialects.counting import NoCounting
+from polyvox.dialects.event_frames import event_frames
 from polyvox.dialects.openai_chat.answer import decode_response, encode_response
 from polyvox.dialects.openai_chat.read_request import decode_request
 from polyvox.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder
@@ -19,7 +22,6 @@ from polyvox.dialects.openai_chat.write_request import encode_request
 from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
-from polyvox.dialects.sse import SSEReader
 
 __all__ = ["DIALECT", "OpenAIChat"]
 
@@ -40,7 +42,7 @@ class OpenAIChat(NoCounting):
     takes_url = staticmethod(takes_url)
     encode_request = staticmethod(encode_request)
     decode_response = staticmethod(decode_response)
-    frame_reader = SSEReader
+    frame_reader = staticmethod(partial(event_frames, name))
     stream_decoder = ChatStreamDecoder
     decode_error = staticmethod(decode_error)
     models_request = staticmethod(models_request)

@@ -21,7 +21,7 @@ from polyvox.dialects.openai_chat.reading import TEXT, AnswerReader
 from polyvox.dialects.openai_chat.usage import write_usage
 from polyvox.dialects.openai_chat.wire import ABSENT, CHUNK, Chunk
 from polyvox.dialects.openai_errors import decode_error, encode_error
-from polyvox.dialects.sse import ServerSentEvent, encode_event
+from polyvox.dialects.sse import Run, ServerSentEvent, encode_event
 from polyvox.errors import AbortedError, PolyvoxError
 from polyvox.events import (
     Done,
@@ -54,6 +54,8 @@ class ChatStreamDecoder(AssemblyDecoder):
         assembly = self._assembly
         if assembly.ended:
             return []
+        if type(frame) is Run:
+            return self._read_run(frame)
         if frame.event == "error":
             self._fail(decode_error(200, {}, frame.data))
             return assembly.take()
@@ -70,6 +72,13 @@ class ChatStreamDecoder(AssemblyDecoder):
         else:
             self._reader.read(chunk)
         return assembly.take()
+
+    def _read_run(self, run: Run) -> list[Event]:
+        """Frames for each of which ``_only_text`` would give its text."""
+        events = self._assembly.grow(TEXT, run.texts)
+        if events is None:
+            return [event for frame in run.frames() for event in self.feed(frame)]
+        return events
 
     def close(self) -> list[Event]:
         """The body is over."""

@@ -10,11 +10,14 @@
 Laws, tested: what is written is read back the same, as far as the format can say it.
 """
 
+from functools import partial
+
 import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.answers import read_answer
 from polyvox.dialects.base import Dialect, Route
+from polyvox.dialects.event_frames import event_frames
 from polyvox.dialects.openai_embeddings import ROUTE_PATH, OpenAIEmbeddings
 from polyvox.dialects.openai_errors import decode_error, encode_error
 from polyvox.dialects.openai_models import decode_models, encode_models, models_request
@@ -24,7 +27,6 @@ from polyvox.dialects.openai_responses.stream_in import ResponsesDecoder
 from polyvox.dialects.openai_responses.stream_out import ResponsesEncoder
 from polyvox.dialects.openai_responses.write_input import takes_url
 from polyvox.dialects.openai_responses.write_request import count_request, encode_request
-from polyvox.dialects.sse import SSEReader
 
 __all__ = ["DIALECT", "OpenAIResponses"]
 
@@ -52,7 +54,7 @@ class OpenAIResponses:
     takes_url = staticmethod(takes_url)
     encode_request = staticmethod(encode_request)
     decode_response = staticmethod(decode_response)
-    frame_reader = SSEReader
+    frame_reader = staticmethod(partial(event_frames, name))
     stream_decoder = ResponsesDecoder
     decode_error = staticmethod(decode_error)
     models_request = staticmethod(models_request)

@@ -16,6 +16,7 @@ from polyvox.client import AsyncClient, AsyncStream, Client, Stream
 from polyvox.client.loops import LoopPool
 from polyvox.composite.names import PREFIX
 from polyvox.config.finding import is_configured
+from polyvox.errors import BadRequestError
 from polyvox.integrations.litellm.answers import ChunkWriter, whole_answer
 from polyvox.integrations.litellm.failures import raising
 from polyvox.integrations.litellm.members import Members
@@ -148,13 +149,15 @@ class _Clients:
         self._config = config
         self._lock = threading.Lock()
         self._given = client
-        self.made: dict[str | None, AsyncClient] = {}
+        self.made: dict[str | Path | None, AsyncClient] = {}
 
-    def of(self, path: str | None) -> AsyncClient | Client:
+    def of(self, path: object) -> AsyncClient | Client:
         """The client for a configuration; None: the handler's own.
 
-        Raises ``ConfigurationError`` for a file that is wrong.
+        Raises ``ConfigurationError`` for a file that is wrong, ``BadRequestError`` for what is none.
         """
+        if not isinstance(path, str | Path | None):
+            raise BadRequestError("config_file_path is no path")
         if path is None and self._given is not None:
             return self._given
         with self._lock:

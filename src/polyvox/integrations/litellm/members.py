@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from polyvox.composite.names import PREFIX, Profiles, composite_model
+from polyvox.errors import ConfigurationError
 from polyvox.events import Event
 from polyvox.model import Call, Model
 from polyvox.providers.litellm import OUR_NAMES, load
@@ -15,8 +17,11 @@ from polyvox.routing import Retrying, RetryPolicy
 from polyvox.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyvox.catalog import ModelFacts
     from polyvox.client import AsyncClient, Client
+    from polyvox.composite.members import Models
 
 __all__ = ["Access", "Members"]
 
@@ -56,6 +61,7 @@ class Members:
 
     def __init__(self, client: "AsyncClient | Client", access: Access) -> None:
         self._client = client
+        self._models: Models = client
         self._access = access
         self._own: dict[str, tuple[str, Access]] = {}
 
@@ -72,7 +78,21 @@ class Members:
 
     def configured(self, name: str) -> Model:
         """The composite of that name, with all that the configuration puts around it."""
-        return self._client.model(name)
+        try:
+            return self._client.model(name)
+        except ConfigurationError:
+            if self._client.setup is not None:
+                raise
+            return composite_model(name, self)  # of somebody whom only LiteLLM knows
+
+    def composite(self, name: str, make: "Callable[[Models], Model]") -> Model:
+        """The composite that is made of these members, with all that the configuration puts around it."""
+        setup = self._client.setup
+        return make(self) if setup is None else setup.composite(name, partial(self._made, make))
+
+    def _made(self, make: "Callable[[Models], Model]", models: "Models") -> Model:
+        self._models = models
+        return make(self)
 
     def known_as(self, name: str, access: Access) -> str:
         """A name for one who is asked in a way of their own; only these members know it."""
@@ -98,13 +118,13 @@ class Members:
         if name.startswith(PREFIX) and access != Access():
             return composite_model(name, Members(self._client, access), self.profiles)
         if setup is not None and name in setup.names:
-            return self._client.model(name)
+            return self._models.model(name)
         ours = provider in registry.rows and OUR_NAMES.get(provider, "") not in registry.rows
         if provider == _LITELLM or (not ours and _is_litellms(name)):
             asked = registry.model(f"{_LITELLM}/{name.removeprefix(f'{_LITELLM}/')}")
             return asked if access.is_usual else _Told(asked, access)
         if access.is_usual or not model or provider not in registry.rows:
-            return self._client.model(name)
+            return self._models.model(name)
         return registry.provider_model(
             provider, model, key=access.key, base_url=access.base_url, headers=access.headers
         )

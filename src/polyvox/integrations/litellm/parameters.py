@@ -7,10 +7,11 @@ dict of that name, ``optional_params={...}``, in which ``timeout`` and ``seed`` 
 Source: "Custom API Server (Custom Format)" and "Input Params" in LiteLLM's documentation.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
+from msgspec import Meta
 
 from polyvox import jsontext
 from polyvox.dialects import get_dialect
@@ -45,9 +46,6 @@ ROLES = {
     "chairman_model": "chairman",
 }
 """Who takes part: the words for them, and ours."""
-ACCESS = ("api_key", "api_base", "base_url", "headers", "extra_headers", "max_retries")
-"""What LiteLLM is told of how to ask."""
-
 SETTINGS = ("layers", "quorum", "window_tokens", "exclude_own", "timeout", "seed")
 _BESIDES = (
     "samples",
@@ -64,6 +62,8 @@ _NOT_THE_CLIENTS = _OWN - {*_ALSO_OPENAIS, "include_stage_summaries_in_reasoning
     "headers",
     "extra_headers",
 }
+_FALLBACKS = "fallbacks"
+"""How the names of arguments end that say who is asked instead, in a dict with arguments of theirs."""
 
 _NOT_ASKED = frozenset(
     {
@@ -105,7 +105,7 @@ def split(optional_params: Mapping[str, Any]) -> Said:
     for name in asked:
         if name not in known:
             raise BadRequestError(
-                f"there is no parameter {name!r}{did_you_mean(name, _OWN | known)}",
+                f"there is no parameter {name!r}{did_you_mean(str(name), _OWN | known)}",
                 hint="A provider's own fields go into extra_body={...}.",
             )
     return Said(own, {name: value for name, value in asked.items() if name not in _NOT_ASKED})
@@ -119,7 +119,7 @@ def check_client(litellm_params: Mapping[str, Any]) -> None:
     """
     received: dict[str, Any] = litellm_params.get("proxy_server_request") or {}
     body: dict[str, Any] = received.get("body") or {}
-    for name in body:
+    for name in (*body, *_names_within([body[name] for name in body if name.endswith(_FALLBACKS)])):
         if name in _NOT_THE_CLIENTS:
             raise BadRequestError(
                 f"{name} is not for the clients of a proxy to say",
@@ -127,15 +127,42 @@ def check_client(litellm_params: Mapping[str, Any]) -> None:
             )
 
 
-def access_of(said: Mapping[str, Any]) -> Access:
-    """How members are asked, from arguments of LiteLLM."""
-    key: Any = said.get("api_key")
-    headers: dict[str, Any] = {**(said.get("headers") or {}), **(said.get("extra_headers") or {})}
+def _names_within(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from cast("dict[str, Any]", value)
+        value = list(cast("dict[str, Any]", value).values())
+    if isinstance(value, list):
+        for each in cast("list[Any]", value):
+            yield from _names_within(each)
+
+
+class _Access(msgspec.Struct):
+    """Arguments of LiteLLM that say how to ask."""
+
+    api_key: str | None = None
+    api_base: str | None = None
+    base_url: str | None = None
+    headers: dict[str, Any] | None = None
+    extra_headers: dict[str, Any] | None = None
+    max_retries: Annotated[int, Meta(ge=0)] | None = None
+
+
+ACCESS = _Access.__struct_fields__
+"""What LiteLLM is told of how to ask."""
+
+
+def access_of(said: Mapping[str, Any], whose: str = "the call") -> Access:
+    """How members are asked, from arguments of LiteLLM. Raises ``BadRequestError``."""
+    try:
+        told = msgspec.convert({name: said.get(name) for name in ACCESS}, _Access)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"an argument of {whose} is not right: {error}") from None
+    headers = {**(told.headers or {}), **(told.extra_headers or {})}
     return Access(
-        key=Secret(key) if key else None,
-        base_url=said.get("api_base") or said.get("base_url") or None,
+        key=Secret(told.api_key) if told.api_key else None,
+        base_url=told.api_base or told.base_url or None,
         headers={name: str(value) for name, value in headers.items()},
-        retries=int(said.get("max_retries") or 0),
+        retries=told.max_retries or 0,
     )
 
 

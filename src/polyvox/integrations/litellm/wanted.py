@@ -1,7 +1,7 @@
 """The composite that a call of LiteLLM asks: a name, and what the call says of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -24,6 +24,9 @@ from polyvox.messages import ToolCall
 from polyvox.model import Model
 from polyvox.request import Request
 from polyvox.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from polyvox.composite.members import Models
 
 __all__ = ["composite_of"]
 
@@ -48,9 +51,13 @@ def composite_of(model: str, own: Mapping[str, Any], members: Members, request: 
     described, tools = _laid_over(profile, own, members, request), _tools(own)
     if described is profile and tools is None and members.are_usual:
         return members.configured(name)
-    composite = described.model(name, members)
-    composite.tool_loop = tools
-    return composite
+
+    def make(members: "Models") -> Model:
+        composite = described.model(name, members)
+        composite.tool_loop = tools
+        return composite
+
+    return members.composite(name, make)
 
 
 def _laid_over(
@@ -103,7 +110,10 @@ def _member(word: str, value: Any, members: Members, request: Request) -> Member
     if isinstance(value, str):
         return MemberProfile(model=value)
     fields = dict(cast("dict[str, Any]", value)) if isinstance(value, dict) else {}
-    params: dict[str, Any] = {**(fields.pop("litellm_params", None) or {})}
+    params: Any = fields.pop("litellm_params", None) or {}
+    if not isinstance(params, dict):
+        raise BadRequestError(f"{word}: litellm_params is no dict")
+    params = dict(cast("dict[str, Any]", params))
     name: Any = fields.pop("model", None) or params.pop("model", None)
     if not isinstance(name, str):
         raise BadRequestError(
@@ -113,8 +123,8 @@ def _member(word: str, value: Any, members: Members, request: Request) -> Member
     for key in (*fields, *params):
         known = _MEMBER if key in fields else (*_OF_A_MEMBER, *ACCESS, *openais(), "timeout")
         if key not in known:
-            raise BadRequestError(f"{word} has no {key!r}{did_you_mean(key, known)}")
-    access = access_of({key: params.pop(key) for key in ACCESS if key in params})
+            raise BadRequestError(f"{word} has no {key!r}{did_you_mean(str(key), known)}")
+    access = access_of({key: params.pop(key) for key in ACCESS if key in params}, word)
     if "timeout" in params:
         fields.setdefault("timeout", params.pop("timeout"))
     fields.setdefault("label", name)

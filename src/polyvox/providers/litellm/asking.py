@@ -19,6 +19,7 @@ from polyvox.providers.litellm.chunks import unwrap_message
 from polyvox.request import Request
 
 PROVIDER = "litellm"
+_DIALECT = "openai-chat"
 
 QUIRKS = Quirks(
     strict_tools=True,
@@ -38,6 +39,13 @@ _WISHES = {
 """Arguments that are left out, with a warning, where LiteLLM knows that the model lacks them."""
 
 
+_NOT_FOR_OPTIONS = {
+    *("model", "messages", "stream", "custom_llm_provider", "api_version", "extra_headers"),
+    *("max_retries", "drop_params", "allowed_openai_params", "additional_drop_params"),
+}
+"""Arguments that LiteLLM counts among OpenAI's, and are about whom it asks, and how."""
+
+
 class Question(msgspec.Struct):
     """What LiteLLM is asked. ``provider`` and ``model`` are its own names for who answers."""
 
@@ -54,9 +62,9 @@ def ask_with(litellm: ModuleType, request: Request, target: Target, timeouts: Ti
     means nothing to it.
     """
     own = request.options.get(PROVIDER, {})
-    others = {name: value for name, value in request.options.items() if name != PROVIDER}
-    plain = msgspec.structs.replace(request, options=others, stream=True)
-    http = get_dialect("openai-chat").encode_request(plain, target)
+    options, foreign = _openais(litellm, request.options.get(_DIALECT, {}))
+    plain = msgspec.structs.replace(request, options={_DIALECT: options}, stream=True)
+    http = get_dialect(_DIALECT).encode_request(plain, target)
     arguments: dict[str, Any] = jsontext.decode(http.body)
     for message in arguments["messages"]:
         unwrap_message(message)
@@ -66,7 +74,7 @@ def ask_with(litellm: ModuleType, request: Request, target: Target, timeouts: Ti
         api_base=own.get("api_base") or own.get("base_url"),
     )
     known = litellm.get_supported_openai_params(model=model, custom_llm_provider=provider)
-    dropped = [*http.dropped, *_drop_unknown(arguments, known)]
+    dropped = [*http.dropped, *foreign, *_drop_unknown(arguments, known)]
     dropped = list(_with_budget(arguments, request, known or [], dropped))
     arguments |= about_the_call(timeouts)
     # Without it LiteLLM imports the `mcp` package for every request with tools.
@@ -74,6 +82,19 @@ def ask_with(litellm: ModuleType, request: Request, target: Target, timeouts: Ti
     merge_options(arguments, request, PROVIDER)
     arguments["stream"] = True
     return Question(arguments, provider, model, dropped)
+
+
+def _openais(
+    litellm: ModuleType, options: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Those of the dialect's options that are OpenAI's parameters.
+
+    Others would be arguments of LiteLLM's: an address, to which it would send the key that it knows.
+    """
+    known = {*litellm.constants.DEFAULT_CHAT_COMPLETION_PARAM_VALUES} - _NOT_FOR_OPTIONS
+    text = f"not sent: an argument of LiteLLM's is said in options[{PROVIDER!r}]"
+    foreign = [(f"options.{_DIALECT}.{name}", text) for name in options if name not in known]
+    return {name: options[name] for name in options if name in known}, foreign
 
 
 def about_the_call(timeouts: Timeouts) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""What the compiled module holds; the words are in ``src/``."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+__version__: str
+
+class Failure(Exception):  # noqa: N818 - it is a value for native_errors.py
+    """``args``: kind, text, whom (host:port), code."""
+
+    args: tuple[str, str, str, int | None]
+
+class Client:
+    def __init__(
+        self,
+        max_connections: int,
+        keep_alive: float,
+        certificates: tuple[Sequence[str], Sequence[str]] | None = None,
+    ) -> None: ...
+    def pool(self) -> Pool: ...
+    def close(self) -> None: ...
+
+class Pool:
+    def fileno(self) -> int: ...
+    def wait(self) -> None: ...
+    def take(self) -> list[int]: ...
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        proxy: tuple[bool, str, int, str | None] | None,
+        connect_timeout: float | None,
+    ) -> Exchange: ...
+    def close(self) -> None: ...
+
+class Exchange:
+    @property
+    def id(self) -> int: ...
+    def poll(self) -> tuple[int, dict[str, str]] | None: ...
+    def read(self) -> bytes | None: ...
+    def cancel(self) -> None: ...
+
+class SseReader:
+    def __init__(
+        self,
+        make_event: Callable[..., object],
+        make_run: Callable[..., object],
+        make_error: Callable[[], Exception],
+        max_event_bytes: int,
+        dialect: str,
+    ) -> None: ...
+    def feed(self, chunk: bytes) -> list[object]: ...
+    def close(self) -> list[object]: ...

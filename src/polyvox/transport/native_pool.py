@@ -1,0 +1,219 @@
+"""The connections of one event loop, in polyvox-native. Imported with the first request."""
+
+import threading
+from asyncio import AbstractEventLoop, Future
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+from polyvox_native import Exchange, Failure, Pool
+
+from polyvox.http import HttpRequest
+from polyvox.transport.native_errors import broken_body, not_answered
+from polyvox.transport.network_errors import closed_before_sending, no_address
+from polyvox.transport.urls import AS_IT_IS, encoded
+
+_Way = tuple[bool, str, int, str | None]
+"""How to speak to a proxy: over TLS or not, its host and port, what to say in proxy-authorization."""
+
+
+class NativePool:
+    """A pool in Rust, and who waits for news from it: a pipe that the loop watches tells of them."""
+
+    def __init__(self, native: Pool, loop: AbstractEventLoop) -> None:
+        self._native = native
+        self._loop = loop
+        self._waiting: dict[int, Future[None]] = {}
+        self._ways: dict[str, _Way] = {}
+        self._closed = False
+        self._guard: AsyncGenerator[None] | None = None
+        try:
+            loop.add_reader(native.fileno(), self._hear)
+            self._listens = True
+        except NotImplementedError:  # Windows' proactor can't watch a pipe
+            self._listens = False
+            threading.Thread(target=self._listen, name="polyvox-native-bell", daemon=True).start()
+
+    async def send(self, request: HttpRequest, proxy: str | None) -> "NativeResponse":
+        """Send, and wait for the head of the answer."""
+        exchange = self._begin(request, proxy)
+        try:
+            while (head := exchange.poll()) is None:
+                await self.news(exchange)
+        except Failure as failure:
+            raise not_answered(failure, request) from failure
+        except BaseException:
+            exchange.cancel()
+            raise
+        return NativeResponse(exchange, self, request, *head)
+
+    def news(self, exchange: Exchange) -> "Future[None]":
+        """What to await when the exchange has nothing to tell yet."""
+        future: Future[None] = self._loop.create_future()
+        if self._waiting.setdefault(exchange.id, future) is not future:
+            raise RuntimeError("somebody else waits for the same answer")
+        return future
+
+    async def close_with_loop(self, closed: Callable[[], object]) -> None:
+        """Have the loop close this pool when it shuts its asynchronous generators down.
+
+        ``asyncio.run`` does that before it closes its loop, and no other hook is called there.
+        """
+
+        async def guard() -> AsyncGenerator[None]:
+            try:
+                yield
+            finally:
+                closed()
+                self._close()
+
+        self._guard = guard()
+        await anext(self._guard)
+
+    async def aclose(self) -> None:
+        """Close all connections, those in use too."""
+        if self._guard is not None:
+            await self._guard.aclose()
+
+    def abandon(self) -> None:
+        """Let go of a loop that was closed under us: nothing can run on it any more."""
+        self._closed = True
+        self._native.close()
+
+    def _begin(self, request: HttpRequest, proxy: str | None) -> Exchange:
+        if self._closed:
+            raise closed_before_sending()
+        url, headers = request.url, request.headers
+        if "@" in url or AS_IT_IS.fullmatch(url) is None:
+            url, headers = _mended(request)
+        way = self._way(proxy) if proxy else None
+        try:
+            return self._native.send(
+                request.method, url, headers, request.body, way, request.connect_timeout
+            )
+        except Failure as failure:
+            raise not_answered(failure, request) from failure
+
+    def _way(self, proxy: str) -> _Way:
+        way = self._ways.get(proxy)
+        if way is None:
+            way = self._ways[proxy] = _way_to(proxy)
+        return way
+
+    def _hear(self) -> None:
+        for number in self._native.take():
+            future = self._waiting.pop(number, None)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+    def _listen(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            while not self._closed:
+                self._native.wait()
+                self._loop.call_soon_threadsafe(self._hear)
+
+    def _close(self) -> None:
+        self._closed = True
+        if self._listens:
+            self._loop.remove_reader(self._native.fileno())
+        self._native.close()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_result(None)  # they look, and find that it is closed
+        self._waiting.clear()
+
+
+class NativeResponse:
+    """An answer whose head is there: ``polyvox.http.HttpResponse``."""
+
+    __slots__ = ("_exchange", "body", "headers", "status")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        pool: NativePool,
+        request: HttpRequest,
+        status: int,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._exchange = exchange
+        self.status = status
+        self.headers = headers
+        self.body: AsyncGenerator[bytes] = _Body(exchange, pool, request)
+
+    async def aclose(self) -> None:
+        """Close the socket, unless the body is over: then the connection is in the pool again."""
+        self._exchange.cancel()
+
+
+class _Body(AsyncGenerator[bytes]):
+    """The pieces of a body. A generator of Python's would cost more than what it passes on."""
+
+    __slots__ = ("_exchange", "_pool", "_read", "_request")
+
+    def __init__(self, exchange: Exchange, pool: NativePool, request: HttpRequest) -> None:
+        self._exchange = exchange
+        self._read = exchange.read
+        self._pool = pool
+        self._request = request
+
+    async def __anext__(self) -> bytes:
+        try:
+            while (piece := self._read()) is None:
+                await self._pool.news(self._exchange)
+        except Failure as failure:
+            raise broken_body(failure, self._request) from failure
+        except BaseException:
+            self._exchange.cancel()
+            raise
+        if piece:
+            return piece
+        raise StopAsyncIteration
+
+    async def asend(self, value: None, /) -> bytes:
+        return await self.__anext__()
+
+    async def athrow(
+        self,
+        kind: type[BaseException] | BaseException,
+        error: BaseException | object = None,
+        traceback: TracebackType | None = None,
+        /,
+    ) -> NoReturn:
+        """End it, as a generator that does not catch what is thrown into it."""
+        self._exchange.cancel()
+        raise kind
+
+    async def aclose(self) -> None:
+        self._exchange.cancel()
+
+
+def _mended(request: HttpRequest) -> tuple[str, dict[str, str]]:
+    """The URL with all encoded that needs it, and a name and password in it as the header they mean."""
+    try:
+        url = encoded(request.url)
+    except ValueError as error:
+        raise no_address(request) from error
+    user, at, _ = urlsplit(url).netloc.rpartition("@")
+    if not at:
+        return url, request.headers
+    url = url.replace(f"{user}@", "", 1)
+    return url, {"authorization": _basic(user), **request.headers}
+
+
+def _way_to(proxy: str) -> _Way:
+    parts = urlsplit(proxy)
+    user, at, _ = parts.netloc.rpartition("@")
+    is_tls = parts.scheme == "https"
+    port = parts.port or (443 if is_tls else 80)
+    return is_tls, parts.hostname or "", port, _basic(user) if at else None
+
+
+def _basic(user: str) -> str:
+    """RFC 7617."""
+    name, _, password = user.partition(":")
+    secret = f"{unquote(name)}:{unquote(password)}"
+    return "Basic " + b64encode(secret.encode()).decode("ascii")

@@ -1,0 +1,341 @@
+"""What only the native transport has to get right: its thread, its memory, and forked processes."""
+
+import asyncio
+import gc
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from operator import le
+from pathlib import Path
+
+import pytest
+
+from polyvox.errors import ConfigurationError, NetworkError
+from polyvox.http import HttpRequest, Transport
+from polyvox.transport import is_public, read_all
+from polyvox.transport.native import NativeTransport
+
+from .conftest import Certificate, MakeTransport, needs_wheel
+from .raw_server import Peer, Proxy, RawServer, answering, open_sockets, silent, soon, turns, until
+from .test_closing import begin_answer, sees_sockets
+
+pytestmark = needs_wheel
+
+MIB = 2**20
+
+
+def post(url: str, body: bytes = b"{}", **headers: str) -> HttpRequest:
+    return HttpRequest("POST", url, headers, body)
+
+
+async def ask(transport: Transport, url: str) -> bytes:
+    response = await transport.send(post(url))
+    try:
+        return await read_all(response.body, 1000)
+    finally:
+        await response.aclose()
+
+
+@pytest.fixture
+def transport_class() -> MakeTransport:
+    return NativeTransport
+
+
+@pytest.mark.parametrize("wish", ["ssl_context", "may_reach"])
+def test_what_it_cannot_keep_to_is_refused(wish: str, certificate: Certificate):
+    given = {"ssl_context": certificate.client, "may_reach": is_public}[wish]
+    with pytest.raises(ConfigurationError, match=wish) as caught:
+        NativeTransport(**{wish: given})
+    assert "AiohttpTransport" in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------- its thread
+
+
+def threads() -> int:
+    return sum(
+        Path(f"/proc/self/task/{task}/comm").read_text().startswith("polyvox-native")
+        for task in os.listdir("/proc/self/task")
+    )
+
+
+def pipes() -> int:
+    def target(fd: str) -> str:
+        with suppress(OSError):
+            return os.readlink(f"/proc/self/fd/{fd}")
+        return ""
+
+    return sum(
+        target(fd).startswith(("pipe:", "anon_inode:")) for fd in os.listdir("/proc/self/fd")
+    )
+
+
+@sees_sockets
+async def test_the_thread_begins_with_the_first_request_and_ends_with_the_transport():
+    before = threads(), pipes(), open_sockets()
+    async with RawServer(answering) as server:
+        transport = NativeTransport()
+        assert threads() == before[0]
+        assert await soon(ask(transport, server.url())) == b"ok"
+        assert threads() == before[0] + 1
+        await transport.aclose()
+        assert threads() == before[0]
+        await soon(server.peers[0].gone.wait())
+    del transport
+    gc.collect()
+    await until(lambda: all(map(le, (threads(), pipes(), open_sockets()), before)))
+
+
+@sees_sockets
+async def test_a_transport_that_nobody_closed_takes_its_thread_with_it():
+    before = threads(), pipes()
+
+    async def forget(url: str) -> None:
+        assert await ask(NativeTransport(), url) == b"ok"
+
+    async with RawServer(answering) as server:
+        await asyncio.to_thread(asyncio.run, forget(server.url()))
+        await soon(server.peers[0].gone.wait())
+        gc.collect()
+        await until(lambda: all(map(le, (threads(), pipes()), before)))
+
+
+def test_a_loop_that_cannot_watch_a_pipe_is_told_by_a_thread():
+    class Proactor(asyncio.SelectorEventLoop):
+        """As Windows' loop in this."""
+
+        def add_reader(self, fd: object, callback: object, *args: object) -> None:
+            if getattr(callback, "__name__", "") == "_hear":
+                raise NotImplementedError
+            super().add_reader(fd, callback, *args)  # type: ignore[arg-type]
+
+    async def several() -> None:
+        async with RawServer(begin_answer) as server, NativeTransport() as transport:
+            responses = [await soon(transport.send(post(server.url()))) for _ in range(20)]
+            assert [await soon(anext(r.body)) for r in responses] == [b"first"] * 20
+            reading = asyncio.ensure_future(anext(responses[0].body))
+            await turns()
+        with pytest.raises(NetworkError):
+            await soon(reading)
+
+    with asyncio.Runner(loop_factory=Proactor) as runner:
+        runner.run(several())
+    bells = [each for each in threading.enumerate() if each.name == "polyvox-native-bell"]
+    for bell in bells:
+        bell.join(30)
+    assert not any(bell.is_alive() for bell in bells)
+
+
+async def test_an_idle_connection_is_closed_after_a_while():
+    async with RawServer(answering) as server, NativeTransport(keep_alive=0.05) as transport:
+        assert await soon(ask(transport, server.url())) == b"ok"
+        await soon(server.peers[0].gone.wait())
+        assert await soon(ask(transport, server.url())) == b"ok"
+
+
+async def test_an_idle_connection_makes_room_for_one_to_another_server():
+    async with (
+        RawServer(answering) as one,
+        RawServer(answering) as other,
+        NativeTransport(max_connections=1) as transport,
+    ):
+        assert await soon(ask(transport, one.url())) == b"ok"
+        assert await soon(ask(transport, other.url())) == b"ok"
+        await soon(one.peers[0].gone.wait())
+        assert not other.peers[0].gone.is_set()
+
+
+# --------------------------------------------------------------------------- how much it reads ahead
+
+
+async def test_a_body_that_nobody_reads_stops_its_server():
+    async def flood(peer: Peer) -> None:
+        await peer.request()
+        peer.begin(b"content-length: %d" % (64 * MIB))
+        peer.transport.set_write_buffer_limits(high=0)
+        for _ in range(1024):
+            peer.send(bytes(MIB // 16))
+            while peer.transport.get_write_buffer_size():  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            sent.append(MIB // 16)
+
+    sent: list[int] = []
+    async with RawServer(flood) as server, NativeTransport() as transport:
+        response = await soon(transport.send(post(server.url())))
+        peer = await server.peer()
+        await until(lambda: peer.transport.get_write_buffer_size() > 0)
+        seen = -1
+        while seen != sum(sent):  # what the system's buffers on both sides take
+            seen = sum(sent)
+            assert await soon(ask_elsewhere(transport)) == b"ok"
+        assert seen < 32 * MIB
+        assert len(await soon(read_all(response.body, 64 * MIB))) == 64 * MIB
+
+
+async def ask_elsewhere(transport: Transport) -> bytes:
+    async with RawServer(answering) as server:
+        answers = [await ask(transport, server.url()) for _ in range(20)]
+        return answers[-1]
+
+
+async def test_a_small_answer_that_unpacks_to_much_is_unpacked_as_it_is_read():
+    import tracemalloc
+    import zlib
+
+    async def bomb(peer: Peer) -> None:
+        await peer.request()
+        squeeze = zlib.compressobj(9, wbits=31)
+        packed = squeeze.compress(bytes(256 * MIB)) + squeeze.flush()
+        peer.answer(packed, b"content-encoding: gzip")
+
+    async with RawServer(bomb) as server, NativeTransport() as transport:
+        response = await soon(transport.send(post(server.url())))
+        tracemalloc.start()
+        try:
+            total = longest = 0
+            async for piece in response.body:
+                total += len(piece)
+                longest = max(longest, len(piece))
+        finally:
+            tracemalloc.stop()
+    assert total == 256 * MIB
+    assert longest < 4 * MIB
+
+
+async def test_a_thousand_streams_at_once_each_get_their_own():
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        request = await peer.request()
+        peer.begin_chunked()
+        peer.chunk(b"first ")
+        await go_on.wait()
+        peer.chunk(request.rpartition(b"\r\n\r\n")[2])
+        peer.chunk(b"")
+
+    async def play(number: int) -> bool:
+        response = await transport.send(post(server.url(), b"%d" % number))
+        pieces = [await anext(response.body)]
+        arrived.append(number)
+        if len(arrived) == 1000:
+            go_on.set()
+        pieces += [piece async for piece in response.body]
+        return b"".join(pieces) == b"first %d" % number
+
+    arrived: list[int] = []
+    async with RawServer(script) as server, NativeTransport() as transport:
+        assert all(await soon(asyncio.gather(*(play(number) for number in range(1000)))))
+
+
+# ----------------------------------------------------------------------------- threads and processes
+
+
+@sees_sockets
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python's, of fork and threads
+async def test_a_forked_child_makes_its_own_connections_and_leaves_the_parents():
+    @contextmanager
+    def listening() -> Iterator[socket.socket]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            yield listener
+
+    def child(transport: NativeTransport, url: str) -> int:
+        async def both() -> bytes:
+            answer = await asyncio.wait_for(ask(transport, url), 20)
+            await transport.aclose()
+            return answer
+
+        return 0 if asyncio.run(both()) == b"ok" else 1
+
+    async with RawServer(answering) as server, NativeTransport() as transport:
+        url = server.url()
+        assert await soon(ask(transport, url)) == b"ok"
+        pid = await asyncio.to_thread(_fork, lambda: child(transport, url))
+        _, status = await soon(asyncio.to_thread(os.waitpid, pid, 0))
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert len(server.peers) == 2
+        assert not server.peers[0].gone.is_set()
+        assert await soon(ask(transport, url)) == b"ok"
+        assert len(server.peers) == 2
+
+
+def _fork(child: object) -> int:
+    """In a thread that has no event loop, so that the child has none either."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        code = child()  # type: ignore[operator]
+    finally:
+        os._exit(code)
+
+
+@pytest.mark.parametrize("state", [silent, begin_answer])
+async def test_closing_from_another_thread_while_something_is_under_way(state: object):
+    async with RawServer(state) as server:  # type: ignore[arg-type]
+        transport = NativeTransport()
+
+        async def play() -> None:
+            response = await transport.send(post(server.url()))
+            async for _ in response.body:
+                pass
+
+        playing = asyncio.create_task(play())
+        peer = await soon(server.peer())
+        await until(lambda: peer.total > 0)
+        await asyncio.to_thread(asyncio.run, transport.aclose())
+        with pytest.raises(NetworkError):
+            await soon(playing)
+        await soon(peer.gone.wait())
+
+
+async def test_two_tasks_cannot_wait_for_the_same_answer():
+    async with RawServer(begin_answer) as server, NativeTransport() as transport:
+        response = await soon(transport.send(post(server.url())))
+        assert await soon(anext(response.body)) == b"first"
+        first = asyncio.ensure_future(anext(response.body))
+        await turns()
+        with pytest.raises(RuntimeError, match="somebody else waits"):
+            await anext(response.body)
+        first.cancel()
+
+
+async def test_a_proxy_may_be_spoken_to_over_tls(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    async with RawServer(answering, tls=certificate.server) as server:
+        proxy = Proxy(server)
+        async with RawServer(proxy.script, tls=certificate.server) as front:
+            monkeypatch.setenv("HTTPS_PROXY", f"https://ada:s%40cret@{front.authority}")
+            async with NativeTransport() as transport:
+                assert await soon(ask(transport, "https://localhost:444/v1")) == b"ok"
+    assert len(proxy.heads) == 1
+    assert proxy.heads[0].startswith(b"CONNECT localhost:444 HTTP/1.1\r\n")
+
+
+async def test_a_name_and_password_in_the_address_are_a_header():
+    seen: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        seen.append(await peer.request())
+        peer.answer()
+
+    async with RawServer(script) as server, NativeTransport() as transport:
+        url = server.url("/a@b").replace("://", "://ada:s%40cret@")
+        assert await soon(ask(transport, url)) == b"ok"
+    assert seen[0].startswith(b"POST /a@b HTTP/1.1\r\n")
+    assert b"authorization: Basic YWRhOnNAY3JldA==\r\n" in seen[0]
+    assert f"host: {server.authority}\r\n".encode() in seen[0]
+
+
+def test_the_wheel_is_loaded_with_the_first_request():
+    import subprocess
+
+    code = "from polyvox.transport.native import NativeTransport; NativeTransport()"
+    code += "\nimport sys; print('polyvox_native' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
