@@ -111,24 +111,30 @@ async def answer(
             message = check(message)
         except PolyvoxError as failure:
             error = failure
-    if traced:
-        record = CallRecord(
-            id=call.id,
-            time=asked,
-            model=model.name,
-            message=message,
-            error=error and error.to_dict(),
-            attempts=call.attempts,
-            seconds=time.monotonic() - began,
-        )
-        message = msgspec.structs.replace(message, trace=tree_of(record))
-    view.end(message, error)
-    return Outcome(
+    outcome = Outcome(
         message=message,
         error=error,
         seconds=time.monotonic() - began,
         interrupted=interrupt.is_set,
     )
+    if traced:
+        outcome.message = _traced(outcome, model, call, asked)
+    view.end(outcome.message, error)
+    return outcome
+
+
+def _traced(outcome: Outcome, model: Model, call: Call, asked: float) -> AssistantMessage:
+    """The message with a trace, whatever the model: what the call log would show of it."""
+    record = CallRecord(
+        id=call.id,
+        time=asked,
+        model=model.name,
+        message=outcome.message,
+        error=outcome.error and outcome.error.to_dict(),
+        attempts=call.attempts,
+        seconds=outcome.seconds,
+    )
+    return msgspec.structs.replace(outcome.message, trace=tree_of(record))
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from polyvox.cli.terminal import note, warn
 from polyvox.config import load_config
 from polyvox.config.finding import is_configured
 from polyvox.errors import ConfigurationError
-from polyvox.ledger import CallLog, History, default_log, default_path
+from polyvox.ledger import CallLog, CallRecord, History, default_log, default_path
 
-__all__ = ["call_log", "log_path", "opened_log"]
+__all__ = ["call_log", "log_path", "logged_call", "opened_log"]
 
 _CLOSE_SECONDS = 2.0
 
@@ -58,3 +58,18 @@ def opened_log() -> History | None:
         note(f"No call is logged yet: there is no {path}.")
         return None
     return History(path)
+
+
+def logged_call(id: str) -> list[CallRecord]:
+    """What is logged of that call; nothing, with a note, when no call is.
+
+    Raises ``NotFoundError`` for an id that no call has.
+    """
+    history = opened_log()
+    if history is None:
+        return []
+    with history:
+        records = history.get(id)
+    if not records:
+        note("No call is logged yet.")
+    return records

@@ -9,7 +9,7 @@ import msgspec
 from polyvox import jsontext
 from polyvox.cli.answering import Outcome, answer, usage_line, usage_text
 from polyvox.cli.ask_once import model_named
-from polyvox.cli.call_log import call_log, opened_log
+from polyvox.cli.call_log import call_log, logged_call
 from polyvox.cli.configured import configured_client, logs_here
 from polyvox.cli.exit_codes import FAILED
 from polyvox.cli.options import InputError
@@ -29,13 +29,8 @@ __all__ = ["replay_call"]
 
 async def replay_call(options: "ReplayOptions") -> int:
     """Ask again, show both answers, and give the exit code. Raises the error that the call ended with."""
-    history = opened_log()
-    if history is None:
-        return FAILED
-    with history:
-        records = history.get(options.id)
+    records = logged_call(options.id)
     if not records:
-        note("Nothing was asked yet.")
         return FAILED
     before = records[-1]
     request = _request(before)

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from polyvox import jsontext
-from polyvox.cli.call_log import opened_log
+from polyvox.cli.call_log import logged_call
 from polyvox.cli.terminal import note, styled
 from polyvox.cli.trace_tree import print_tree
 from polyvox.cli.views import trace_as_json
@@ -27,13 +27,8 @@ _ASKED_CHARACTERS = 100
 
 def show_trace(options: "ShowOptions") -> bool:
     """What one call was made of; False if there is no call. Raises ``NotFoundError`` for another id."""
-    history = opened_log()
-    if history is None:
-        return False
-    with history:
-        records = history.get(options.id)
+    records = logged_call(options.id)
     if not records:
-        note("No call is logged yet.")
         return False
     if options.output is None:
         _write(options, records, sys.stdout)

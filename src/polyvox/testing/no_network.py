@@ -4,7 +4,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,20 +66,23 @@ def forbid_network() -> Generator[None]:
         _check_url(Proxies(os.environ).for_url(request.url) or request.url)
         return await send(self, request)
 
-    patched: dict[tuple[Any, str], tuple[Any, Any]] = {
-        (socket, "getaddrinfo"): (look_up, guarded_look_up),
-        (socket.socket, "connect"): (connect, guarded_connect),
-        (socket.socket, "connect_ex"): (connect_ex, guarded_connect_ex),
-        (socket.socket, "sendto"): (sendto, guarded_sendto),
-        (NativeTransport, "send"): (send, guarded_send),
-    }
-    for (owner, name), (_, guarded) in patched.items():
-        setattr(owner, name, guarded)
+    with ExitStack() as stack:
+        stack.enter_context(_patched(socket, "getaddrinfo", guarded_look_up))
+        stack.enter_context(_patched(socket.socket, "connect", guarded_connect))
+        stack.enter_context(_patched(socket.socket, "connect_ex", guarded_connect_ex))
+        stack.enter_context(_patched(socket.socket, "sendto", guarded_sendto))
+        stack.enter_context(_patched(NativeTransport, "send", guarded_send))
+        yield
+
+
+@contextmanager
+def _patched(owner: Any, name: str, guarded: object) -> Generator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, guarded)
     try:
         yield
     finally:
-        for (owner, name), (original, _) in patched.items():
-            setattr(owner, name, original)
+        setattr(owner, name, original)
 
 
 def _check_host(host: object) -> None:
