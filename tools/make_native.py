@@ -2,16 +2,18 @@
 
     python tools/make_native.py .venv .venv-bench    whatever can't be done is said and is no failure
     python tools/make_native.py --insist .venv       it is one, and a build that failed is tried again
-    python tools/make_native.py --check              formatting and lint of the crate
+    python tools/make_native.py --check              formatting, lint and tests of the crate
 
 Runs under the Python that has maturin. A wheel is kept under the digest of its sources: nothing is
 built twice, and an environment never holds a wheel of other sources than these.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -117,18 +119,32 @@ def is_source(path: Path, native: Path) -> bool:
 
 
 def check(native: Path) -> int:
-    """Formatting and lint; left out, and said, where a program or the crates are not there."""
+    """Formatting, lint, tests; left out, and said, where a program or the crates are not there."""
     if shutil.which("cargo") is None:
         return 0
     for tool, *options in (["fmt", "--check"], ["clippy", "--release", "--", "--deny=warnings"]):
         if cargo(native, tool, "--version", quiet=True):
             print(f"'cargo {tool}' is not there: native/ is not looked at with it")
         elif tool == "clippy" and cargo(native, "fetch", "--quiet"):
-            print("The crates of native/ can't be fetched: 'cargo clippy' is left out")
+            print("The crates of native/ can't be fetched: no 'cargo clippy', no 'cargo test'")
+            return 0
         elif cargo(native, tool, "--quiet", *options):
             print(f"native/: 'cargo {tool}' is not content", file=sys.stderr)
             return 1
-    return 0
+    return test(native)
+
+
+def test(native: Path) -> int:
+    """The crate's own tests, which need a Python to be linked with."""
+    if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        print("This Python is no shared library: 'cargo test' is left out")
+        return 0
+    libraries = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+    places = [sysconfig.get_config_var("LIBDIR"), os.environ.get(libraries)]
+    settings = {"PYO3_PYTHON": sys.executable, libraries: os.pathsep.join(filter(None, places))}
+    command = ["cargo", "test", "--lib", "--quiet"]
+    done = subprocess.run(command, cwd=native, env={**os.environ, **settings}, check=False)
+    return min(done.returncode, 1)
 
 
 def cargo(native: Path, *arguments: str, quiet: bool = False) -> int:

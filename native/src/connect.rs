@@ -2,23 +2,26 @@
 //!
 //! Whoever drops one of these futures closes the sockets that it has opened so far.
 
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::OnceCell;
-use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 use crate::failure::{Failure, Kind, said};
 use crate::origin::{Origin, Proxy};
-use crate::tls::{Roots, Tls, not_shaken};
+use crate::reactor::Reactor;
+use crate::readiness::Readiness;
+use crate::tcp::TcpStream;
+use crate::tls::{Tls, Trust, not_shaken};
 
 /// How long an address may keep us waiting before the next one is tried beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -33,107 +36,144 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A stream of whatever kind.
 pub type AnyStream = Box<dyn Stream>;
 
+/// A stream to an origin.
+pub struct Opened {
+    /// The stream.
+    pub stream: AnyStream,
+    /// What is known of its socket.
+    pub readiness: Arc<Readiness>,
+    /// Whether HTTP/2 is spoken there.
+    pub speaks_http2: bool,
+}
+
 /// Opens connections.
 pub struct Connector {
-    roots: Roots,
-    tls: OnceCell<Tls>,
+    /// What drives them.
+    pub reactor: Arc<Reactor>,
+    trust: Arc<Trust>,
+    tls: OnceCell<Arc<Tls>>,
 }
 
 impl Connector {
-    /// Nothing is read before it is needed.
-    pub fn new(roots: Roots) -> Self {
+    /// For one event loop. Whom we trust is the same for all.
+    pub fn new(reactor: Arc<Reactor>, trust: Arc<Trust>) -> Self {
         let tls = OnceCell::new();
-        Self { roots, tls }
+        Self {
+            reactor,
+            trust,
+            tls,
+        }
     }
 
-    /// Connect to this origin. Whether HTTP/2 is spoken there comes with the stream.
-    pub async fn open(&self, origin: &Origin) -> Result<(AnyStream, bool), Failure> {
+    /// Connect to this origin.
+    pub async fn open(&self, origin: &Origin) -> Result<Opened, Failure> {
         let proxy = origin.proxy.as_deref();
         if origin.tls || proxy.is_some_and(|proxy| proxy.tls) {
             self.tls().await?; // first of all: without certificates nobody is bothered
         }
-        let mut stream: AnyStream = match proxy {
+        let (mut stream, readiness) = match proxy {
             Some(proxy) => self.open_proxy(proxy).await?,
-            None => Box::new(dial(&origin.host, origin.port).await?),
+            None => self.dial(&origin.host, origin.port).await?,
         };
         if !origin.tls {
-            return Ok((stream, false));
+            let speaks_http2 = false;
+            return Ok(Opened {
+                stream,
+                readiness,
+                speaks_http2,
+            });
         }
         if let Some(proxy) = proxy {
             tunnel(&mut stream, origin, proxy).await?;
         }
         let config = self.tls().await?.servers.clone();
-        shake_hands(stream, config, &origin.host, origin.port).await
+        let (stream, speaks_http2) = shake_hands(stream, config, &origin.host, origin.port).await?;
+        Ok(Opened {
+            stream,
+            readiness,
+            speaks_http2,
+        })
     }
 
-    async fn open_proxy(&self, proxy: &Proxy) -> Result<AnyStream, Failure> {
+    async fn open_proxy(&self, proxy: &Proxy) -> Result<(AnyStream, Arc<Readiness>), Failure> {
         let Proxy { host, port, .. } = proxy;
-        let dialled = dial(host, *port).await;
-        let stream = dialled.map_err(|failure| Failure {
+        let dialled = self.dial(host, *port).await;
+        let (stream, readiness) = dialled.map_err(|failure| Failure {
             kind: Kind::Proxy,
             ..failure
         })?;
         if !proxy.tls {
-            return Ok(Box::new(stream));
+            return Ok((stream, readiness));
         }
         let config = self.tls().await?.proxies.clone();
-        let shaken = shake_hands(Box::new(stream), config, host, *port).await;
-        shaken.map(|(stream, _)| stream)
+        let (stream, _) = shake_hands(stream, config, host, *port).await?;
+        Ok((stream, readiness))
     }
 
     async fn tls(&self) -> Result<&Tls, Failure> {
         let load = || async {
-            let roots = self.roots.clone();
-            let loaded = spawn_blocking(move || Tls::load(&roots)).await;
-            loaded.unwrap_or_else(|error| Err(Failure::new(Kind::Panic, error.to_string())))
+            let trust = self.trust.clone();
+            self.reactor.aside(move || trust.tls()).await?
         };
-        self.tls.get_or_try_init(load).await
+        self.tls.get_or_try_init(load).await.map(Arc::as_ref)
+    }
+
+    /// Connect to the first address that answers.
+    async fn dial(&self, host: &str, port: u16) -> Result<(AnyStream, Arc<Readiness>), Failure> {
+        let mut addresses = self.addresses(host, port).await?.into_iter();
+        let mut attempts = Vec::new(); // dropping it ends those that are left
+        let mut failure = Failure::new(Kind::Resolve, "it has no address").of(host, port);
+        loop {
+            if let Some(address) = addresses.next() {
+                let attempt = TcpStream::connect(address, self.reactor.clone());
+                attempts.push(Box::pin(attempt));
+            } else if attempts.is_empty() {
+                return Err(failure);
+            }
+            tokio::select! {
+                biased;
+                attempt = first_of(&mut attempts) => match attempt {
+                    Ok(stream) => {
+                        let readiness = stream.readiness().clone();
+                        return Ok((Box::new(stream), readiness));
+                    }
+                    Err(error) => failure = not_connected(&error).of(host, port),
+                },
+                () = self.reactor.sleep(HEAD_START), if addresses.len() > 0 => {}
+            }
+        }
+    }
+
+    /// What the system's resolver says: the same as to every other program on the machine.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let asked = (host.to_owned(), port);
+        let found = self.reactor.aside(move || asked.to_socket_addrs()).await?;
+        found.map(Iterator::collect).map_err(|error| Failure {
+            whom: host.to_owned(),
+            ..Failure::new(Kind::Resolve, reason_of_resolver(&error))
+        })
     }
 }
 
-/// Connect to the first address that answers.
-async fn dial(host: &str, port: u16) -> Result<TcpStream, Failure> {
-    let mut addresses = addresses(host, port).await?.into_iter();
-    let mut attempts = JoinSet::new(); // dropping it ends those that are left
-    let mut failure = Failure::new(Kind::Resolve, "it has no address").of(host, port);
-    loop {
-        if let Some(address) = addresses.next() {
-            attempts.spawn(connect(address));
+/// What the first of them comes to that comes to anything; it is none of them then.
+async fn first_of<F: Future>(futures: &mut Vec<Pin<Box<F>>>) -> F::Output {
+    poll_fn(|context| {
+        for number in 0..futures.len() {
+            if let Poll::Ready(output) = futures[number].as_mut().poll(context) {
+                drop(futures.remove(number));
+                return Poll::Ready(output);
+            }
         }
-        tokio::select! {
-            attempt = attempts.join_next() => match attempt {
-                None => return Err(failure),
-                Some(Ok(Ok(stream))) => return Ok(stream),
-                Some(Ok(Err(error))) => failure = not_connected(&error).of(host, port),
-                Some(Err(error)) => failure = Failure::new(Kind::Panic, error.to_string()),
-            },
-            () = sleep(HEAD_START), if addresses.len() > 0 => {}
-        }
-    }
-}
-
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+        Poll::Pending
+    })
+    .await
 }
 
 fn not_connected(error: &io::Error) -> Failure {
     Failure::new(Kind::Connect, said(&error.to_string())).coded(error.raw_os_error())
-}
-
-/// What the system's resolver says: the same as to every other program on the machine.
-async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    match lookup_host((host, port)).await {
-        Ok(found) => Ok(found.collect()),
-        Err(error) => Err(Failure {
-            whom: host.to_owned(),
-            ..Failure::new(Kind::Resolve, reason_of_resolver(&error))
-        }),
-    }
 }
 
 fn reason_of_resolver(error: &io::Error) -> String {

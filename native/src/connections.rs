@@ -1,21 +1,24 @@
 //! The connections of one event loop: which are in use, which are kept, and whose turn it is.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-use crate::connect::Connector;
+use crate::connect::{Connector, Opened};
+use crate::executor::Task;
 use crate::failure::{Failure, Kind};
 use crate::http1::Http1;
 use crate::http2::{Http2, Stream};
 use crate::locked;
 use crate::origin::Origin;
+use crate::reactor::Reactor;
+use crate::timers::Timers;
 
 /// A connection that a request can be sent on.
 pub enum Wire {
@@ -27,7 +30,7 @@ pub enum Wire {
 
 /// The connections.
 pub struct Connections {
-    connector: Arc<Connector>,
+    connector: Connector,
     keep_alive: Duration,
     most: usize,
     permits: Arc<Semaphore>,
@@ -39,22 +42,22 @@ pub struct Connections {
 #[derive(Default)]
 struct Host {
     idle: Vec<Idle>,
-    shared: Vec<(Http2, AbortHandle)>,
+    shared: Vec<(Http2, Arc<Task>)>,
     speaks_http1: bool,
     /// Whose turn it is to connect where connections may be shared: others wait, and share it.
     turn: Arc<Turn<()>>,
 }
 
-/// A connection that a task watches over until somebody wants it.
+/// A connection that a task watches over until somebody takes it, or the server closes it.
 struct Idle {
     since: Instant,
-    watcher: AbortHandle,
-    reclaim: oneshot::Sender<oneshot::Sender<Http1>>,
+    watcher: Arc<Task>,
+    held: Arc<Mutex<Option<Http1>>>,
 }
 
 impl Connections {
     /// None yet; `most` may be in use or kept at the same time, 0 for as many as there are.
-    pub fn new(connector: Arc<Connector>, keep_alive: Duration, most: usize) -> Self {
+    pub fn new(connector: Connector, keep_alive: Duration, most: usize) -> Self {
         let unbounded = most == 0 || most > Semaphore::MAX_PERMITS;
         let most = if unbounded {
             Semaphore::MAX_PERMITS
@@ -69,6 +72,11 @@ impl Connections {
             hosts: Mutex::default(),
             is_swept: AtomicBool::new(false),
         }
+    }
+
+    /// What drives them.
+    pub fn reactor(&self) -> &Arc<Reactor> {
+        &self.connector.reactor
     }
 
     /// What `permit` and `wire` give, if that is there by now.
@@ -102,18 +110,23 @@ impl Connections {
 
     /// Keep a connection for the next request.
     pub fn keep(self: &Arc<Self>, origin: &Arc<Origin>, connection: Http1) {
-        let (reclaim, reclaimed) = oneshot::channel();
+        let held = Arc::new(Mutex::new(Some(connection)));
+        let shared = held.clone();
+        let watcher = self
+            .reactor()
+            .spawn(poll_fn(move |context| watch(&shared, context)));
         let mut hosts = locked(&self.hosts);
         let idle = &mut hosts.entry(origin.clone()).or_default().idle;
-        let watcher = tokio::spawn(watch(connection, reclaimed)).abort_handle();
-        idle.retain(|idle| !idle.reclaim.is_closed());
+        idle.retain(|idle| !idle.watcher.is_over());
         idle.push(Idle {
             since: Instant::now(),
             watcher,
-            reclaim,
+            held,
         });
         if !self.is_swept.swap(true, Relaxed) {
-            tokio::spawn(sweep(Arc::downgrade(self), self.keep_alive));
+            let timers = self.reactor().timers().clone();
+            self.reactor()
+                .spawn(sweep(Arc::downgrade(self), timers, self.keep_alive));
         }
     }
 
@@ -152,9 +165,10 @@ impl Connections {
             return Some(wire);
         }
         while let Some(idle) = self.pop(origin) {
-            let (give, given) = oneshot::channel();
-            if idle.reclaim.send(give).is_ok()
-                && let Ok(connection) = given.await
+            idle.watcher.abort();
+            let taken = locked(&idle.held).take();
+            if let Some(mut connection) = taken
+                && poll_fn(|context| Poll::Ready(connection.is_open(context))).await
             {
                 return Some(Wire::Http1(connection));
             }
@@ -189,25 +203,29 @@ impl Connections {
         turn: Option<OwnedMutexGuard<()>>,
     ) -> Result<Wire, Failure> {
         self.make_room();
-        let (stream, speaks_http2) = self.connector.open(origin).await?;
+        let Opened {
+            stream,
+            readiness,
+            speaks_http2,
+        } = self.connector.open(origin).await?;
         if !speaks_http2 {
             if origin.tls {
                 let mut hosts = locked(&self.hosts);
                 hosts.entry(origin.clone()).or_default().speaks_http1 = true;
             }
-            return Http1::over(stream).await.map(Wire::Http1);
+            return Http1::over(stream, readiness).await.map(Wire::Http1);
         }
-        let (http2, driver) = Http2::over(stream, self.keep_alive, turn).await?;
+        let (http2, driver) = Http2::over(stream, self.reactor(), self.keep_alive, turn).await?;
         let ended = Ended(Arc::downgrade(self), origin.clone(), http2.clone());
         let stream = http2.stream();
         let stream = stream.ok_or_else(|| Failure::new(Kind::Broken, "no stream is allowed"))?;
         let mut hosts = locked(&self.hosts);
-        let driver = tokio::spawn(async move {
+        let driver = self.reactor().spawn(async move {
             let _ended = ended;
             driver.await;
         });
         let host = hosts.entry(origin.clone()).or_default();
-        host.shared.push((http2.clone(), driver.abort_handle()));
+        host.shared.push((http2.clone(), driver));
         Ok(Wire::Http2(http2, stream))
     }
 
@@ -245,26 +263,21 @@ impl Drop for Ended {
 }
 
 /// Close what is too old, as long as there is something: one clock for them all.
-async fn sweep(connections: Weak<Connections>, keep_alive: Duration) {
-    let mut due = Instant::now() + keep_alive;
-    loop {
-        sleep_until(due).await;
-        match connections.upgrade().and_then(|open| open.expire()) {
-            Some(next) => due = next,
-            None => return,
-        }
+async fn sweep(connections: Weak<Connections>, timers: Arc<Timers>, keep_alive: Duration) {
+    timers.sleep(keep_alive).await;
+    while let Some(next) = connections.upgrade().and_then(|open| open.expire()) {
+        timers.sleep_until(next).await;
     }
 }
 
-/// Hold a connection until it is wanted, or closed by the server.
-async fn watch(mut connection: Http1, reclaimed: oneshot::Receiver<oneshot::Sender<Http1>>) {
-    let wanted = tokio::select! {
-        wanted = reclaimed => wanted,
-        () = connection.closed() => return,
-    };
-    if let Ok(give) = wanted
-        && connection.is_open().await
+/// Look after a connection until it was taken, or closed by the server.
+fn watch(held: &Mutex<Option<Http1>>, context: &mut Context<'_>) -> Poll<()> {
+    let mut held = locked(held);
+    if let Some(connection) = &mut *held
+        && connection.advance(context).is_pending()
     {
-        drop(give.send(connection)); // who wanted it may have gone meanwhile
+        return Poll::Pending;
     }
+    *held = None;
+    Poll::Ready(())
 }

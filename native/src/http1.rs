@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,11 +11,11 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::task::yield_now;
 
 use crate::connect::AnyStream;
 use crate::failure::{Failure, Kind};
+use crate::hyper_io::HyperIo;
+use crate::readiness::{Direction, Readiness};
 
 /// A request with all of its body.
 pub type Outgoing = Request<Full<Bytes>>;
@@ -22,20 +23,25 @@ pub type Outgoing = Request<Full<Bytes>>;
 /// The connection.
 pub struct Http1 {
     sender: SendRequest<Full<Bytes>>,
-    connection: Option<Box<Connection<TokioIo<AnyStream>, Full<Bytes>>>>,
+    connection: Option<Box<Connection<HyperIo, Full<Bytes>>>>,
+    readiness: Arc<Readiness>,
 }
 
 impl Http1 {
-    /// Over a stream on which nothing was said yet.
-    pub async fn over(stream: AnyStream) -> Result<Self, Failure> {
+    /// Over a stream on which nothing was said yet, and what is known of its socket.
+    pub async fn over(stream: AnyStream, readiness: Arc<Readiness>) -> Result<Self, Failure> {
         let mut builder = Builder::new();
         builder.allow_spaces_after_header_name_in_responses(true);
         let (sender, connection) = builder
-            .handshake(TokioIo::new(stream))
+            .handshake(HyperIo(stream))
             .await
             .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
         let connection = Some(Box::new(connection));
-        Ok(Self { sender, connection })
+        Ok(Self {
+            sender,
+            connection,
+            readiness,
+        })
     }
 
     /// Send a request, and wait for the head of its answer. What was not sent at all comes back.
@@ -46,52 +52,37 @@ impl Http1 {
         let mut answer = pin!(self.sender.try_send_request(request));
         let connection = &mut self.connection;
         poll_fn(|context| {
-            advance(connection, context);
+            let _ = advance(connection, context); // the answer says what became of it
             answer.as_mut().poll(context)
         })
         .await
     }
 
-    /// Read and write what can be read and written by now.
-    pub fn advance(&mut self, context: &mut Context<'_>) {
-        advance(&mut self.connection, context);
+    /// Read and write what can be read and written by now. Ready when it is closed.
+    pub fn advance(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        advance(&mut self.connection, context)
     }
 
     /// Whether another request can be sent, now that the answer is over: is the request over, too?
-    pub async fn is_free(&mut self) -> bool {
-        self.turn().await;
-        self.sender.is_ready()
+    pub fn is_free(&mut self, context: &mut Context<'_>) -> bool {
+        self.advance(context).is_pending() && self.sender.is_ready()
     }
 
     /// Whether it is still open, after a look at what the socket has to say.
-    pub async fn is_open(&mut self) -> bool {
-        yield_now().await; // the runtime asks the system before it comes back here
-        self.turn().await;
-        self.connection.is_some() && self.sender.is_ready()
-    }
-
-    /// Wait until the server closes it.
-    pub async fn closed(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            let _ = connection.await;
-            self.connection = None;
-        }
-    }
-
-    async fn turn(&mut self) {
-        poll_fn(|context| {
-            self.advance(context);
-            Poll::Ready(())
-        })
-        .await;
+    pub fn is_open(&mut self, context: &mut Context<'_>) -> bool {
+        self.readiness.doubt(Direction::Read);
+        self.is_free(context)
     }
 }
 
-fn advance<C: Future + Unpin>(connection: &mut Option<C>, context: &mut Context<'_>) {
-    if let Some(open) = connection
-        && Pin::new(open).poll(context).is_ready()
-    {
-        // Why it ended is what the answer and its body say.
-        *connection = None;
+fn advance<C: Future + Unpin>(connection: &mut Option<C>, context: &mut Context<'_>) -> Poll<()> {
+    let Some(open) = connection else {
+        return Poll::Ready(());
+    };
+    if Pin::new(open).poll(context).is_pending() {
+        return Poll::Pending;
     }
+    // Why it ended is what the answer and its body say.
+    *connection = None;
+    Poll::Ready(())
 }

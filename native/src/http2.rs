@@ -1,6 +1,7 @@
 //! One connection of HTTP/2, shared by many exchanges and driven by a task of its own.
 
 use std::future::{Future, poll_fn};
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -11,14 +12,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper::rt::Executor;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Notify, OwnedMutexGuard};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use crate::connect::AnyStream;
+use crate::executor::Task;
 use crate::failure::{Failure, Kind};
+use crate::hyper_io::{HyperIo, HyperTimer};
 use crate::locked;
+use crate::reactor::Reactor;
 
 /// Bytes that the server may send on one stream before somebody has read them.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -33,7 +34,7 @@ const PING: Duration = Duration::from_secs(60);
 /// How long the answer to that may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Driven = Connection<TokioIo<AnyStream>, Full<Bytes>, Tasks>;
+type Driven = Connection<HyperIo, Full<Bytes>, Tasks>;
 
 /// A connection that others use, too.
 #[derive(Clone)]
@@ -65,19 +66,25 @@ impl Http2 {
     /// how many streams it allows; until then it is one.
     pub async fn over(
         stream: AnyStream,
+        reactor: &Arc<Reactor>,
         keep_alive: Duration,
         turn: Option<OwnedMutexGuard<()>>,
     ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), Failure> {
-        let tasks = Tasks::default();
+        let tasks = Tasks(Arc::new(Running {
+            reactor: reactor.clone(),
+            tasks: Mutex::default(),
+            is_settled: AtomicBool::new(false),
+            maybe: Notify::new(),
+        }));
         let (sender, connection) = Builder::new(tasks.clone())
-            .timer(TokioTimer::new())
+            .timer(HyperTimer(reactor.timers().clone()))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(LONGEST_HEAD)
             .initial_max_send_streams(UNKNOWN)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PATIENCE)
-            .handshake(TokioIo::new(stream))
+            .handshake(HyperIo(stream))
             .await
             .map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
         let load = Arc::new(Load::default());
@@ -110,31 +117,35 @@ impl Http2 {
     }
 }
 
-/// What hyper has running for this connection.
-#[derive(Clone, Default)]
-struct Tasks(Arc<Mutex<JoinSet<()>>>, Arc<Settling>);
+/// What hyper has running for one connection.
+#[derive(Clone)]
+struct Tasks(Arc<Running>);
 
-/// hyper does not tell when the server's settings come, which one of its tasks reads.
-#[derive(Default)]
-struct Settling {
-    settled: AtomicBool,
+struct Running {
+    reactor: Arc<Reactor>,
+    tasks: Mutex<Vec<Arc<Task>>>,
+    /// hyper does not tell when the server's settings come, which one of its tasks reads.
+    is_settled: AtomicBool,
     maybe: Notify,
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     fn execute(&self, task: F) {
-        let settling = self.1.clone();
+        let running = Arc::downgrade(&self.0);
         let mut task = Box::pin(task);
         let watched = poll_fn(move |context| {
             let polled = task.as_mut().poll(context);
-            if !settling.settled.load(Relaxed) {
-                settling.maybe.notify_one();
+            let unsettled = running.upgrade();
+            if let Some(running) = unsettled.filter(|it| !it.is_settled.load(Relaxed)) {
+                running.maybe.notify_one();
             }
             polled
         });
-        let mut tasks = locked(&self.0);
-        while tasks.try_join_next().is_some() {} // forget those that are over
-        tasks.spawn(watched);
+        let mut tasks = locked(&self.0.tasks);
+        if tasks.len() == tasks.capacity() {
+            tasks.retain(|task| !task.is_over()); // before it grows
+        }
+        tasks.push(self.0.reactor.spawn(watched));
     }
 }
 
@@ -143,7 +154,9 @@ struct Ending(Tasks);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        locked(&self.0.0).abort_all();
+        for task in take(&mut *locked(&self.0.0.tasks)) {
+            task.abort();
+        }
     }
 }
 
@@ -156,13 +169,13 @@ struct Driver {
 
 impl Driver {
     async fn drive(mut self, keep_alive: Duration) {
-        let settling = self.ending.0.1.clone();
+        let running = self.ending.0.0.clone();
         loop {
             let used = self.load.used.load(Relaxed);
             tokio::select! {
                 () = poll_fn(|context| self.poll(context)) => return,
-                () = settling.maybe.notified(), if self.turn.is_some() => {}
-                () = sleep(keep_alive) => {
+                () = running.maybe.notified(), if self.turn.is_some() => {}
+                () = running.reactor.sleep(keep_alive) => {
                     let load = &self.load;
                     if load.streams.load(Relaxed) == 0 && load.used.load(Relaxed) == used {
                         return;
@@ -178,7 +191,7 @@ impl Driver {
         if most != UNKNOWN {
             self.load.most.store(most, Relaxed); // the server may change its mind
             self.turn = None;
-            self.ending.0.1.settled.store(true, Relaxed);
+            self.ending.0.0.is_settled.store(true, Relaxed);
         }
         driven
     }

@@ -1,24 +1,32 @@
 //! Compiled parts of Polyvox. Python decides; this moves bytes.
 
 mod anthropic;
-mod bell;
 mod chat;
 mod client;
 mod connect;
 mod connections;
 mod decompress;
+mod exchange;
+mod executor;
 mod failure;
 mod http1;
 mod http2;
+mod hyper_io;
 mod json;
 mod mailbox;
+mod network;
 mod origin;
 mod outgoing;
+mod pacing;
 mod pieces;
+mod reactor;
+mod readiness;
 mod sink;
 mod sse;
 mod sse_reader;
 mod task;
+mod tcp;
+mod timers;
 mod tls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,7 +39,9 @@ mod polyvox_native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
-    use crate::client::{Client, Exchange, Pool};
+    use crate::client::{Client, Pool};
+    #[pymodule_export]
+    use crate::exchange::Exchange;
     #[pymodule_export]
     use crate::failure::FailureError;
     #[pymodule_export]

@@ -5,20 +5,21 @@ use std::sync::{Arc, Mutex};
 
 use http::response::Parts;
 use pyo3::types::PyBytes;
-use pyo3::{Bound, Python};
+use pyo3::{Bound, Py, PyAny, Python};
 use tokio::sync::Notify;
 
-use crate::bell::Bell;
 use crate::failure::{Failure, Kind};
 use crate::locked;
 
 /// From here on the socket is not read any further until the reader has taken something.
 const FULL: usize = 256 * 1024;
 
+/// Futures of Python's whose readers have news, for the event loop's thread to tell them.
+pub type News = Mutex<Vec<Py<PyAny>>>;
+
 /// The head, the part of the body that nobody has read yet, and the end.
 pub struct Mailbox {
-    id: u64,
-    bell: Arc<Bell>,
+    news: Arc<News>,
     state: Mutex<State>,
     room: Notify,
 }
@@ -28,10 +29,15 @@ struct State {
     head: Option<Parts>,
     body: Vec<u8>,
     end: Option<Result<(), Failure>>,
-    waiting: bool,
+    /// What the reader waits for.
+    waiting: Option<Py<PyAny>>,
 }
 
 impl State {
+    fn has_news(&self) -> bool {
+        self.head.is_some() || !self.body.is_empty() || self.end.is_some()
+    }
+
     fn append(&mut self, bytes: &mut Vec<u8>) {
         if self.end.is_some() {
             bytes.clear(); // cancelled: nobody reads them
@@ -47,7 +53,7 @@ impl State {
 pub enum Piece<'py> {
     /// All that came since it was asked last.
     Bytes(Bound<'py, PyBytes>),
-    /// Nothing; the bell is going to ring.
+    /// Nothing yet.
     Nothing,
     /// Nothing, and there won't be anything any more.
     End,
@@ -55,18 +61,12 @@ pub enum Piece<'py> {
 
 impl Mailbox {
     /// An empty one.
-    pub fn new(id: u64, bell: Arc<Bell>) -> Self {
+    pub fn new(news: Arc<News>) -> Self {
         Self {
-            id,
-            bell,
+            news,
             state: Mutex::default(),
             room: Notify::new(),
         }
-    }
-
-    /// The number that the bell tells.
-    pub fn id(&self) -> u64 {
-        self.id
     }
 
     // ------------------------------------------------------------------- the task's side
@@ -81,11 +81,8 @@ impl Mailbox {
         let mut state = locked(&self.state);
         state.append(bytes);
         let has_room = state.body.len() < FULL;
-        let wakes = state.waiting && (!state.body.is_empty() || state.head.is_some());
-        state.waiting &= !wakes;
-        drop(state);
-        if wakes {
-            self.bell.ring(self.id);
+        if state.has_news() {
+            self.tell(state.waiting.take());
         }
         has_room
     }
@@ -107,11 +104,7 @@ impl Mailbox {
             return false;
         }
         state.end = Some(end);
-        let wakes = take(&mut state.waiting);
-        drop(state);
-        if wakes {
-            self.bell.ring(self.id);
-        }
+        self.tell(state.waiting.take());
         true
     }
 
@@ -120,9 +113,15 @@ impl Mailbox {
         locked(&self.state).end.is_some()
     }
 
+    fn tell(&self, reader: Option<Py<PyAny>>) {
+        if let Some(reader) = reader {
+            locked(&self.news).push(reader);
+        }
+    }
+
     // ----------------------------------------------------------------- the reader's side
 
-    /// The head, once; None when it is not there yet, and the bell is going to ring.
+    /// The head, once; None when it is not there yet.
     pub fn head(&self) -> Result<Option<Parts>, Failure> {
         let mut state = locked(&self.state);
         if let Some(head) = state.head.take() {
@@ -131,10 +130,7 @@ impl Mailbox {
         match &state.end {
             Some(Err(failure)) => Err(failure.clone()),
             Some(Ok(())) => Err(Failure::new(Kind::Panic, "the head was asked for twice")),
-            None => {
-                state.waiting = true;
-                Ok(None)
-            }
+            None => Ok(None),
         }
     }
 
@@ -143,7 +139,7 @@ impl Mailbox {
         let mut state = locked(&self.state);
         if !state.body.is_empty() {
             let body = take(&mut state.body);
-            drop(state); // the network's thread need not wait for Python's memory
+            drop(state);
             if body.len() >= FULL {
                 self.room.notify_one();
             }
@@ -152,11 +148,19 @@ impl Mailbox {
         match &state.end {
             Some(Ok(())) => Ok(Piece::End),
             Some(Err(failure)) => Err(failure.clone()),
-            None => {
-                state.waiting = true;
-                Ok(Piece::Nothing)
-            }
+            None => Ok(Piece::Nothing),
         }
+    }
+
+    /// Have this future told of the next news, or at once if there are some. What stood there before
+    /// is given back.
+    pub fn wait(&self, reader: Py<PyAny>) -> Option<Py<PyAny>> {
+        let mut state = locked(&self.state);
+        if state.has_news() {
+            self.tell(Some(reader));
+            return None;
+        }
+        state.waiting.replace(reader)
     }
 
     /// Forget what is there and end it. Whether it was still under way.

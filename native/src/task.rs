@@ -1,4 +1,4 @@
-//! The life of one exchange, on the network's thread. Aborting the task closes what it holds.
+//! The life of one exchange, on the reactor. Aborting the task closes what it holds.
 
 use std::future::poll_fn;
 use std::mem::take;
@@ -13,7 +13,6 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 
 use crate::connections::{Connections, Wire};
 use crate::failure::{Failure, Kind};
@@ -66,7 +65,7 @@ async fn exchange(
         match http1.send(job.request(false)).await {
             Ok(answer) => {
                 pour(answer, Some(&mut http1), mailbox).await?;
-                if http1.is_free().await {
+                if poll_fn(|context| Poll::Ready(http1.is_free(context))).await {
                     connections.keep(&job.origin, http1);
                 }
                 return Ok(());
@@ -97,11 +96,13 @@ impl Job {
             let permit = connections.permit().await?;
             Ok((permit, connections.wire(&self.origin).await?))
         };
-        match self.connect_timeout {
-            None => connecting.await,
-            Some(most) => timeout(most, connecting)
-                .await
-                .unwrap_or_else(|_| Err(Failure::new(Kind::Timeout, "too late"))),
+        let Some(most) = self.connect_timeout else {
+            return connecting.await;
+        };
+        tokio::select! {
+            biased;
+            connected = connecting => connected,
+            () = connections.reactor().sleep(most) => Err(Failure::new(Kind::Timeout, "too late")),
         }
     }
 
@@ -184,7 +185,7 @@ fn gather(
             Poll::Pending => {
                 looked = true;
                 if let Some(wire) = wire {
-                    wire.advance(context);
+                    let _ = wire.advance(context); // the body says what became of it
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! TLS: whom we trust, and what becomes of a server that we don't.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,12 +14,37 @@ use rustls::{
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 
 use crate::failure::{Failure, Kind};
+use crate::locked;
 
 /// Where the trusted certificates are.
 #[derive(Clone, Default)]
 pub struct Roots {
     /// Files and directories that the environment names; none: the platform's own.
     pub places: Option<(Vec<PathBuf>, Vec<PathBuf>)>,
+}
+
+/// Whom all event loops of a client trust. Nothing is read before it is needed, and then once.
+pub struct Trust {
+    roots: Roots,
+    tls: Mutex<Option<Arc<Tls>>>,
+}
+
+impl Trust {
+    /// In those whose certificates are there.
+    pub fn new(roots: Roots) -> Arc<Self> {
+        let tls = Mutex::default();
+        Arc::new(Self { roots, tls })
+    }
+
+    /// What comes of it. Waits for whoever reads the certificates at this moment.
+    pub fn tls(&self) -> Result<Arc<Tls>, Failure> {
+        let mut known = locked(&self.tls);
+        if let Some(tls) = &*known {
+            return Ok(tls.clone());
+        }
+        let tls = Arc::new(Tls::load(&self.roots)?);
+        Ok(known.insert(tls).clone())
+    }
 }
 
 /// How to speak TLS: with servers, which may know HTTP/2, and with proxies, for which we don't.
@@ -32,7 +57,7 @@ pub struct Tls {
 
 impl Tls {
     /// Reads the certificates: some milliseconds of work.
-    pub fn load(roots: &Roots) -> Result<Self, Failure> {
+    fn load(roots: &Roots) -> Result<Self, Failure> {
         let found = roots.certificates();
         if found.certs.is_empty() {
             let reasons: Vec<String> = found.errors.iter().map(ToString::to_string).collect();

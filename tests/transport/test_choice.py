@@ -95,6 +95,19 @@ def test_native_without_the_wheel_is_an_error_that_says_how_to_get_it(
     assert "make native" in str(caught.value)
 
 
+def test_on_windows_aiohttp_runs_and_who_asks_for_native_is_told_why(
+    wheel: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+):
+    wheel(Client=object)
+    monkeypatch.setattr("polyvox.transport.choice.sys", SimpleNamespace(platform="win32"))
+    choice = choose_transport()
+    assert (choice.name, choice.missing) == ("aiohttp", "")
+    assert "Windows' event loop can't watch" in choice.why
+    with pytest.raises(ConfigurationError, match="Windows' event loop can't watch") as caught:
+        choose_transport("native")
+    assert "auto or aiohttp" in str(caught.value)
+
+
 def test_a_name_that_is_none_is_an_error_that_names_all(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(VARIABLE, "natve")
     with pytest.raises(ConfigurationError, match="POLYVOX_TRANSPORT says 'natve'") as caught:

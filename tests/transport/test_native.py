@@ -1,4 +1,4 @@
-"""What only the native transport has to get right: its thread, its memory, and forked processes."""
+"""What only the native transport has to get right: its loops, its memory, and forked processes."""
 
 import asyncio
 import gc
@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from operator import le
@@ -52,7 +53,7 @@ def test_what_it_cannot_keep_to_is_refused(wish: str, certificate: Certificate):
     assert "AiohttpTransport" in str(caught.value)
 
 
-# ------------------------------------------------------------------------------------- its thread
+# -------------------------------------------------------------------------------- its event loop
 
 
 def threads() -> int:
@@ -64,36 +65,43 @@ def threads() -> int:
     return sum(name(task).startswith("polyvox-native") for task in os.listdir("/proc/self/task"))
 
 
-def pipes() -> int:
+def watchers() -> int:
+    """Descriptors of what gathers the sockets' events."""
+
     def target(fd: str) -> str:
         with suppress(OSError):
             return os.readlink(f"/proc/self/fd/{fd}")
         return ""
 
-    return sum(
-        target(fd).startswith(("pipe:", "anon_inode:")) for fd in os.listdir("/proc/self/fd")
-    )
+    return sum(target(fd).startswith("anon_inode:") for fd in os.listdir("/proc/self/fd"))
 
 
 @sees_sockets
-async def test_the_thread_begins_with_the_first_request_and_ends_with_the_transport():
-    before = threads(), pipes(), open_sockets()
+async def test_it_has_no_thread_and_leaves_nothing_open():
+    before = threads(), watchers(), open_sockets()
     async with RawServer(answering) as server:
         transport = NativeTransport()
-        assert threads() == before[0]
         assert await soon(ask(transport, server.url())) == b"ok"
-        assert threads() == before[0] + 1
-        await transport.aclose()
         assert threads() == before[0]
+        await transport.aclose()
         await soon(server.peers[0].gone.wait())
     del transport
     gc.collect()
-    await until(lambda: all(map(le, (threads(), pipes(), open_sockets()), before)))
+    await until(lambda: all(map(le, (threads(), watchers(), open_sockets()), before)))
 
 
 @sees_sockets
-async def test_a_transport_that_nobody_closed_takes_its_thread_with_it():
-    before = threads(), pipes()
+async def test_the_thread_that_asked_for_an_address_ends():
+    before = threads()
+    async with RawServer(answering) as server, NativeTransport() as transport:
+        url = server.url().replace("127.0.0.1", "localhost")
+        assert await soon(ask(transport, url)) == b"ok"
+        await until(lambda: threads() <= before)
+
+
+@sees_sockets
+async def test_a_transport_that_nobody_closed_takes_its_descriptors_with_it():
+    before = watchers()
 
     async def forget(url: str) -> None:
         assert await ask(NativeTransport(), url) == b"ok"
@@ -102,33 +110,189 @@ async def test_a_transport_that_nobody_closed_takes_its_thread_with_it():
         await asyncio.to_thread(asyncio.run, forget(server.url()))
         await soon(server.peers[0].gone.wait())
         gc.collect()
-        await until(lambda: all(map(le, (threads(), pipes()), before)))
+        await until(lambda: watchers() <= before)
 
 
-def test_a_loop_that_cannot_watch_a_pipe_is_told_by_a_thread():
+@sees_sockets
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio's own, for the task
+async def test_a_reader_left_waiting_in_a_closed_loop_keeps_nothing_open():
+    before = watchers()
+
+    async def wait(transport: NativeTransport, url: str) -> None:
+        response = await transport.send(post(url))
+        async for _ in response.body:
+            asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+
+    def rudely(url: str) -> None:
+        loop = asyncio.new_event_loop()
+        transport = NativeTransport()
+        task = loop.create_task(wait(transport, url))
+        loop.run_forever()
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+        asyncio.run(transport.aclose())
+
+    async with RawServer(begin_answer) as server:
+        await asyncio.to_thread(rudely, server.url())
+        await soon(server.peers[0].gone.wait())
+        gc.collect()
+        await until(lambda: watchers() <= before)
+
+
+def test_a_loop_that_cannot_watch_a_descriptor_is_refused_in_words():
     class Proactor(asyncio.SelectorEventLoop):
         """As Windows' loop in this."""
 
         def add_reader(self, fd: object, callback: object, *args: object) -> None:
-            if getattr(callback, "__name__", "") == "_hear":
+            if getattr(callback, "__name__", "") == "turn":
                 raise NotImplementedError
             super().add_reader(fd, callback, *args)  # type: ignore[arg-type]
 
-    async def several() -> None:
-        async with RawServer(begin_answer) as server, NativeTransport() as transport:
-            responses = [await soon(transport.send(post(server.url()))) for _ in range(20)]
+    async def send() -> None:
+        async with NativeTransport() as transport:
+            with pytest.raises(ConfigurationError, match="Proactor") as caught:
+                await transport.send(post("http://127.0.0.1:9"))
+            assert "POLYVOX_TRANSPORT=aiohttp" in str(caught.value)
+
+    with asyncio.Runner(loop_factory=Proactor) as runner:
+        runner.run(send())
+
+
+async def test_it_runs_on_uvloop_too():
+    uvloop = pytest.importorskip("uvloop")
+
+    async def several(url: str) -> None:
+        async with NativeTransport() as transport:
+            responses = [await soon(transport.send(post(url))) for _ in range(20)]
             assert [await soon(anext(r.body)) for r in responses] == [b"first"] * 20
             reading = asyncio.ensure_future(anext(responses[0].body))
             await turns()
         with pytest.raises(NetworkError):
             await soon(reading)
 
-    with asyncio.Runner(loop_factory=Proactor) as runner:
-        runner.run(several())
-    bells = [each for each in threading.enumerate() if each.name == "polyvox-native-bell"]
-    for bell in bells:
-        bell.join(30)
-    assert not any(bell.is_alive() for bell in bells)
+    def elsewhere(url: str) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(several(url))
+
+    async with RawServer(begin_answer) as server:
+        await asyncio.to_thread(elsewhere, server.url())
+        for peer in server.peers:
+            await soon(peer.gone.wait())
+
+
+async def test_streams_in_two_loops_of_two_threads_go_on_side_by_side():
+    """Each piece is answered by a piece in the other loop: none of both can run ahead."""
+    barrier = threading.Barrier(2)
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.begin_chunked()
+        for number in range(50):
+            peer.chunk(b"%d" % number)
+            await peer.take(1)
+        peer.chunk(b"")
+
+    async def read(transport: NativeTransport) -> list[bytes]:
+        async with RawServer(script) as server:
+            response = await transport.send(post(server.url()))
+            pieces: list[bytes] = []
+            async for piece in response.body:
+                pieces.append(piece)
+                await asyncio.to_thread(barrier.wait, 30)
+                server.peers[0].data_received(b".")
+            return pieces
+
+    transport = NativeTransport()
+    both = await asyncio.gather(
+        *(asyncio.to_thread(asyncio.run, read(transport)) for _ in range(2))
+    )
+    await transport.aclose()
+    assert both == [[b"%d" % number for number in range(50)]] * 2
+
+
+async def test_a_reader_in_a_loop_that_stands_still_finds_the_transport_closed():
+    async def begin(url: str) -> asyncio.Future[bytes]:
+        response = await transport.send(post(url))
+        assert await anext(response.body) == b"first"
+        return asyncio.ensure_future(anext(response.body))
+
+    def elsewhere(url: str) -> None:
+        loop = asyncio.new_event_loop()
+        reading = loop.run_until_complete(begin(url))
+        asyncio.run(transport.aclose())
+        with pytest.raises(NetworkError):
+            loop.run_until_complete(asyncio.wait_for(reading, 30))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    transport = NativeTransport()
+    async with RawServer(begin_answer) as server:
+        await asyncio.to_thread(elsewhere, server.url())
+        await soon(server.peers[0].gone.wait())
+
+
+# ----------------------------------------------------------------------- pieces, quick and slow
+
+
+@pytest.mark.parametrize("count", [10, 200])
+async def test_pieces_that_wait_for_their_reader_come_one_by_one(count: int):
+    """However quickly both sides are, and though looks that find one small piece become rarer."""
+    seen = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.begin_chunked()
+        for number in range(count):
+            peer.chunk(b"%d" % number)
+            await seen.wait()
+            seen.clear()
+        peer.chunk(b"")
+
+    pieces: list[bytes] = []
+    async with RawServer(script) as server, NativeTransport() as transport:
+        response = await soon(transport.send(post(server.url())))
+        async for piece in response.body:
+            pieces.append(piece)
+            seen.set()
+    assert pieces == [b"%d" % number for number in range(count)]
+
+
+async def test_many_small_pieces_arrive_whole_and_the_connection_serves_again():
+    async def script(peer: Peer) -> None:
+        for _ in range(3):
+            await peer.request()
+            peer.begin_chunked()
+            for number in range(5000):
+                peer.chunk(b"%d," % number)
+                if number % 10 == 0:
+                    await asyncio.sleep(0)
+            peer.chunk(b"")
+
+    whole = b"".join(b"%d," % number for number in range(5000))
+    async with RawServer(script) as server, NativeTransport() as transport:
+        for _ in range(3):
+            response = await soon(transport.send(post(server.url())))
+            assert await soon(read_all(response.body, MIB)) == whole
+        assert len(server.peers) == 1
+
+
+async def test_a_body_in_brotli_is_unpacked():
+    line = b"data: Air scatters blue light more than red. "
+    packed = b64decode("GycjcBSh0nVypAdqnkXY6pC+wwYcsBcE6gvKZRGWIihX2Ik64adtqkrtr9dqAIgbCA==")
+
+    async def script(peer: Peer) -> None:
+        assert b"br" in await peer.request()
+        peer.begin_chunked(b"content-encoding: br")
+        for at in range(0, len(packed), 7):
+            peer.chunk(packed[at : at + 7])
+        peer.chunk(b"")
+
+    async with RawServer(script) as server, NativeTransport() as transport:
+        response = await soon(transport.send(post(server.url())))
+        assert await soon(read_all(response.body, MIB)) == line * 200
+
+
+# --------------------------------------------------------------------------- idle connections
 
 
 async def test_an_idle_connection_is_closed_after_a_while():

@@ -1,6 +1,7 @@
 """Which transport runs: the one in Rust where its wheel is installed, else aiohttp's."""
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "Choice", "TransportName", "choose_transport", "default_transport"]
 
 TransportName: TypeAlias = Literal["auto", "aiohttp", "native"]
-"""``auto`` is ``native`` where the wheel is installed, else ``aiohttp``."""
+"""``auto`` is ``native`` where the wheel is installed and can run, else ``aiohttp``."""
 
 VARIABLE = "POLYVOX_TRANSPORT"
 
 _WHEEL = "polyvox_native"
 _GET_IT = "pip install polyvox-native, or 'make native' in a checkout"
+_WINDOWS = "Windows' event loop can't watch what polyvox-native has it watch"
 
 
 class Choice(NamedTuple):
@@ -47,7 +49,8 @@ def default_transport(asked: str | None = None) -> "AiohttpTransport | NativeTra
 def choose_transport(asked: str | None = None) -> Choice:
     """Who runs when one is asked for by name; without a name POLYVOX_TRANSPORT says it.
 
-    Raises ``ConfigurationError`` for a name that is none, and for "native" without its wheel.
+    Raises ``ConfigurationError`` for a name that is none, and for "native" without its wheel or on
+    Windows, where it can't run.
 
     >>> choose_transport("aiohttp")
     Choice(name='aiohttp', why="transport='aiohttp' was asked for", missing='')
@@ -61,6 +64,8 @@ def choose_transport(asked: str | None = None) -> Choice:
         )
     if name == "aiohttp":
         return Choice("aiohttp", why)
+    if sys.platform == "win32":
+        return _not_on_windows(name, why)
     lacking = _what_the_wheel_lacks()
     if not lacking:
         version = getattr(import_module(_WHEEL), "__version__", "")
@@ -69,6 +74,13 @@ def choose_transport(asked: str | None = None) -> Choice:
     if name == "native":
         raise ConfigurationError(f"{why}, but {lacking}", hint=f"Get it: {_GET_IT}.")
     return Choice("aiohttp", lacking, _GET_IT)
+
+
+def _not_on_windows(name: str, why: str) -> Choice:
+    """Its readers of streams run there all the same."""
+    if name == "native":
+        raise ConfigurationError(f"{why}, but {_WINDOWS}", hint="Say auto or aiohttp.")
+    return Choice("aiohttp", _WINDOWS)
 
 
 def _asked_for(asked: str | None) -> tuple[str, str]:

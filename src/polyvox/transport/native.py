@@ -29,10 +29,12 @@ class NativeTransport(PerLoop["NativePool"]):
     use or kept alive for ``keep_alive`` seconds per loop, proxies and trusted certificates from the
     environment, no redirects, no cookies, decompressed bodies, no request sent twice.
 
-    All connections are driven by one thread in Rust, which never waits for Python: it reads ahead,
-    up to about 256 KiB per answer, and a reader gets all that has come since it looked last. Servers
-    that know HTTP/2 are spoken to in it, over TLS; each of its streams counts as a connection in use.
-    The thread ends with ``aclose``. A forked process gets a thread of its own.
+    Rust does its work in the event loop's own thread, when there is something to read or to write. It
+    reads ahead, up to about 256 KiB per answer, and a reader gets all that has come since it looked
+    last. Small pieces that come in quick succession, more than about 4,000 a second, come in batches,
+    a millisecond's at a time. Servers that know HTTP/2 are spoken to in it, over TLS; each of its
+    streams counts as a connection in use. A forked process makes its own connections. A loop must
+    be able to watch a descriptor, as all do but Windows' proactor.
 
     An ``ssl_context`` and ``may_reach`` are refused: only ``AiohttpTransport`` can keep to them.
     """
@@ -85,7 +87,7 @@ class NativeTransport(PerLoop["NativePool"]):
         if self._client is None:
             self._client = self._new_client()
             self._proxies = Proxies(os.environ)
-        return NativePool(self._client.pool(), get_running_loop())
+        return NativePool(self._client, get_running_loop())
 
     def _new_client(self) -> "Client":
         from polyvox_native import Client
@@ -95,7 +97,7 @@ class NativeTransport(PerLoop["NativePool"]):
         return Client(self._max_connections, self._keep_alive, places)
 
     def _begin_anew(self) -> None:
-        """In a forked process: the thread is not here, and the sockets are the parent's."""
+        """In a forked process: the sockets, and what watches them, are the parent's."""
         # Kept for ever, so that nothing is closed; who held the lock, too, is not here.
         self._inherited += [self._client, self._pools, self._lock]
         self._client, self._pools, self._lock = None, {}, threading.Lock()

@@ -1,16 +1,15 @@
 """The connections of one event loop, in polyvox-native. Imported with the first request."""
 
-import threading
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from polyvox_native import Exchange, Failure, Pool
+from polyvox_native import Client, Exchange, Failure
 
+from polyvox.errors import ConfigurationError
 from polyvox.http import HttpRequest
 from polyvox.transport.native_errors import broken_body, not_answered
 from polyvox.transport.network_errors import closed_before_sending, no_address
@@ -21,41 +20,34 @@ _Way = tuple[bool, str, int, str | None]
 
 
 class NativePool:
-    """A pool in Rust, and who waits for news from it: a pipe that the loop watches tells of them."""
+    """A pool in Rust, which works when the loop calls it: for the descriptor that the loop watches."""
 
-    def __init__(self, native: Pool, loop: AbstractEventLoop) -> None:
-        self._native = native
+    def __init__(self, client: Client, loop: AbstractEventLoop) -> None:
+        self._native = client.pool(loop)
         self._loop = loop
-        self._waiting: dict[int, Future[None]] = {}
         self._ways: dict[str, _Way] = {}
         self._closed = False
         self._guard: AsyncGenerator[None] | None = None
         try:
-            loop.add_reader(native.fileno(), self._hear)
-            self._listens = True
-        except NotImplementedError:  # Windows' proactor can't watch a pipe
-            self._listens = False
-            threading.Thread(target=self._listen, name="polyvox-native-bell", daemon=True).start()
+            loop.add_reader(self._native.fileno(), self._native.turn)
+        except NotImplementedError as error:
+            raise ConfigurationError(
+                f"{type(loop).__name__}, the event loop that runs here, can't watch a descriptor",
+                hint="Say POLYVOX_TRANSPORT=aiohttp, or run a loop that can.",
+            ) from error
 
     async def send(self, request: HttpRequest, proxy: str | None) -> "NativeResponse":
         """Send, and wait for the head of the answer."""
         exchange = self._begin(request, proxy)
         try:
-            while (head := exchange.poll()) is None:
-                await self.news(exchange)
+            while not isinstance(head := exchange.head(), tuple):
+                await head
         except Failure as failure:
             raise not_answered(failure, request) from failure
         except BaseException:
             exchange.cancel()
             raise
-        return NativeResponse(exchange, self, request, *head)
-
-    def news(self, exchange: Exchange) -> "Future[None]":
-        """What to await when the exchange has nothing to tell yet."""
-        future: Future[None] = self._loop.create_future()
-        if self._waiting.setdefault(exchange.id, future) is not future:
-            raise RuntimeError("somebody else waits for the same answer")
-        return future
+        return NativeResponse(exchange, request, *head)
 
     async def close_with_loop(self, closed: Callable[[], object]) -> None:
         """Have the loop close this pool when it shuts its asynchronous generators down.
@@ -103,27 +95,11 @@ class NativePool:
             way = self._ways[proxy] = _way_to(proxy)
         return way
 
-    def _hear(self) -> None:
-        for number in self._native.take():
-            future = self._waiting.pop(number, None)
-            if future is not None and not future.done():
-                future.set_result(None)
-
-    def _listen(self) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            while not self._closed:
-                self._native.wait()
-                self._loop.call_soon_threadsafe(self._hear)
-
     def _close(self) -> None:
         self._closed = True
-        if self._listens:
-            self._loop.remove_reader(self._native.fileno())
+        self._loop.remove_reader(self._native.fileno())
         self._native.close()
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_result(None)  # they look, and find that it is closed
-        self._waiting.clear()
+        self._native.turn()  # whoever waits looks, and finds that it is closed
 
 
 class NativeResponse:
@@ -134,7 +110,6 @@ class NativeResponse:
     def __init__(
         self,
         exchange: Exchange,
-        pool: NativePool,
         request: HttpRequest,
         status: int,
         headers: Mapping[str, str],
@@ -142,7 +117,7 @@ class NativeResponse:
         self._exchange = exchange
         self.status = status
         self.headers = headers
-        self.body: AsyncGenerator[bytes] = _Body(exchange, pool, request)
+        self.body: AsyncGenerator[bytes] = _Body(exchange, request)
 
     async def aclose(self) -> None:
         """Close the socket, unless the body is over: then the connection is in the pool again."""
@@ -152,18 +127,17 @@ class NativeResponse:
 class _Body(AsyncGenerator[bytes]):
     """The pieces of a body. A generator of Python's would cost more than what it passes on."""
 
-    __slots__ = ("_exchange", "_pool", "_read", "_request")
+    __slots__ = ("_exchange", "_read", "_request")
 
-    def __init__(self, exchange: Exchange, pool: NativePool, request: HttpRequest) -> None:
+    def __init__(self, exchange: Exchange, request: HttpRequest) -> None:
         self._exchange = exchange
         self._read = exchange.read
-        self._pool = pool
         self._request = request
 
     async def __anext__(self) -> bytes:
         try:
-            while (piece := self._read()) is None:
-                await self._pool.news(self._exchange)
+            while not isinstance(piece := self._read(), bytes):
+                await piece
         except Failure as failure:
             raise broken_body(failure, self._request) from failure
         except BaseException:
