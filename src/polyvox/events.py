@@ -1,6 +1,6 @@
 """How an answer arrives: the events of a stream, and their grammar.
 
-    stream  = [ start { block | warning | nested } ] ( done | error )
+    stream  = [ start { block | warning | passed | nested } ] ( done | error )
     block   = text_start { text_delta } text_end
             | thinking_start { thinking_delta } thinking_end
             | tool_call_start { tool_call_delta } tool_call_end
@@ -9,7 +9,7 @@ Blocks may interleave (parallel tool calls do); ``index`` is the block's place i
 stream ends exactly once, with ``done`` or ``error``, and both carry the whole message: after an
 error, all that arrived before it. Only a call that failed before the answer began has no ``start``.
 ``nested`` wraps what happens inside a tool, an agent or a council member. ``warning`` says what was
-dropped or bent on the way, so that nothing is changed silently.
+dropped or bent on the way, so that nothing is changed silently. ``passed`` is for gateways alone.
 """
 
 from typing import Any, TypeAlias
@@ -103,6 +103,17 @@ class Warned(_Event, tag="warning"):
     field: str = ""
 
 
+class Passed(_Event, tag="passed"):
+    """A piece of the answer's body as the provider wrote it, after the events that were read from it.
+
+    Comes only where the caller speaks the provider's dialect (see ``verbatim``). The last one stands
+    before the end of the stream; ``ends`` says whether the provider's own ending is in it.
+    """
+
+    data: bytes
+    ends: bool = False
+
+
 class Nested(msgspec.Struct, tag_field="type", tag="nested"):
     """An event of a stream inside this one; ``path`` names the way to it, outermost first."""
 
@@ -135,6 +146,7 @@ Event: TypeAlias = (
     | ToolCallDelta
     | ToolCallEnd
     | Warned
+    | Passed
     | Nested
     | Done
     | Failed

@@ -6,9 +6,9 @@ hangs: every failure is the stream's last event. Reading a stream inside a strea
 ``contextlib.aclosing``: that is what makes closing reach the socket.
 """
 
+import os
 import threading
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable
 from typing import Literal, Protocol, TypeAlias
 
@@ -19,6 +19,7 @@ from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.events import Event
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
+from polyvox.verbatim import Verbatim
 
 Caching: TypeAlias = Literal["use", "skip", "refresh"]
 Kind: TypeAlias = Literal["answer", "embedding"]
@@ -85,7 +86,7 @@ class Interrupt:
 
 
 def _new_id() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()  # as random as a UUID, at a quarter of the price
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -103,6 +104,7 @@ class Call(msgspec.Struct, kw_only=True):
     ``caching`` says what a cache of answers may do: "use" a stored one, "skip" it (neither look nor
     store), or "refresh" it (ask anew and store); ``caching_ttl`` is how many seconds the answer to
     this call may be stored. ``kind`` is what is asked for: an answer, or vectors (see ``layered``).
+    ``verbatim`` is the request in the caller's own words, where a gateway has them.
     """
 
     id: str = msgspec.field(default_factory=_new_id)
@@ -115,6 +117,7 @@ class Call(msgspec.Struct, kw_only=True):
     caching: Caching = "use"
     caching_ttl: float | None = None
     kind: Kind = "answer"
+    verbatim: Verbatim | None = None
     partial: AssistantMessage | None = None
     attempts: list[Attempt] = []
     parent: "Call | None" = None
@@ -133,6 +136,7 @@ class Call(msgspec.Struct, kw_only=True):
             caching=self.caching,
             caching_ttl=self.caching_ttl,
             kind=self.kind,
+            verbatim=self.verbatim,
             parent=self,
         )
 

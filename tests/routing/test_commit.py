@@ -9,6 +9,7 @@ from polyvox.events import (
     Event,
     Failed,
     Nested,
+    Passed,
     Start,
     TextDelta,
     TextEnd,
@@ -42,6 +43,7 @@ CONTENT = [
 NO_CONTENT = [
     Start(),
     Warned("dropped"),
+    Passed(b"data: {}\n\n"),
     TextStart(0),
     ThinkingStart(0),
     ToolCallStart(0, "c1", "now"),

@@ -16,6 +16,7 @@ from polyvox.http import HttpRequest
 from polyvox.messages import AssistantMessage, File, Image
 from polyvox.request import Request
 from polyvox.secret import Secret
+from polyvox.verbatim import Verbatim
 
 Auth: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "none"]
 """How a key travels. With "aws" a key is a bearer's, and without one a ``Signer`` signs the request."""
@@ -149,6 +150,30 @@ class StreamEncoder(Protocol):
         ...
 
 
+class PassedFrames(Protocol):
+    """Passes a streamed answer on in whole frames, wherever the network cut them."""
+
+    def feed(self, chunk: bytes, /) -> bytes:
+        """What of the body can be passed on now."""
+        ...
+
+    def close(self) -> bytes:
+        """The rest."""
+        ...
+
+
+class Passing(Protocol):
+    """How a request goes on to a provider of its own dialect as it came, and the answer comes back."""
+
+    def request(self, verbatim: Verbatim, target: "Target") -> HttpRequest:
+        """The caller's body for this target. Raises ``BadRequestError`` for one that is no object."""
+        ...
+
+    def frames(self, request: Request) -> PassedFrames:
+        """What passes on the answer to this request, without what only we have asked for."""
+        ...
+
+
 class Dialect(Protocol):
     """A wire format, as a codec in both directions. Stateless; its decoders and encoders hold the state.
 
@@ -174,6 +199,11 @@ class Dialect(Protocol):
     @property
     def embeddings(self) -> EmbeddingCodec | None:
         """Both halves of the codec for embeddings, or None if the format has none."""
+        ...
+
+    @property
+    def passing(self) -> Passing | None:
+        """How requests are passed on as they came, or None if they never are."""
         ...
 
     # Client half

@@ -18,6 +18,7 @@ from polyvox.errors import (
     BudgetExceededError,
     ContentFilterError,
     ContextWindowExceededError,
+    InvalidAnswerError,
     NetworkError,
     NotFoundError,
     OverloadedError,
@@ -41,6 +42,7 @@ _WRITTEN: tuple[tuple[type[PolyvoxError], int, str, str | None], ...] = (
     (AbortedError, 499, "aborted_error", "aborted"),
     (NetworkError, 502, "server_error", "upstream_unreachable"),
     (ProtocolError, 502, "server_error", "upstream_protocol_error"),
+    (InvalidAnswerError, 502, "server_error", "invalid_answer"),
     (OverloadedError, 503, "overloaded_error", "overloaded"),
     (PolyvoxError, 500, "server_error", None),
 )

@@ -73,6 +73,7 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     ``models_path``         where the list of models is, below the base URL; "" if there is none
     ``count_tokens``        the provider has an endpoint that counts tokens
     ``embed``               where embeddings are, and how they differ
+    ``passes``              a request of the same dialect may go on as it came, although there are quirks
     """
 
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_tokens"
@@ -112,3 +113,4 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     models_path: str = "/models"
     count_tokens: bool = False
     embed: EmbedQuirks = EmbedQuirks()
+    passes: bool = False

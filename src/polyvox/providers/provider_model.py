@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
 from polyvox.assembly import unfold
-from polyvox.dialects import Dialect, FrameReader, ServerSentEvent, StreamDecoder, Target
+from polyvox.dialects import Dialect, FrameReader, Quirks, ServerSentEvent, StreamDecoder, Target
+from polyvox.dialects.base import PassedFrames
 from polyvox.errors import (
     NetworkError,
     NotFoundError,
@@ -13,7 +14,7 @@ from polyvox.errors import (
     ProtocolError,
     RequestTimeoutError,
 )
-from polyvox.events import Done, Event, Failed, Start, Warned
+from polyvox.events import Done, Event, Failed, Passed, Start, Warned
 from polyvox.http import HttpRequest, HttpResponse, Signer, Timeouts, Transport
 from polyvox.model import Call
 from polyvox.providers.fetching import UrlFetcher
@@ -24,6 +25,7 @@ from polyvox.request import Request
 from polyvox.transport import exchange, read_all
 from polyvox.transport.deadlines import Watch
 from polyvox.usage import Usage
+from polyvox.verbatim import Verbatim
 
 MAX_ERROR_BODY = 1 << 20
 MAX_WHOLE_BODY = 256 << 20
@@ -31,6 +33,7 @@ REFUSAL_SECONDS = 5.0
 DRAIN_SECONDS = 0.1
 
 _ENDINGS = (Done, Failed)
+_NO_QUIRKS = Quirks()
 
 
 class ProviderModel:
@@ -87,13 +90,15 @@ class ProviderModel:
         settlement = Settlement(request, self.pricing, self.target, call)
         try:
             request = await self._inlined(request, call)
-            http = await self._signed(self.dialect.encode_request(request, self.target), call)
+            http, passed = self._written(request, call)
+            http = await self._signed(http, call)
             settlement.asking()
             async with exchange(
                 self.transport, http, timeouts=self.timeouts, call=call
             ) as response:
                 settlement.heard(response)
-                async with aclosing(self._read(response, decoder, settlement)) as batches:
+                reading = self._read(response, decoder, settlement, passed)
+                async with aclosing(reading) as batches:
                     async for events in batches:
                         if type(events[0]) is Start:
                             dropped = [Warned(text, field) for field, text in http.dropped]
@@ -111,6 +116,22 @@ class ProviderModel:
         except (asyncio.CancelledError, GeneratorExit):
             settlement.cut_short(decoder.message())
             raise
+
+    def _written(self, request: Request, call: Call) -> "tuple[HttpRequest, _Passed | None]":
+        """The request for the provider, and what passes its answer on, if that may go as it comes."""
+        verbatim, passing = call.verbatim, self.dialect.passing
+        if verbatim is None or passing is None:
+            return self.dialect.encode_request(request, self.target), None
+        quirks = self.target.quirks
+        verbatim.used = (
+            verbatim.request is request
+            and verbatim.dialect == self.dialect.name
+            and (quirks.passes or quirks == _NO_QUIRKS)
+        )
+        if not verbatim.used:
+            return self.dialect.encode_request(request, self.target), None
+        passed = _Passed(verbatim, passing.frames(request))
+        return passing.request(verbatim, self.target), passed
 
     async def _inlined(self, request: Request, call: Call) -> Request:
         """The request with bytes for the URLs that the provider does not fetch itself."""
@@ -130,7 +151,11 @@ class ProviderModel:
             watch.close()
 
     async def _read(
-        self, response: HttpResponse, decoder: StreamDecoder, settlement: Settlement
+        self,
+        response: HttpResponse,
+        decoder: StreamDecoder,
+        settlement: Settlement,
+        passed: "_Passed | None",
     ) -> AsyncGenerator[list[Event]]:
         """The events in batches, none of them empty: what came at once needs no step each."""
         if response.status >= 300:
@@ -143,9 +168,16 @@ class ProviderModel:
             frames = self.dialect.frame_reader()
             if head.startswith(frames.whole):  # also when streaming was asked for
                 answer = head + await read_all(body, MAX_WHOLE_BODY)
-                yield list(unfold(self.dialect.decode_response(answer, self.target)))
+                events = list(unfold(self.dialect.decode_response(answer, self.target)))
+                if passed is not None and passed.whole():
+                    events = _with(events, answer)
+                yield events
                 return
-            reading = _Reading(frames, decoder)
+            reading = (
+                _Reading(frames, decoder)
+                if passed is None
+                else _PassingOn(frames, decoder, passed.frames)
+            )
             if events := reading.feed(head):
                 yield events
             async for chunk in body:
@@ -241,6 +273,58 @@ class _Reading:
 
     def _decode(self, frames: list[ServerSentEvent]) -> list[Event]:
         return [event for frame in frames for event in self._decoder.feed(frame)]
+
+
+class _Passed:
+    """A call whose answer goes on as it comes."""
+
+    def __init__(self, verbatim: Verbatim, frames: PassedFrames) -> None:
+        self.frames = frames
+        self._verbatim = verbatim
+
+    def whole(self) -> bool:
+        """An answer came whole: whether the caller, who may have asked for a stream, can have it so."""
+        self._verbatim.used = not self._verbatim.request.stream
+        return self._verbatim.used
+
+
+class _PassingOn(_Reading):
+    """The same, with the bytes themselves behind the events that were read from them."""
+
+    def __init__(self, frames: FrameReader, decoder: StreamDecoder, passed: PassedFrames) -> None:
+        super().__init__(frames, decoder)
+        self._passed = passed
+        self._begun = False
+        self._early = b""
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        events = super().feed(chunk)
+        data = self._passed.feed(chunk)
+        if events and type(events[-1]) in _ENDINGS:
+            data += self._passed.close()
+        return self._both(events, data)
+
+    def close(self) -> list[Event]:
+        ended = self._decode(self._frames.close())
+        data = self._passed.close()
+        if ended and type(ended[-1]) is Done:
+            return self._both(ended, data)
+        return [*ended, *self._decoder.close()]  # a frame that broke off is not told
+
+    def _both(self, events: list[Event], data: bytes) -> list[Event]:
+        if not self._begun:  # a stream begins with its start
+            if not events:
+                self._early += data
+                return events
+            data, self._begun = self._early + data, True
+        return _with(events, data) if data else events
+
+
+def _with(events: list[Event], data: bytes) -> list[Event]:
+    """The events, and their bytes before the last one if that is the end."""
+    if events and type(events[-1]) in _ENDINGS:
+        return [*events[:-1], Passed(data, ends=True), events[-1]]
+    return [*events, Passed(data)]
 
 
 def _web_page(head: bytes) -> ProtocolError:

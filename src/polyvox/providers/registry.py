@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import msgspec
 
 from polyvox.catalog import Catalog, ModelFacts
 from polyvox.catalog.prices import Tariff
-from polyvox.dialects import Target, get_dialect
+from polyvox.dialects import Quirks, Target, get_dialect
 from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError
 from polyvox.http import Signer, Timeouts, Transport
@@ -34,6 +35,9 @@ from polyvox.usage import FREE, Cost, Usage
 
 SIMULATED = "simulated"
 LITELLM = "litellm"
+_MOST_LOOKED_UP = 10_000
+
+_Known: TypeAlias = tuple[Quirks, ModelFacts | None, Pricing]
 
 
 class Registry:
@@ -81,6 +85,7 @@ class Registry:
         self._rows: dict[str, Provider] | None = None
         self._catalog = catalog
         self._aws = AwsSigner(self.environ)
+        self._looked_up: dict[tuple[str, str], _Known] = {}
         for name in self._keys:
             provider_named(self.rows, name)
         self._base_urls = {
@@ -163,7 +168,7 @@ class Registry:
         key = key or self.key(row)
         if key is None and not row.local and row.auth not in ("none", "aws"):
             raise missing_key(row)
-        facts = self.facts(f"{provider}/{model}")
+        quirks, facts, pricing = self._known(row, model)
         target = Target(
             provider=provider,
             model=model,
@@ -171,7 +176,7 @@ class Registry:
             key=key,
             auth=row.auth,
             headers={**row.headers, **(headers or {})},
-            quirks=quirks_for(row, model),
+            quirks=quirks,
             max_output_tokens=facts.max_output_tokens if facts else None,
         )
         return ProviderModel(
@@ -179,10 +184,20 @@ class Registry:
             target,
             self.transport,
             timeouts=self.timeouts,
-            pricing=_pricing(row, facts),
+            pricing=pricing,
             fetcher=self.fetcher,
             signer=self._signer() if row.auth == "aws" and key is None else None,
         )
+
+    def _known(self, row: Provider, model: str) -> _Known:
+        """What stands in tables about this model; looking it up takes longer than most of a call."""
+        known = self._looked_up.get((row.name, model))
+        if known is None:
+            facts = self.facts(f"{row.name}/{model}")
+            known = quirks_for(row, model), facts, _pricing(row, facts)
+            if len(self._looked_up) < _MOST_LOOKED_UP:
+                self._looked_up[row.name, model] = known
+        return known
 
     def key(self, row: Provider) -> Secret | None:
         """The key for a provider: the one passed in, else the environment's."""

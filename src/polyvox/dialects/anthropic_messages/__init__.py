@@ -24,6 +24,7 @@ from polyvox.dialects.anthropic_messages.request_out import COUNTED, RequestWrit
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
 from polyvox.dialects.base import Route, Target, auth_headers
 from polyvox.dialects.event_frames import event_frames
+from polyvox.dialects.passing import JsonPassing, name_model
 from polyvox.http import HttpRequest
 from polyvox.request import Request
 
@@ -42,6 +43,25 @@ class _ModelList(msgspec.Struct):
 
 class _Count(msgspec.Struct):
     input_tokens: int
+
+
+def _url(target: Target, path: str) -> str:
+    base = target.base_url.rstrip("/")
+    return base + path if base.endswith("/v1") else f"{base}/v1{path}"
+
+
+def _headers(target: Target) -> dict[str, str]:
+    return {"anthropic-version": _VERSION, **auth_headers(target)}
+
+
+def _post(target: Target, path: str, body: Json) -> HttpRequest:
+    headers = {"content-type": "application/json", **_headers(target)}
+    return HttpRequest("POST", _url(target, path), headers, jsontext.encode(body))
+
+
+def _empty(request: Request, target: Target) -> HttpRequest:
+    headers = {"content-type": "application/json", **_headers(target)}
+    return HttpRequest("POST", _url(target, "/messages"), headers)
 
 
 class AnthropicMessages:
@@ -65,6 +85,7 @@ class AnthropicMessages:
         Route("count", "POST", "/v1/messages/count_tokens"),
     )
     embeddings = None
+    passing = JsonPassing(_empty, name_model, ("anthropic-version", "anthropic-beta"))
 
     # Client half
 
@@ -132,20 +153,6 @@ class AnthropicMessages:
     def encode_count(self, tokens: int) -> bytes | None:
         """The answer to a token count."""
         return jsontext.encode({"input_tokens": tokens})
-
-
-def _url(target: Target, path: str) -> str:
-    base = target.base_url.rstrip("/")
-    return base + path if base.endswith("/v1") else f"{base}/v1{path}"
-
-
-def _headers(target: Target) -> dict[str, str]:
-    return {"anthropic-version": _VERSION, **auth_headers(target)}
-
-
-def _post(target: Target, path: str, body: Json) -> HttpRequest:
-    headers = {"content-type": "application/json", **_headers(target)}
-    return HttpRequest("POST", _url(target, path), headers, jsontext.encode(body))
 
 
 DIALECT = AnthropicMessages()

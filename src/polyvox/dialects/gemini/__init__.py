@@ -10,6 +10,8 @@ One module each for the words and shapes of an answer (``wire``), what sets mode
 ``frames``), embeddings (``embeddings``), addresses (``endpoint``) and ``errors``.
 """
 
+from typing import Any
+
 import msgspec
 
 from polyvox import jsontext
@@ -25,6 +27,7 @@ from polyvox.dialects.gemini.parts_out import takes_url
 from polyvox.dialects.gemini.request_in import read_request
 from polyvox.dialects.gemini.request_out import RequestWriter
 from polyvox.dialects.gemini.wire import NAME
+from polyvox.dialects.passing import JsonPassing
 from polyvox.errors import PolyvoxError
 from polyvox.http import HttpRequest
 from polyvox.request import Request
@@ -59,6 +62,18 @@ def _routes(version: str) -> list[Route]:
     ]
 
 
+def _method(request: Request) -> str:
+    return "streamGenerateContent?alt=sse" if request.stream else "generateContent"
+
+
+def _empty(request: Request, target: Target) -> HttpRequest:
+    return post(target, _method(request), {})
+
+
+def _leave(fields: dict[str, Any], request: Request, target: Target) -> None:
+    """The model stands in the address."""
+
+
 class Gemini:
     """The codec; see ``polyvox.dialects.base.Dialect`` for what each method promises.
 
@@ -75,6 +90,7 @@ class Gemini:
     base_path = ""
     routes = tuple(route for version in ("/v1beta", "/v1") for route in _routes(version))
     embeddings = GeminiEmbeddings()
+    passing = JsonPassing(_empty, _leave)
 
     # Client half
 
@@ -87,8 +103,7 @@ class Gemini:
     def encode_request(self, request: Request, target: Target) -> HttpRequest:
         """The request for ``generateContent``, or for its streaming sister, in server-sent events."""
         writer = RequestWriter(request, target)
-        method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
-        http = post(target, method, writer.body())
+        http = post(target, _method(request), writer.body())
         http.dropped = tuple(writer.notes)
         return http
 

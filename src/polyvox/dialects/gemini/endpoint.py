@@ -9,12 +9,13 @@ from polyvox.http import HttpRequest
 
 __all__ = ["base", "post", "resource"]
 
+_KINDS = ("models/", "tunedModels/", "projects/", "publishers/")
 _VERSIONS = ("/v1beta", "/v1", "/v1alpha")
 
 
 def resource(model: str) -> str:
     """The model's full name, such as "models/gemini-2.5-flash"."""
-    return model if "/" in model else f"models/{model}"
+    return model if model.startswith(_KINDS) else f"models/{model}"
 
 
 def base(target: Target) -> str:

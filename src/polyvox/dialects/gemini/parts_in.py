@@ -1,5 +1,6 @@
 """The format's parts as our blocks and messages, in the requests that clients send."""
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
@@ -10,6 +11,7 @@ from polyvox.dialects.gemini.parts_out import FILES
 from polyvox.dialects.gemini.wire import FOREIGN_SIGNATURES, NAME, OPAQUE, SIGNATURE, Json
 from polyvox.dialects.media import url_type
 from polyvox.messages import (
+    AssistantBlock,
     AssistantMessage,
     File,
     Image,
@@ -22,7 +24,7 @@ from polyvox.messages import (
     UserMessage,
 )
 
-__all__ = ["ConversationReader", "read_text"]
+__all__ = ["ConversationReader", "in_one", "read_text"]
 
 
 class ConversationReader:
@@ -106,6 +108,32 @@ class ConversationReader:
             return next((call for call in self._waiting if call.id == id), None)
         named = [call for call in self._waiting if call.name == name]
         return next(iter(named or self._waiting), None)
+
+
+def in_one(messages: Iterable[Message]) -> list[Message]:
+    """The messages, with answers that follow one another made one.
+
+    Google's own client keeps each piece of a streamed answer as a turn of its own.
+    """
+    joined: list[Message] = []
+    for message in messages:
+        last = joined[-1] if joined else None
+        if isinstance(message, AssistantMessage) and isinstance(last, AssistantMessage):
+            _go_on(last.content, message.content)
+        else:
+            joined.append(message)
+    return joined
+
+
+def _go_on(said: list[AssistantBlock], more: list[AssistantBlock]) -> None:
+    """More of the same answer: text goes on with the text before it, a thought until it is signed."""
+    match (said[-1] if said else None, more[0] if more else None):
+        case Text(text=text, meta=None), Text(text=rest, meta=None):
+            said[-1:] = [Text(text + rest), *more[1:]]
+        case Thinking(text=text, signature=None), Thinking(text=rest, signature=signature):
+            said[-1:] = [Thinking(text + rest, signature), *more[1:]]
+        case _:
+            said += more
 
 
 def _outcome(response: Json) -> tuple[list[Any], bool]:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from polyvox.dialects.base import ANYWHERE, Place
 from polyvox.dialects.gemini.fields import Fields
-from polyvox.dialects.gemini.parts_in import ConversationReader, read_text
+from polyvox.dialects.gemini.parts_in import ConversationReader, in_one, read_text
 from polyvox.dialects.gemini.schema import from_openapi
 from polyvox.dialects.gemini.thinking import read_thinking
 from polyvox.dialects.gemini.wire import NAME, Json
@@ -67,7 +67,7 @@ def _read_contents(fields: Fields) -> list[Message]:
     if "contents" not in fields.rest:
         raise fields.wrong("contents", "is missing")
     reader = ConversationReader()
-    return [message for each in fields.take_list("contents") for message in reader.read(each)]
+    return in_one(message for each in fields.take_list("contents") for message in reader.read(each))
 
 
 def _read_tools(fields: Fields, options: Json) -> list[ToolDefinition]:

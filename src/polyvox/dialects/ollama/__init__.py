@@ -39,6 +39,7 @@ class Ollama(NoCounting):
         Route("embed", "POST", EMBED),
     )
     embeddings = OllamaEmbeddings()
+    passing = None
 
     # Client half
     takes_url = staticmethod(takes_url)

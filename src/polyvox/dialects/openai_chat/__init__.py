@@ -4,6 +4,7 @@
     write_request, write_messages    requests, written (client)
     reading, answer, stream          answers, whole and streamed, both ways
     read_request                     requests, read (server)
+    passing                          what is passed on as it came
     finish, usage, effort, reasoning, errors
 
 Laws, tested: what is written is read back the same, as far as the format can say it.
@@ -15,6 +16,7 @@ from polyvox.dialects.base import Dialect, Route
 from polyvox.dialects.counting import NoCounting
 from polyvox.dialects.event_frames import event_frames
 from polyvox.dialects.openai_chat.answer import decode_response, encode_response
+from polyvox.dialects.openai_chat.passing import PASSING
 from polyvox.dialects.openai_chat.read_request import decode_request
 from polyvox.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder
 from polyvox.dialects.openai_chat.write_messages import takes_url
@@ -37,6 +39,7 @@ class OpenAIChat(NoCounting):
         Route("embed", "POST", ROUTE_PATH),
     )
     embeddings = OpenAIEmbeddings(name)
+    passing = PASSING
 
     # Client half
     takes_url = staticmethod(takes_url)

@@ -26,7 +26,12 @@ from polyvox.dialects.openai_responses.read_request import decode_request
 from polyvox.dialects.openai_responses.stream_in import ResponsesDecoder
 from polyvox.dialects.openai_responses.stream_out import ResponsesEncoder
 from polyvox.dialects.openai_responses.write_input import takes_url
-from polyvox.dialects.openai_responses.write_request import count_request, encode_request
+from polyvox.dialects.openai_responses.write_request import (
+    count_request,
+    empty_request,
+    encode_request,
+)
+from polyvox.dialects.passing import JsonPassing, name_model
 
 __all__ = ["DIALECT", "OpenAIResponses"]
 
@@ -49,6 +54,7 @@ class OpenAIResponses:
         Route("embed", "POST", ROUTE_PATH),
     )
     embeddings = OpenAIEmbeddings(name)
+    passing = JsonPassing(empty_request, name_model)
 
     # Client half
     takes_url = staticmethod(takes_url)

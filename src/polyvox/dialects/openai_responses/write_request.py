@@ -44,6 +44,12 @@ def count_request(request: Request, target: Target) -> HttpRequest | None:
     return _http("/responses/input_tokens", counted, target, dropped)
 
 
+def empty_request(request: Request, target: Target) -> HttpRequest:
+    """The request without its body."""
+    url = target.base_url.rstrip("/") + "/responses"
+    return HttpRequest("POST", url, {"content-type": "application/json", **auth_headers(target)})
+
+
 def _http(
     path: str, body: Json, target: Target, dropped: tuple[tuple[str, str], ...]
 ) -> HttpRequest:

@@ -8,6 +8,7 @@ from polyvox.events import (
     Event,
     Failed,
     Nested,
+    Passed,
     Start,
     TextDelta,
     TextEnd,
@@ -76,7 +77,7 @@ class _Grammar:
                 return "a stream begins with start"
             case Done() | Failed():
                 return self._end()
-            case Warned() | Nested():
+            case Warned() | Passed() | Nested():
                 return ""
             case _:
                 return self._block(event)
