@@ -18,7 +18,7 @@ native: .venv/.ready ## build and install that wheel, polyvox-native; fails if t
 
 NATIVE := $(BIN)/python tools/make_native.py
 
-demo: setup ## a streamed answer, a tool call and their cost, without any key
+demo: setup ## a streamed answer, a tool call, their cost, and the gateway, without any key
 	@$(BIN)/python examples/demo.py
 
 test: setup .venv-bench/.ready .node/.ready ## run all tests, with coverage

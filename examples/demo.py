@@ -4,12 +4,19 @@
 
 A simulated model streams an answer and another one calls a tool. Then a provider's API is served on
 this machine, and asked over HTTP as the real one would be. Every call is written into the log that
-``polyvox log`` shows.
+``polyvox log`` shows. Last the gateway is started, and asked with OpenAI's own client.
 """
 
 import asyncio
+import json
+import os
+import secrets
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import polyvox
 from polyvox.ledger import CallLog, Logged, default_log
@@ -35,6 +42,7 @@ async def main() -> None:
                 ("mock over HTTP", await ask_over_http(log)),
             ]
     show_what_was_used(answers)
+    ask_through_the_gateway()
 
 
 async def stream_an_answer(
@@ -102,7 +110,81 @@ def show_what_was_used(answers: list[tuple[str, polyvox.AssistantMessage]]) -> N
     print(f"{'total':<44} {total.input_tokens:>5} {total.output_tokens:>5}  {total.cost}")
     print(dim("\nThe price is that of the real model; nothing was sent to it."))
     print(dim("The calls are in the log: .venv/bin/polyvox log stats"))
-    print(dim("Next: .venv/bin/polyvox doctor, or .venv/bin/polyvox chat"))
+
+
+def ask_through_the_gateway() -> None:
+    """The service that programs share: OpenAI's client asks, and the ledger has a line of each call."""
+    heading("Through the gateway", "polyvox serve")
+    try:
+        from openai import OpenAI
+    except ImportError:
+        print("pip install openai 'polyvox[gateway]' to see it")
+        return
+    with tempfile.TemporaryDirectory() as folder, gateway(folder) as (url, key):
+        print(dim(f"It serves at {url}; OpenAI's client asks it"))
+        with OpenAI(base_url=f"{url}/v1", api_key=key) as client:
+            for model, question in (
+                ("simulated/echo", "Hello, gateway."),
+                (f"mock/{SERVED.partition('/')[2]}", "Why is the sky blue?"),
+            ):
+                stream = client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": question}], stream=True
+                )
+                pieces = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
+                print(f"{model:<25} {''.join(pieces)}")
+        show_the_ledger(url, key, calls=2)
+    print(dim("Next: .venv/bin/polyvox doctor, .venv/bin/polyvox chat, .venv/bin/polyvox serve"))
+
+
+@contextmanager
+def gateway(folder: str) -> Iterator[tuple[str, str]]:
+    """A gateway with data of its own: its address and its administrator's key."""
+    script = ["Air scatters blue light more than red."]
+    with MockProvider("anthropic-messages", script) as mock:
+        config = os.path.join(folder, "polyvox.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"""
+[providers.mock]
+dialect = "anthropic-messages"
+base_url = "{mock.url}"
+auth = "none"
+
+[prices."mock/{SERVED.partition("/")[2]}"]
+input = 3
+output = 15
+""")
+        command = [sys.executable, "-m", "polyvox.cli", "serve", "--json", "--port", "0"]
+        command += ["--config", config, "--data", folder, "--log", "off"]
+        key = secrets.token_hex(24)
+        environment = os.environ | {"POLYVOX_GATEWAY__ADMIN_KEY": key}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=environment
+        ) as serving:
+            assert serving.stdout is not None
+            try:
+                yield json.loads(serving.stdout.readline())["url"], key
+            finally:
+                serving.terminate()
+
+
+def show_the_ledger(url: str, key: str, calls: int) -> None:
+    """``polyvox usage``, as soon as all the calls are in the database; they get there by themselves."""
+    usage = [sys.executable, "-m", "polyvox.cli", "usage", "--url", url]
+    environment = os.environ | {"POLYVOX_GATEWAY_KEY": key}
+
+    def told(*arguments: str) -> str:
+        done = subprocess.run(
+            [*usage, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    for _ in range(20):
+        rows = json.loads(told("--json") or "{}").get("rows", [])
+        if sum(row["calls"] for row in rows) >= calls:
+            break
+        time.sleep(0.2)
+    print(dim("\nIts ledger: polyvox usage"))
+    print(told().rstrip())
 
 
 def heading(title: str, model: str) -> None:

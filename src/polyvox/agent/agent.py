@@ -34,7 +34,7 @@ from polyvox.closing import AsyncClosing
 from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.messages import Message, Prompt, Text, as_messages
 from polyvox.model import Model
-from polyvox.request import ToolDefinition
+from polyvox.request import Request, ToolDefinition
 from polyvox.tools import Tool, ToolContext, ToolResult, error_result
 from polyvox.tools.toolset import combine
 
@@ -266,6 +266,11 @@ class Agent(AsyncClosing, Generic[Output]):
         tools |= {name: _handoff(name, agent) for name, agent in handoffs.items()}
         request = replace(found._template, tools=[each.definition for each in tools.values()])
         return Role(found, model, tools, request, handoffs)
+
+    @property
+    def template(self) -> Request:
+        """The request that every turn is made of, with no messages and no tools."""
+        return self._template
 
     @property
     def has_client(self) -> bool:

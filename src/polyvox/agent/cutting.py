@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from polyvox.estimate import message_tokens
 from polyvox.messages import AssistantMessage, Message, Text, ToolMessage
 
-__all__ = ["characters", "place_to_cut", "without_results"]
+__all__ = ["characters", "place_to_cut", "turn_places", "without_results"]
 
 
 def place_to_cut(messages: Sequence[Message], costs: Sequence[int], keep: int) -> int:
@@ -16,7 +16,7 @@ def place_to_cut(messages: Sequence[Message], costs: Sequence[int], keep: int) -
     ``costs`` are the tokens of each message. The last turn stays also when it is longer; 0: there is
     no other. No call is cut off from its result, and nothing that was said from its answer.
     """
-    places = set(_places(messages))
+    places = set(turn_places(messages))
     best = tail = 0
     for place in range(len(messages) - 1, 0, -1):
         tail += costs[place]
@@ -37,7 +37,7 @@ def characters(message: Message) -> int:
     return sum(len(block.text) for block in message.content if isinstance(block, Text))
 
 
-def _places(messages: Sequence[Message]) -> Iterator[int]:
+def turn_places(messages: Sequence[Message]) -> Iterator[int]:
     """The places at which a turn begins while no call before it waits for its result."""
     last_result = _last_results(messages)
     furthest = 0

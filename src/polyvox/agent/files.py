@@ -20,10 +20,11 @@ import msgspec
 from msgspec import Meta
 
 from polyvox.agent.agent import Agent
-from polyvox.agent.hooks import Ask, ToolUse
+from polyvox.agent.hooks import Ask, BeforeTool, ToolUse
 from polyvox.agent.limits import RunLimits
 from polyvox.agent.settings import AgentOptions
 from polyvox.client import AsyncClient
+from polyvox.config.agents import LimitsSection
 from polyvox.config.around import Count, Section
 from polyvox.config.positions import KeyPath
 from polyvox.config.problems import Problem
@@ -36,24 +37,9 @@ from polyvox.tools.discovery import discover, load_tool
 from polyvox.tools.tool import Tool
 from polyvox.tools.toolset import FunctionToolset, ToolLike
 
-__all__ = ["AgentFile", "LimitsSection", "load_agent"]
+__all__ = ["AgentFile", "LimitsSection", "asking", "described", "load_agent"]
 
 _T = TypeVar("_T")
-
-
-class LimitsSection(Section, frozen=True, kw_only=True):
-    """How far a run may go: ``[limits]``.
-
-    ``turns``    answers of the model
-    ``tokens``   all tokens, read and written
-    ``cost``     US dollars
-    ``seconds``  the whole time, with what tools and people take
-    """
-
-    turns: Count = 50
-    tokens: Count | None = None
-    cost: Annotated[float, Meta(gt=0)] | None = None
-    seconds: Annotated[float, Meta(gt=0)] | None = None
 
 
 class AgentFile(Section, frozen=True, kw_only=True):
@@ -120,22 +106,34 @@ class _Loader:
     def agent(self, path: Path) -> Agent[Any]:
         key = path.resolve()
         if key not in self._agents:
-            file = _File(path, self._environ)
+            file = _read(path, self._environ)
             agent = self._agents[key] = file.agent(self._model, self._client)
             agent.handoffs = [self.agent(each) for each in file.said.handoffs]
         return self._agents[key]
 
 
+def described(said: AgentFile, place: str, client: AsyncClient) -> Agent[Any]:
+    """The agent that is described so elsewhere than in a file; ``place`` says where, in errors.
+
+    Raises ``ConfigurationError``.
+    """
+    return _File(said, Source(Path(place)), []).agent(None, client)
+
+
+def _read(path: Path, environ: Mapping[str, str]) -> "_File":
+    source = read_source(path)
+    reader = Reader(source, environ)
+    said = reader.read(AgentFile)
+    return _File(said or AgentFile(), source, reader.problems)
+
+
 class _File:
     """One file. Raises ``ConfigurationError`` when something is wrong with what it says."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        self.path = path
-        self._source: Source = read_source(path)
-        reader = Reader(self._source, environ)
-        said = reader.read(AgentFile)
-        self._problems = reader.problems
-        self.said = said or AgentFile()
+    def __init__(self, said: AgentFile, source: Source, problems: list[Problem]) -> None:
+        self.said = said
+        self._source = source
+        self._problems = problems
         self._raise()
 
     def agent(self, model: str | Model | None, client: AsyncClient | None) -> Agent[Any]:
@@ -145,14 +143,14 @@ class _File:
         self._check_approve(tools)
         options: AgentOptions = {
             **_settings(said.settings),
-            "name": said.name or re.sub(r"[^\w-]", "-", self.path.stem, flags=re.ASCII)[:50],
+            "name": said.name or re.sub(r"[^\w-]", "-", self._stem, flags=re.ASCII)[:50],
             "system": self._system(),
             "tools": [*tools, *self._servers(client)],
             "limits": RunLimits(**msgspec.structs.asdict(said.limits)),
             "parallel_tools": said.parallel_tools,
         }
         if said.approve:
-            options["before_tool"] = _Asking(said.approve)
+            options["before_tool"] = asking(said.approve)
         if client is not None:
             options["client"] = client
         output = cast("type[Any]", self._schema())
@@ -165,6 +163,10 @@ class _File:
             self._wrong(("settings", "system"), "settings.system: system stands above the tables")
         self._raise()
         return Agent[Any](model or said.model, output=output, **options)
+
+    @property
+    def _stem(self) -> str:
+        return self._source.file.stem if self._source.file else ""
 
     def _system(self) -> str:
         said = self.said
@@ -251,17 +253,16 @@ class _File:
             raise ConfigurationError(str(first), hint=" ".join(filter(None, hints)) or None)
 
 
-class _Asking:
+def asking(patterns: Sequence[str], where: str = "the agent's file") -> BeforeTool:
     """Has somebody approve of the tools whose names are like one of the patterns."""
 
-    def __init__(self, patterns: Sequence[str]) -> None:
-        self._patterns = patterns
-
-    def __call__(self, use: ToolUse) -> Ask | None:
-        for pattern in self._patterns:
+    def ask(use: ToolUse) -> Ask | None:
+        for pattern in patterns:
             if fnmatchcase(use.tool.name, pattern):
-                return Ask(f"the agent's file wants it for {pattern}")
+                return Ask(f"{where} wants it for {pattern}")
         return None
+
+    return ask
 
 
 def _settings(template: Template) -> AgentOptions:

@@ -53,6 +53,11 @@ class AgentStream(AsyncClosing, Generic[Output]):
         return last.message if isinstance(last, (Done, Failed)) else fold(seen)
 
     @property
+    def is_over(self) -> bool:
+        """Whether the run has come to its end, so that nobody reads what is said into it."""
+        return self._run.result is not None
+
+    @property
     def result(self) -> AgentResult[Output]:
         """What the run came to. Raises ``RuntimeError`` while it lasts, or when it was left."""
         if self._run.result is None:

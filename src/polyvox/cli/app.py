@@ -21,18 +21,25 @@ __all__ = ["COMMANDS", "application", "run"]
 COMMANDS = {
     "agent": "Run agents: models with tools.",
     "ask": "Ask a model once.",
+    "batch": "Have a file of requests answered by a gateway, in the background.",
+    "budget": "See what is left of your budgets at a gateway.",
     "chat": "Talk with a model.",
     "completion": "Print the script that completes commands in your shell.",
     "composite": "See which composites there are, and what one will do.",
     "config": "Check, show or begin the configuration file.",
+    "contexts": "Find, read, fork, shorten and delete a gateway's conversations.",
     "doctor": "See what is set up, what is reachable and what is missing.",
     "embed": "Turn texts into vectors.",
     "eval": "Compare models on cases of your own.",
+    "keys": "Make, find, replace and revoke the keys of a gateway.",
     "log": "Look back at calls: find, read, add up, ask again.",
     "mock": "Serve a provider's API from a script, for tests.",
     "models": "Find models: prices, limits, keys.",
+    "serve": "Serve every model behind one address: the gateway.",
+    "templates": "Keep prompts at a gateway, in versions, to be used by name.",
     "tool": "Run functions as commands; see what models are told of them.",
     "trace": "See what calls were made of: who was asked, when, for how much.",
+    "usage": "See what was used through a gateway, and what it cost.",
 }
 """Every command with its line in ``polyvox --help``; it lives in the module of its name."""
 

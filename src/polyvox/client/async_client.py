@@ -24,7 +24,7 @@ from polyvox.providers.fetching import BY_DEFAULT
 from polyvox.transport import TransportName, default_transport
 
 if TYPE_CHECKING:
-    from polyvox.config import Setup
+    from polyvox.config import Config, Setup
     from polyvox.tools.toolset import BaseToolset
 
 _T = TypeVar("_T")
@@ -105,16 +105,38 @@ class AsyncClient(AsyncClosing):
 
         Raises ``ConfigurationError``, which names the file, the line, the key and the nearest known one.
         """
-        from polyvox.config import Setup, load_config  # only its users pay for it
+        from polyvox.config import load_config  # only its users pay for it
+
+        return cls._of(load_config(path), transport, providers=providers, catalog=catalog)
+
+    @classmethod
+    def _of(
+        cls,
+        config: "Config",
+        transport: Transport | TransportName | None,
+        *,
+        providers: Mapping[str, Provider | dict[str, object]] | None = None,
+        catalog: Catalog | None = None,
+        keys: Mapping[str, str] | None = None,
+    ) -> "AsyncClient":
+        from polyvox.config import Setup  # only its users pay for it
         from polyvox.config.registering import registry_settings
 
-        config = load_config(path)
         settings = registry_settings(config)
         settings["providers"] = {**settings["providers"], **(providers or {})}
         settings["catalog"] = catalog or settings["catalog"]
+        settings["keys"] = {**(keys or {}), **settings["keys"]}
         client = cls(transport=transport, **settings)
         client._setup = Setup(config, client.registry)
         return client
+
+    @classmethod
+    def of_config(cls, config: "Config", *, keys: Mapping[str, str] | None = None) -> "AsyncClient":
+        """A client that knows what this configuration says, which was loaded before.
+
+        ``keys`` are those of providers for which the configuration has none.
+        """
+        return cls._of(config, None, keys=keys)
 
     @property
     def setup(self) -> "Setup | None":

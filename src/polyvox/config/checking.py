@@ -62,10 +62,11 @@ class _Checker:
         self._unused()
         self._stores()
         self._servers()
+        self._agents()
 
     def _names(self) -> None:
         config, seen = self._config, dict[str, str]()
-        for section in ("aliases", "routers", "deployments", "profiles"):
+        for section in ("agents", "aliases", "routers", "deployments", "profiles"):
             for name in getattr(config, section):
                 if not NAME.fullmatch(name):
                     text = f"{name!r} is no name: take letters, digits and .:@_-, and no slash"
@@ -73,7 +74,7 @@ class _Checker:
                 if name in seen:
                     text = f"{name!r} is a name in {seen[name]} already: a call could mean either"
                     self._wrong((section, name), text)
-                if section != "profiles":  # these are asked as composite/profile/NAME
+                if section not in ("agents", "profiles"):  # their names have more before
                     seen[name] = section
 
     def _providers(self) -> None:
@@ -288,6 +289,7 @@ class _Checker:
         aliases = [config.alias(name) for name in config.aliases]
         used = {alias.template for alias in aliases if alias}
         used |= {section.template for section in config.deployments.values()}
+        used |= {section.template for section in config.agents.values()}
         for name in config.templates:
             if name not in used:
                 self._warn(("templates", name), f"nothing uses the template {name!r}")
@@ -327,6 +329,16 @@ class _Checker:
                 self._warn(("mcp", name, "command"), text)
             if section.cwd and not os.path.isdir(os.path.expanduser(section.cwd)):
                 self._warn(("mcp", name, "cwd"), f"there is no folder {section.cwd!r}")
+
+    def _agents(self) -> None:
+        for name, section in self._config.agents.items():
+            if section.model:
+                self._known(section.model, ("agents", name, "model"))
+            self._template(section.template, ("agents", name, "template"))
+            for place, server in enumerate(section.mcp):
+                if server not in self._config.mcp:
+                    text = f"there is no server {server!r}{_guess(server, self._config.mcp)}"
+                    self._wrong(("agents", name, "mcp", place), text)
 
     def _wrong(self, path: KeyPath, text: str, hint: str = "") -> None:
         self.problems.append(Problem(self._source.where(path), text, hint))

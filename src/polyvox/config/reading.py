@@ -44,6 +44,9 @@ _DEEPEST = 64
 _FOR_EVER = "never"
 """Says of a timeout that it never comes: TOML has no word for nothing."""
 
+_FOLDERS = frozenset({("gateway", "data")})
+"""Paths that name a folder; all others name a file."""
+
 _BARE_KEY = re.compile(r"[\w-]+")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PLACE = re.compile(r" - at `\$(.*)`$")
@@ -217,9 +220,11 @@ class Reader:
 
     def _path(self, text: str, path: KeyPath) -> object:
         file = self.source.folder / os.path.expanduser(text)
-        if text and not os.path.isdir(file):
+        wanted = "folder" if path in _FOLDERS else "file"
+        is_other = os.path.isfile if wanted == "folder" else os.path.isdir
+        if text and not is_other(file):
             return file
-        return self._problem(path, f"{dotted(path)} is {text!r}: name a file")
+        return self._problem(path, f"{dotted(path)} is {text!r}: name a {wanted}")
 
     def _invalid(self, text: str, path: KeyPath, fields: dict[str, Any]) -> None:
         """What msgspec has found wrong, in our words."""

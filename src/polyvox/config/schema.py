@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from polyvox.composite.profile import Profile
+from polyvox.config.agents import AgentSection
 from polyvox.config.around import (
     AccountsSection,
     BudgetSection,
@@ -22,6 +23,7 @@ from polyvox.config.around import (
     TelemetrySection,
 )
 from polyvox.config.mcp import McpSection
+from polyvox.config.serving import GatewaySection
 from polyvox.http import Timeouts
 from polyvox.messages import CacheHint
 from polyvox.providers import Provider
@@ -249,6 +251,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``log``          a record of every call
     ``telemetry``    a span and measurements of every call, for the program's OpenTelemetry
     ``mcp``          servers whose tools may be given to a model
+    ``agents``       agents that the gateway offers like models
+    ``gateway``      the service that others ask
     """
 
     defaults: Defaults = Defaults()
@@ -269,6 +273,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log: LogSection | None = None
     telemetry: TelemetrySection | None = None
     mcp: dict[str, McpSection] = {}
+    agents: dict[str, AgentSection] = {}
+    gateway: GatewaySection = GatewaySection()
 
     def alias(self, name: str) -> AliasSection | None:
         """The alias of that name, as a table; None if there is none."""

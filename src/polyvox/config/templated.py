@@ -13,7 +13,7 @@ from polyvox.quote import quote_of
 from polyvox.request import Reasoning, Request
 from polyvox.usage import Usage
 
-__all__ = ["Templated"]
+__all__ = ["Templated", "filled"]
 
 _AS_THEY_ARE = ("max_tokens", "temperature", "top_p", "seed", "cache")
 
@@ -44,29 +44,30 @@ class Templated:
 
     def filled(self, request: Request) -> Request:
         """The request with what it left unsaid; the one that was given stays as it is."""
-        template = self.template
-        said: dict[str, Any] = {
-            name: value
-            for name in _AS_THEY_ARE
-            if (value := getattr(template, name)) is not None and getattr(request, name) is None
+        return filled(request, self.template)
+
+
+def filled(request: Request, template: Template) -> Request:
+    """The request with what it left unsaid and the template says; the one that was given stays as it is."""
+    said: dict[str, Any] = {
+        name: value
+        for name in _AS_THEY_ARE
+        if (value := getattr(template, name)) is not None and getattr(request, name) is None
+    }
+    if template.system is not None and not request.system:
+        said["system"] = [Text(template.system)]
+    if template.stop and not request.stop:
+        said["stop"] = list(template.stop)
+    if template.reasoning is not None and request.reasoning is None:
+        wanted = template.reasoning
+        said["reasoning"] = (
+            Reasoning(budget_tokens=wanted) if isinstance(wanted, int) else Reasoning(effort=wanted)
+        )
+    if template.metadata:
+        said["metadata"] = {**template.metadata, **request.metadata}
+    if template.options:
+        providers = {**template.options, **request.options}
+        said["options"] = {
+            name: {**template.options.get(name, {}), **fields} for name, fields in providers.items()
         }
-        if template.system is not None and not request.system:
-            said["system"] = [Text(template.system)]
-        if template.stop and not request.stop:
-            said["stop"] = list(template.stop)
-        if template.reasoning is not None and request.reasoning is None:
-            wanted = template.reasoning
-            said["reasoning"] = (
-                Reasoning(budget_tokens=wanted)
-                if isinstance(wanted, int)
-                else Reasoning(effort=wanted)
-            )
-        if template.metadata:
-            said["metadata"] = {**template.metadata, **request.metadata}
-        if template.options:
-            providers = {**template.options, **request.options}
-            said["options"] = {
-                name: {**template.options.get(name, {}), **fields}
-                for name, fields in providers.items()
-            }
-        return msgspec.structs.replace(request, **said) if said else request
+    return msgspec.structs.replace(request, **said) if said else request

@@ -34,6 +34,9 @@ class MemoryLimits:
             int, list[Hold]
         ] = {}  # by second: whose accounts may be forgotten from then on
         self._dues: list[int] = []  # those seconds, as a heap
+        self._restored: dict[
+            str, list[tuple[float, float]]
+        ] = {}  # by account: marks, and what was used
 
     @property
     def accounts(self) -> int:
@@ -81,6 +84,15 @@ class MemoryLimits:
                 passed = 0 if mark == account.mark else hold.meter.passed(mark, now)[0]
                 account.settle(hold.limit, hold.amount, amount, passed)
 
+    def restore(self, key: str, used: Sequence[tuple[float, float]]) -> None:
+        """Debit an account with what it used before this process, by the windows' marks, oldest first.
+
+        That has drained meanwhile: of windows that are over only a debt is left. It may come late, when
+        the account has been used here already.
+        """
+        with self._lock:
+            self._restored[key] = [*self._restored.get(key, ()), *used]
+
     def _account(self, hold: Hold, now: float) -> Account:
         """The account as it stands now."""
         account = self._accounts.get(hold.key)
@@ -91,7 +103,19 @@ class MemoryLimits:
             passed, mark = hold.meter.passed(account.mark, now)
             if mark != account.mark:
                 account.drain(hold.limit, passed, mark)
+        if self._restored:
+            self._add_restored(account, hold, now)
         return account
+
+    def _add_restored(self, account: Account, hold: Hold, now: float) -> None:
+        windows = self._restored.pop(hold.key, None)
+        if windows:
+            past = Account(windows[0][0])
+            for mark, used in windows:
+                past.drain(hold.limit, mark - past.mark, mark)
+                past.used += used
+            past.drain(hold.limit, *hold.meter.passed(past.mark, now))
+            account.used += past.used
 
     def _expect_idle(self, hold: Hold, now: float) -> None:
         seconds = hold.meter.wait(hold.limit, hold.limit, now)

@@ -1,0 +1,128 @@
+"""What ``polyvox serve`` does: look whether all is right, then serve until told to stop."""
+
+import asyncio
+import logging
+import os
+import sys
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from polyvox.cli.serve import ServeOptions
+from polyvox.cli.serve_views import Started, announce
+from polyvox.cli.terminal import is_terminal
+from polyvox.config import Config
+from polyvox.config.finding import find_config
+from polyvox.gateway.serving.checks import check_packages, check_public, check_sharing
+from polyvox.ledger.place import default_path
+from polyvox.secret import Secret
+
+__all__ = ["start"]
+
+_SAID = ("host", "port", "workers", "server")
+
+
+def start(options: ServeOptions) -> int:
+    """Serve until a signal comes. Raises ``ConfigurationError`` for all that is not right."""
+    check_packages()
+    from polyvox.gateway.serving.data_folder import DataFolder
+    from polyvox.gateway.serving.launch import Launch
+
+    launch = Launch(
+        file=options.config or find_config(),
+        said=_said(options),
+        data=Path(),
+        log=_log_form(options.log),
+    )
+    config = launch.read()
+    section = config.gateway
+    check_sharing(config, section.workers)
+    folder = DataFolder(options.data or section.data or _data())
+    try:
+        return _serve(options, launch, config, folder)
+    finally:
+        folder.close()
+
+
+def _serve(options: ServeOptions, launch: Any, config: Config, folder: Any) -> int:
+    from msgspec.structs import replace
+
+    from polyvox.gateway.serving.listening import bind
+    from polyvox.gateway.serving.serve import serve
+    from polyvox.gateway.serving.worker import Serving
+
+    section = config.gateway
+    check_public(config, section.host, has_made_key=folder.admin_digest is not None)
+    database = _database(section.database.reveal() if section.database else folder.database_url)
+    bound = bind(section.host, section.port, section.workers)
+    made, key_from = _admin_key(config, folder)
+    launch = replace(
+        launch,
+        data=folder.path,
+        admin_digest=b"" if section.admin_key else folder.admin_digest,
+    )
+    started = Started(
+        url=bound.url,
+        data=str(folder.path),
+        database=database,
+        models=_reachable(config),
+        admin_key=made,
+        admin_key_from=key_from,
+        workers=section.workers,
+        server=section.server,
+        drain_seconds=section.drain_seconds,
+    )
+    serving = Serving(server=section.server, drain_seconds=section.drain_seconds)
+    on_ready = partial(announce, started, as_json=options.as_json, ready_file=options.ready_file)
+    return serve(partial(make_app, launch), bound, serving, on_ready)
+
+
+def make_app(launch: Any, worker: Any) -> Any:
+    """The gateway's application, made in the process that serves it; here it is the program."""
+    logging.getLogger("polyvox").setLevel(logging.INFO)
+    return import_module("polyvox.gateway.gateway").application_of(launch, worker)
+
+
+def _admin_key(config: Config, folder: Any) -> tuple[str | None, str]:
+    """The administrator's key, if it is made now, and where it is from. Raises for a weak one."""
+    from polyvox.gateway.tenants.keys import check_strength
+
+    if config.gateway.admin_key is not None:
+        check_strength(config.gateway.admin_key.reveal(), "[gateway] admin_key")
+        return None, "the configuration"
+    if folder.admin_digest is not None:
+        return None, "an earlier start, which printed it"
+    return folder.make_admin_key(), "made now"
+
+
+def _database(url: str) -> str:
+    """Where the database is, to be shown. Raises ``ConfigurationError`` for a URL that is none."""
+    from polyvox.gateway.database.engine import Database
+
+    return Database(url).place
+
+
+def _reachable(config: Config) -> list[str]:
+    from polyvox.cli.serve_models import reachable
+
+    return asyncio.run(reachable(config))
+
+
+def _said(options: ServeOptions) -> dict[str, Any]:
+    """What the command line says of [gateway]."""
+    said = {name: said for name in _SAID if (said := getattr(options, name)) is not None}
+    return said | ({"database": Secret(options.database)} if options.database else {})
+
+
+def _data() -> Path:
+    """Beside the call log, wherever the user's data are."""
+    calls = default_path({**os.environ, "POLYVOX_LOG": ""})
+    assert calls is not None
+    return calls.parent / "gateway"
+
+
+def _log_form(wanted: str) -> Any:
+    if wanted != "auto":
+        return wanted
+    return "plain" if is_terminal(sys.stderr) else "json"

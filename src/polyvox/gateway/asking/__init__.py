@@ -1,0 +1,15 @@
+"""The path of a call: who asks, may they, who answers, what is told, what is settled.
+
+    dialects.py    a request in any dialect -> Asked; events -> an answer in the same dialect
+    wishes.py      what a caller may say beside the request
+    asking.py      Asked -> events: the whole path
+    plan.py        may they, whom, how much: decided in memory, before anybody is asked
+    gates.py       the budgets and limits of a caller, reserved together
+    books.py       what is written into the journal
+    models.py      names -> models
+    calls.py       the calls that are under way
+    refusals.py    errors as a caller is to see them
+
+Belongs here: what is the same for every call, whoever carries it. Does not belong here: sockets (``web``,
+``live``), and what a room of its own decides (``tenants``, ``contexts``, ``prompts``).
+"""

@@ -1,0 +1,406 @@
+"""From what is asked to events: the whole path of a call, whoever carries it.
+
+Templates and contexts make the request what it is; then it is decided in memory whether it may be
+asked, whom, and what is reserved for it; then the model is asked; and before the last event is told
+everything is settled and written down. However it ends, it is settled once.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from polyvox.assembly import failed
+from polyvox.embedding import Embedder, EmbeddingRequest, Embeddings
+from polyvox.errors import PolyvoxError, ServerError
+from polyvox.events import CONTENT_EVENTS, Done, Event, Failed
+from polyvox.gateway.asking.books import Books, Entry
+from polyvox.gateway.asking.calls import Calls, LiveCall
+from polyvox.gateway.asking.gates import AccessGate, Gates
+from polyvox.gateway.asking.models import Models
+from polyvox.gateway.asking.refusals import as_told, check_options
+from polyvox.gateway.asking.wishes import NO_WISHES, PromptUse, Wishes
+from polyvox.gateway.journal.balances import reserved_of
+from polyvox.gateway.journal.lines import Begun, Ended
+from polyvox.gateway.tenants.access import Access, Level
+from polyvox.gateway.web.ids import new_id
+from polyvox.limits.gate import Admission
+from polyvox.messages import AssistantMessage
+from polyvox.model import Call, Kind, Model
+from polyvox.quote import quote_of, worst_embedding
+from polyvox.request import Request
+from polyvox.usage import Usage
+from polyvox.verbatim import Verbatim
+
+__all__ = ["Asked", "Asking", "Contexts", "Executor", "Plan", "Prompts", "Turn", "Watch"]
+
+
+_ENDINGS = (Done, Failed)
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """What somebody asks.
+
+    ``dialect`` is the wire format of the caller, ``verbatim`` their own words in it, ``model`` the name
+    that they ask. ``id`` names the call everywhere; ``level`` is one more whose limits hold, ``prompt``
+    the template that was used.
+    """
+
+    access: Access
+    request: Request
+    wishes: Wishes = NO_WISHES
+    dialect: str = ""
+    verbatim: Verbatim | None = None
+    id: str = msgspec.field(default_factory=lambda: new_id("call"))
+    level: Level | None = None
+    prompt: str | None = None
+
+
+class Turn(Protocol):
+    """One turn of a conversation that the gateway keeps; nobody else writes to it meanwhile."""
+
+    @property
+    def request(self) -> Request:
+        """What was said before, and now, as far as it fits."""
+        ...
+
+    @property
+    def level(self) -> Level | None:
+        """The limits of the conversation, if it has any."""
+        ...
+
+    async def keep(self, message: AssistantMessage) -> bool:
+        """Keep what was said now, and the answer, if it is worth it."""
+        ...
+
+
+class Contexts(Protocol):
+    """The conversations that the gateway keeps."""
+
+    def turn(
+        self,
+        access: Access,
+        name: str,
+        request: Request,
+        window: int | None,
+        /,
+        *,
+        template: bool = True,
+    ) -> AbstractAsyncContextManager[Turn]:
+        """The next turn of the conversation of this name or id, within so many tokens.
+
+        With ``template=False`` its own template is left out.
+        """
+        ...
+
+
+class Prompts(Protocol):
+    """The templates of prompts."""
+
+    def applied(self, access: Access, use: PromptUse | str, request: Request) -> Request:
+        """The request made of a template. Raises ``NotFoundError``, ``BadRequestError``."""
+        ...
+
+
+class Executor(Protocol):
+    """Carries a plan out: asks the model that was decided on. Another one may do it without Python."""
+
+    def stream(self, model: Model, request: Request, call: Call) -> AsyncGenerator[Event]:
+        """The answer as events."""
+        ...
+
+
+class Direct:
+    """Asks the model in this process."""
+
+    def stream(self, model: Model, request: Request, call: Call) -> AsyncGenerator[Event]:
+        """The answer as events."""
+        return model.stream(request, call)
+
+
+class Watch:
+    """Looks on. This one sees nothing; the gateway's has metrics."""
+
+    def refusal(self) -> PolyvoxError | None:
+        """Why no call can be let in just now: the journal is full."""
+        return None
+
+    def ended(self, plan: "Plan", line: Ended) -> None:
+        """A call is over; ``plan.usage`` is what its answer used."""
+
+
+class Asking:
+    """Answers calls.
+
+    Args:
+        models: who can be asked.
+        gates: what may be spent.
+        books: where calls are written down.
+        calls: those that are under way.
+        prompts: the templates, if there are any.
+        contexts: the conversations, if any are kept.
+        executor: who asks the model.
+        watch: says whether calls can be let in at all, and is told of each that is over.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        gates: Gates,
+        books: Books,
+        calls: Calls,
+        *,
+        prompts: Prompts | None = None,
+        contexts: Contexts | None = None,
+        executor: Executor | None = None,
+        watch: "Watch | None" = None,
+    ) -> None:
+        self.models = models
+        self.gates = gates
+        self.books = books
+        self.calls = calls
+        self.prompts = prompts
+        self.contexts = contexts
+        self.executor = executor or Direct()
+        self.watch = watch or Watch()
+
+    def events(self, asked: Asked) -> AsyncGenerator[Event]:
+        """The answer. Never raises: a refusal, too, is the last event."""
+        if asked.wishes.context is None:
+            return self._events(asked)
+        return self._in_context(asked, asked.wishes.context)
+
+    async def whole(self, asked: Asked) -> AssistantMessage:
+        """The answer when it is whole. Raises ``PolyvoxError``."""
+        async with aclosing(self.events(asked)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.message
+                if isinstance(event, Failed):
+                    raise event.error
+        raise ServerError("the model ended its stream without an ending")
+
+    async def embed(self, asked: Asked, request: EmbeddingRequest) -> Embeddings:
+        """The vectors of texts; of ``asked.request`` only the model matters. Raises ``PolyvoxError``."""
+        live = self._live(asked)
+        plan: Plan | None = None
+        try:
+            embedder = self.models.embedder(asked.request.model, asked.access)
+            plan = await self._admitted(asked, live, _Vectors(embedder, request), "embedding")
+            found = await embedder.embed(request, plan.call)
+            await plan.settle(None, found.usage)
+            return found
+        except PolyvoxError as error:
+            if plan is not None and not plan.settled:
+                await plan.settle(error)
+            raise as_told(error) from error
+        finally:
+            if plan is not None and not plan.settled:
+                await plan.settle_left()
+            self.calls.end(live)
+
+    async def _in_context(self, asked: Asked, name: str) -> AsyncGenerator[Event]:
+        """The answer in a conversation, which is kept before its last event is told."""
+        try:
+            if self.contexts is None:
+                raise PolyvoxError("this gateway keeps no contexts", status=501)
+            asked = self._templated(asked)
+            facts = self.models.facts(asked.request.model)
+            window = facts.context_window if facts else None
+            plain = asked.prompt is None  # else its template takes the place of the context's
+            async with self.contexts.turn(
+                asked.access, name, asked.request, window, template=plain
+            ) as turn:
+                within = replace(asked, request=turn.request, verbatim=None, level=turn.level)
+                events = self._events(within)
+                try:
+                    async for event in events:
+                        if isinstance(event, _ENDINGS):
+                            await turn.keep(event.message)
+                        yield event
+                finally:
+                    await events.aclose()
+        except PolyvoxError as error:
+            yield failed(as_told(error))
+
+    async def _events(self, asked: Asked) -> AsyncGenerator[Event]:
+        live = self._live(asked)
+        plan: Plan | None = None
+        try:
+            asked = self._templated(asked)
+            model = self.models.model(asked.request.model, asked.access)
+            plan = await self._admitted(asked, live, model, "answer")
+            events = self.executor.stream(model, asked.request, plan.call)
+            try:
+                async for event in events:
+                    if type(event) in CONTENT_EVENTS:
+                        plan.begun = plan.begun or plan.content()
+                    elif isinstance(event, Done):
+                        await plan.settle(None, message=event.message)
+                    elif isinstance(event, Failed):
+                        await plan.settle(event.error, message=event.message)
+                        event = Failed(as_told(event.error), event.message)
+                    yield event
+            finally:
+                await events.aclose()
+        except PolyvoxError as error:
+            yield failed(as_told(error))
+        finally:
+            if plan is not None and not plan.settled:
+                await plan.settle_left()
+            self.calls.end(live)
+
+    def _live(self, asked: Asked) -> LiveCall:
+        live = LiveCall(asked.id, asked.access, asked.request.model, asked.dialect)
+        live.detached = asked.wishes.detach
+        self.calls.begin(live)
+        return live
+
+    def _templated(self, asked: Asked) -> Asked:
+        use = asked.wishes.prompt
+        if use is None:
+            return asked
+        if self.prompts is None:
+            raise PolyvoxError("this gateway has no templates of prompts", status=501)
+        request = self.prompts.applied(asked.access, use, asked.request)
+        wishes = replace(asked.wishes, prompt=None)
+        name = use if isinstance(use, str) else use.name
+        return replace(asked, request=request, verbatim=None, wishes=wishes, prompt=name)
+
+    async def _admitted(self, asked: Asked, live: LiveCall, model: Model, kind: Kind) -> "Plan":
+        """Let the call in. Raises ``PolyvoxError`` where it may not be asked, or has no room."""
+        if (refusal := self.watch.refusal()) is not None:
+            raise refusal
+        check_options(asked.request)
+        call = _call_of(asked, live, kind)
+        gate = self.gates.of(asked.access, asked.wishes.end_user, asked.level)
+        admission = None
+        if gate is not None:
+            admission = await gate.enter(model, quote_of(model, asked.request), call)
+        return Plan(self, asked, call, gate, admission)
+
+
+class Plan:
+    """A call that was let in: what is reserved for it, and how it is entered into the books."""
+
+    __slots__ = (
+        "_admission",
+        "_asking",
+        "_entry",
+        "_gate",
+        "asked",
+        "begun",
+        "call",
+        "settled",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        asking: Asking,
+        asked: Asked,
+        call: Call,
+        gate: AccessGate | None,
+        admission: Admission | None,
+    ) -> None:
+        self._asking = asking
+        self._gate = gate
+        self._admission = admission
+        self.asked = asked
+        self.call = call
+        self.begun = False
+        self.settled = False
+        self.usage: Usage | None = None
+        begun = _begun(asked, call)
+        if admission is not None:
+            begun.reserved, begun.marks = reserved_of(admission.holds, begun.at)
+        self._entry = Entry(asking.books, begun)
+        call.on_attempt = self._entry.attempt
+
+    def content(self) -> bool:
+        """The first content of the answer is there."""
+        self._entry.content()
+        return True
+
+    async def settle(
+        self,
+        error: PolyvoxError | None,
+        usage: Usage | None = None,
+        message: AssistantMessage | None = None,
+    ) -> None:
+        """The call ended so: give back what it did not use, and write it down."""
+        self.usage = message.usage if message is not None else usage
+        cached = message is not None and message.cached
+        await self._settled(error.kind if error else None, cached=cached)
+
+    async def settle_left(self) -> None:
+        """Its reader left, or its task was cancelled."""
+        self.usage = self.call.partial.usage if self.call.partial is not None else None
+        await self._settled("aborted", cached=False)
+
+    async def _settled(self, error: str | None, *, cached: bool) -> None:
+        self.settled = True
+        attempts = self.call.attempts
+        debits: dict[str, int] = {}
+        if self._gate is not None and self._admission is not None:
+            debits = self._gate.debits(self._admission, attempts)
+        # First the books, which wait for nothing; then the accounts, which may be in Redis.
+        partial = self.begun and error is not None
+        line = self._entry.end(debits, error, partial=partial, cached=cached)
+        if self._admission is not None:
+            await self._admission.settle(attempts)
+        self._asking.watch.ended(self, line)
+
+
+class _Vectors:
+    """An embedder with one request, as the gates see a model."""
+
+    def __init__(self, embedder: Embedder, request: EmbeddingRequest) -> None:
+        self.name = embedder.name
+        quote: Callable[[EmbeddingRequest], Usage] | None = getattr(embedder, "quote", None)
+        self._quote = worst_embedding(request.inputs) if quote is None else quote(request)
+
+    def quote(self, request: Request) -> Usage:
+        return self._quote
+
+    def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
+        raise NotImplementedError("an embedder gives no events")
+
+
+def _call_of(asked: Asked, live: LiveCall, kind: Kind) -> Call:
+    access, wishes = asked.access, asked.wishes
+    return Call(
+        id=asked.id,
+        interrupt=live.interrupt,
+        deadline=None if wishes.timeout is None else time.monotonic() + wishes.timeout,
+        tenant=access.tenant or access.organisation or access.key,
+        session=wishes.session,
+        tags=wishes.tags,
+        fallbacks=wishes.fallbacks,
+        caching=wishes.caching,
+        caching_ttl=wishes.caching_ttl,
+        kind=kind,
+        verbatim=asked.verbatim,
+    )
+
+
+def _begun(asked: Asked, call: Call) -> Begun:
+    access, wishes = asked.access, asked.wishes
+    return Begun(
+        id=call.id,
+        at=time.time(),
+        model=asked.request.model,
+        key=access.key,
+        organisation=access.organisation,
+        team=access.team,
+        end_user=wishes.end_user,
+        kind=call.kind,
+        dialect=asked.dialect,
+        session=wishes.session,
+        context=wishes.context,
+        prompt=asked.prompt,
+        tags=wishes.tags,
+    )

@@ -1,0 +1,350 @@
+"""Every dialect over HTTP: a request in one of them becomes a call, its events an answer in the same.
+
+An answer is committed with its first content: until then a failure has a status of its own. What comes
+back from a provider of the caller's dialect is passed on as it came.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from polyvox import estimate
+from polyvox.dialects import DIALECTS, Dialect, Place, Route, get_dialect
+from polyvox.embedding import EmbeddingRequest
+from polyvox.errors import AbortedError, NotFoundError, PolyvoxError, ServerError
+from polyvox.events import Done, Event, Failed, Passed
+from polyvox.gateway.asking.asking import Asked, Asking
+from polyvox.gateway.asking.refusals import as_told, status_of
+from polyvox.gateway.asking.wishes import FIELD, Wishes, wishes_of
+from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.web.door import Door
+from polyvox.gateway.web.incoming import Incoming
+from polyvox.providers import ProviderModel
+from polyvox.request import Request
+from polyvox.routing.commit import opening
+from polyvox.verbatim import Verbatim
+
+__all__ = ["SPOKEN", "DialectPaths", "Found", "Turnstile", "refuse"]
+
+SPOKEN = tuple(name for name in DIALECTS if name != "bedrock-converse")
+"""The dialects that the gateway answers in; nobody sends Amazon's signed requests elsewhere."""
+
+_USES = {"answer": "chat", "count": "chat", "embed": "embeddings", "models": "models"}
+_LARGE = 1 << 20
+_PASSED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta")
+_JSON = {"content-type": "application/json"}
+
+Found = Callable[[Incoming], Awaitable[None]]
+
+
+class Turnstile(Protocol):
+    """Lets so many calls in at once."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether one could come in at once, or be refused at once."""
+        ...
+
+    async def enter(self) -> None:
+        """Come in, perhaps after a wait. Raises ``PolyvoxError`` where there is no room."""
+        ...
+
+    def leave(self) -> None:
+        """Go."""
+        ...
+
+
+class DialectPaths:
+    """The paths of all dialects. ``max_body`` is the longest request, in bytes."""
+
+    def __init__(self, asking: Asking, door: Door, turnstile: Turnstile, max_body: int) -> None:
+        self._asking = asking
+        self._turnstile = turnstile
+        self._door = door
+        self._max_body = max_body
+        self._plain: dict[tuple[str, str], list[tuple[Dialect, Route]]] = {}
+        self._holes: list[tuple[Dialect, Route, str, str]] = []
+        for dialect in map(get_dialect, SPOKEN):
+            for route in dialect.routes:
+                path = dialect.base_path + route.path
+                before, hole, after = path.partition("{model}")
+                if hole:
+                    self._holes.append((dialect, route, before, after))
+                else:
+                    self._plain.setdefault((route.method, path), []).append((dialect, route))
+
+    @property
+    def spoken(self) -> list[tuple[Dialect, Route]]:
+        """Every route with its dialect."""
+        return [
+            (dialect, route) for dialect in map(get_dialect, SPOKEN) for route in dialect.routes
+        ]
+
+    def find(self, incoming: Incoming) -> Found | None:
+        """What answers this request, or None."""
+        spoken = self._plain.get((incoming.method, incoming.path))
+        if spoken is not None:
+            dialect, route = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
+            return self._handler(
+                dialect, route, Place("", route.stream, route.path, incoming.query)
+            )
+        for dialect, route, before, after in self._holes:
+            path = incoming.path
+            if route.method == incoming.method and path.startswith(before) and path.endswith(after):
+                model = path[len(before) : len(path) - len(after)]
+                if model:
+                    place = Place(model, route.stream, route.path, incoming.query)
+                    return self._handler(dialect, route, place)
+        return None
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that this path knows."""
+        known = {method for method, known in self._plain if known == path}
+        known |= {
+            route.method
+            for _, route, before, after in self._holes
+            if path.startswith(before) and path.endswith(after)
+        }
+        return sorted(known)
+
+    def _handler(self, dialect: Dialect, route: Route, place: Place) -> Found:
+        handle = {
+            "answer": self._answer,
+            "count": self._count,
+            "embed": self._embed,
+            "models": self._list,
+        }[route.kind]
+
+        async def handler(incoming: Incoming) -> None:
+            try:
+                access = self._door.enter(incoming.scope, incoming.headers, _USES[route.kind])
+                await self._enter(incoming)
+                try:
+                    await handle(incoming, dialect, place, access)
+                finally:
+                    self._turnstile.leave()
+            except PolyvoxError as error:
+                await refuse(incoming, dialect, error)
+
+        return handler
+
+    async def _enter(self, incoming: Incoming) -> None:
+        """Wait for a turn, if need be; where there is room, the body is taken in only afterwards."""
+        if self._turnstile.is_free:
+            await self._turnstile.enter()
+            return
+        await incoming.body(self._max_body)  # whoever leaves is seen only behind it
+        async with _watched(incoming, detached=False):
+            await self._turnstile.enter()
+
+    async def _answer(
+        self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
+    ) -> None:
+        asked = await self._asked(incoming, dialect, place, access)
+        incoming.notes["x-polyvox-call-id"] = asked.id
+        async with (
+            _watched(incoming, detached=asked.wishes.detach),
+            aclosing(self._asking.events(asked)) as events,
+        ):
+            begun = await opening(events)
+            if begun.failed is not None:
+                raise begun.failed.error
+            told = _Told(incoming, dialect, asked)
+            if asked.request.stream:
+                await told.stream(begun.events, events)
+            else:
+                await told.whole(begun.events, events)
+
+    async def _asked(
+        self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
+    ) -> Asked:
+        body = await incoming.body(self._max_body)
+        request = await _read(dialect.decode_request, body, place)
+        wishes = _wishes(request.options, dialect, incoming)
+        asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
+        if _passes(dialect, place):
+            headers = {
+                name: incoming.headers[name] for name in _PASSED_HEADERS if name in incoming.headers
+            }
+            asked.verbatim = Verbatim(dialect.name, request, body, headers)
+        return asked
+
+    async def _count(
+        self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
+    ) -> None:
+        body = await incoming.body(self._max_body)
+        request = await _read(dialect.decode_request, body, place)
+        models = self._asking.models
+        model = models.model(request.model, access)
+        tokens = None
+        if isinstance(model, ProviderModel):
+            tokens = await model.count_tokens(request)
+        if tokens is None:
+            tokens = await asyncio.to_thread(estimate.request_tokens, request)
+        written = dialect.encode_count(tokens)
+        if written is None:
+            raise NotFoundError(f"{dialect.name} has no way to count tokens")
+        await incoming.answer(200, written, _JSON)
+
+    async def _embed(
+        self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
+    ) -> None:
+        body = await incoming.body(self._max_body)
+        codec = dialect.embeddings
+        assert codec is not None
+        wanted: EmbeddingRequest = await _read(codec.decode_request, body, place)
+        wishes = _wishes(wanted.options, dialect, incoming)
+        request = Request(messages=[], model=wanted.model)
+        asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
+        incoming.notes["x-polyvox-call-id"] = asked.id
+        async with _watched(incoming, detached=wishes.detach):
+            found = await self._asking.embed(asked, wanted)
+            written = codec.encode_response(found, wanted, place)
+            await incoming.answer(200, written, {**_JSON, **_cost_header(found.usage)})
+
+    async def _list(
+        self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
+    ) -> None:
+        names = self._asking.models.names(access)
+        await incoming.answer(200, dialect.encode_models(names), _JSON)
+
+
+class _Told:
+    """One answer on its way to the caller."""
+
+    def __init__(self, incoming: Incoming, dialect: Dialect, asked: Asked) -> None:
+        self._incoming = incoming
+        self._dialect = dialect
+        self._asked = asked
+        self._encoder = dialect.stream_encoder(asked.request)
+        self._ended = False
+
+    async def stream(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
+        """As it comes."""
+        media = self._dialect.frame_reader().media_type
+        headers = {"content-type": f"{media}; charset=utf-8", "cache-control": "no-cache"}
+        await self._incoming.begin(200, {**headers, "x-accel-buffering": "no"})
+        data = b"".join(map(self._bytes, begun))
+        if data:
+            await self._incoming.piece(data)
+        async for event in rest:
+            data = self._bytes(event)
+            if data:
+                await self._incoming.piece(data)
+        await self._incoming.end()
+
+    async def whole(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
+        """When all of it is there."""
+        passed = [event.data for event in begun if type(event) is Passed]
+        last = begun[-1] if begun else None
+        async for event in rest:
+            last = event
+            if type(event) is Passed:
+                passed.append(event.data)
+        if isinstance(last, Failed):
+            raise last.error
+        if not isinstance(last, Done):
+            raise ServerError("the model ended its stream without an ending")
+        verbatim = self._asked.verbatim
+        if verbatim is not None and verbatim.used:
+            body = b"".join(passed)
+        else:
+            body = self._dialect.encode_response(last.message, self._asked.request)
+        await self._incoming.answer(200, body, {**_JSON, **_cost_header(last.message.usage)})
+
+    def _bytes(self, event: Event) -> bytes:
+        verbatim = self._asked.verbatim
+        if verbatim is None or not verbatim.used:
+            return self._encoder.encode(event)
+        if type(event) is Passed:
+            self._ended = self._ended or event.ends
+            return event.data
+        if type(event) is Failed and not self._ended:
+            return self._encoder.encode(event)
+        return b""
+
+
+async def refuse(incoming: Incoming, dialect: Dialect, error: PolyvoxError) -> None:
+    """Tell the error in the caller's dialect; of a stream that has begun it was told already."""
+    if incoming.status:
+        return
+    error = as_told(error)
+    written, body = dialect.encode_error(error)
+    headers = dict(_JSON)
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, -int(-error.retry_after // 1)))
+    status = status_of(error, written)
+    if status == 413:
+        headers["connection"] = "close"  # the rest of the body is not wanted
+    await incoming.answer(status, body, headers)
+
+
+class _watched:  # noqa: N801 - reads as a word where it is used
+    """While in the block: when the caller leaves, what is done in it ends at once, unless detached.
+
+    Raises ``AbortedError`` then, which nobody is there to be told of.
+    """
+
+    def __init__(self, incoming: Incoming, *, detached: bool) -> None:
+        self._incoming = incoming
+        self._detached = detached
+        self._task: asyncio.Task[Any] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._cancelled = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._watch = asyncio.ensure_future(self._incoming.gone())
+        self._watch.add_done_callback(self._left)
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        assert self._watch is not None
+        self._watch.cancel()
+        if self._cancelled and isinstance(error, asyncio.CancelledError):
+            assert self._task is not None
+            if self._task.uncancel() == 0:
+                raise AbortedError("the caller left") from None
+
+    def _left(self, watch: "asyncio.Task[None]") -> None:
+        if watch.cancelled() or watch.exception() is not None or self._detached:
+            return
+        assert self._task is not None
+        self._cancelled = True
+        self._task.cancel()
+
+
+async def _read(decode: Callable[[bytes, Place], Any], body: bytes, place: Place) -> Any:
+    """The request in a body; a long one is read in a thread, so that others get their turn."""
+    if len(body) < _LARGE:
+        return decode(body, place)
+    return await asyncio.to_thread(decode, body, place)
+
+
+def _wishes(options: dict[str, dict[str, Any]], dialect: Dialect, incoming: Incoming) -> Wishes:
+    field = options[dialect.name].pop(FIELD, None) if dialect.name in options else None
+    return wishes_of(field, incoming.headers)
+
+
+def _passes(dialect: Dialect, place: Place) -> bool:
+    if dialect.passing is None:
+        return False
+    return not place.stream or "alt=sse" in place.query  # Gemini also streams a list, in JSON
+
+
+def _meant(spoken: list[tuple[Dialect, Route]], incoming: Incoming) -> tuple[Dialect, Route]:
+    """Of several dialects at one path the one that the caller's headers speak."""
+    if "anthropic-version" in incoming.headers:
+        for dialect, route in spoken:
+            if dialect.name == "anthropic-messages":
+                return dialect, route
+    if "x-goog-api-key" in incoming.headers or "key=" in incoming.query:
+        for dialect, route in spoken:
+            if dialect.name == "gemini":
+                return dialect, route
+    return spoken[0]
+
+
+def _cost_header(usage: Any) -> dict[str, str]:
+    cost = usage.cost
+    return {} if cost.status == "unknown" else {"x-polyvox-cost": str(cost).lstrip("$")}

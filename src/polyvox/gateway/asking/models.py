@@ -1,0 +1,123 @@
+"""Names become models: those of the configuration, "provider/model", composites, agents."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Protocol
+
+from polyvox.catalog import ModelFacts
+from polyvox.client import AsyncClient
+from polyvox.embedding import Embedder
+from polyvox.errors import ConfigurationError, MissingKeyError, PermissionDeniedError
+from polyvox.gateway.asking.refusals import no_model
+from polyvox.gateway.tenants.access import Access
+from polyvox.model import Model
+from polyvox.suggestions import hint_for
+
+__all__ = ["Models", "Offered", "matches"]
+
+_MOST_MADE = 10_000
+
+_NO_NAME = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\x00-\x1f\x7f\\]")
+"""In an address, where some providers want it, a name must not lead elsewhere."""
+
+
+class Offered(Protocol):
+    """Further models, by their full names: agents."""
+
+    def names(self) -> Iterable[str]:
+        """What there is."""
+        ...
+
+    def model(self, name: str) -> Model | None:
+        """The model of that name, or None."""
+        ...
+
+
+class Models:
+    """What the gateway offers, and to whom.
+
+    ``client`` makes models of names, ``globs`` say which of them are offered, ``listed`` names those
+    that are told in a list, ``more`` has further ones by the first part of their name ("agent").
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        globs: tuple[str, ...],
+        listed: Callable[[], list[str]],
+        more: Mapping[str, Offered] | None = None,
+    ) -> None:
+        self.client = client
+        self._globs = globs
+        self._listed = listed
+        self._more = more or {}
+        self._made: dict[str, Model] = {}
+
+    def add(self, name: str, model: Model) -> None:
+        """Offer one more."""
+        self._made[name] = model
+
+    def names(self, access: Access) -> list[str]:
+        """The names that this access may ask, as far as they can be listed."""
+        names = [*self._listed()]
+        for offered in self._more.values():
+            names += offered.names()
+        return [name for name in names if self._offered(name) and matches(name, access.models)]
+
+    def model(self, name: str, access: Access) -> Model:
+        """The model of that name. Raises ``NotFoundError``, ``PermissionDeniedError``."""
+        self.check(name, access)
+        model = self._made.get(name)
+        if model is None:
+            model = self._make(name, access)
+            if len(self._made) < _MOST_MADE:
+                self._made[name] = model
+        return model
+
+    def _make(self, name: str, access: Access) -> Model:
+        more = self._more.get(name.partition("/")[0])
+        found = more.model(name) if more is not None else None
+        if found is not None:
+            return found
+        try:
+            return self.client.model(name)
+        except MissingKeyError:
+            raise
+        except ConfigurationError as error:
+            raise self._none(name, error.hint, access) from None
+
+    def embedder(self, name: str, access: Access) -> Embedder:
+        """The embedding model of that name. Raises as ``model`` does."""
+        self.check(name, access)
+        try:
+            return self.client.embedder(name)
+        except ConfigurationError as error:
+            raise self._none(name, error.hint, access) from None
+
+    def facts(self, name: str) -> ModelFacts | None:
+        """What the catalog knows of it."""
+        return self.client.facts(name)
+
+    def check(self, name: str, access: Access) -> None:
+        """Raises where it is not offered, or not to this access."""
+        if not name or not self._offered(name) or _NO_NAME.search(name):
+            raise self._none(name, None, access)
+        if not matches(name, access.models):
+            raise PermissionDeniedError(
+                f"this key may not ask {name!r}",
+                hint=f"It may ask {', '.join(access.models)}.",
+            )
+
+    def _offered(self, name: str) -> bool:
+        return matches(name, self._globs)
+
+    def _none(self, name: str, hint: str | None, access: Access) -> Exception:
+        return no_model(name, hint or hint_for(name, self.names(access)) if name else None)
+
+
+@lru_cache(maxsize=4096)
+def matches(name: str, globs: tuple[str, ...]) -> bool:
+    """Whether the name is one of these, or fits one of these globs."""
+    return any(glob in ("*", name) or fnmatchcase(name, glob) for glob in globs)

@@ -1,0 +1,62 @@
+"""Errors as a caller of the gateway is to see them.
+
+What is wrong between the gateway and a provider (a key that is refused, a name that the configuration
+gets wrong) is not the caller's to mend, and must not look as if their key were bad.
+"""
+
+from polyvox.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    PolyvoxError,
+    ServerError,
+)
+from polyvox.request import Request
+
+__all__ = ["as_told", "check_options", "no_model", "status_of"]
+
+_LITELLM = "litellm"
+
+_OURS_TO_MEND = (AuthenticationError, PermissionDeniedError, ConfigurationError)
+
+
+def as_told(error: PolyvoxError) -> PolyvoxError:
+    """The error for the caller; one of a provider's door becomes the gateway's own failure."""
+    if isinstance(error, _OURS_TO_MEND) and (
+        error.provider or isinstance(error, ConfigurationError)
+    ):
+        who = error.provider or "its configuration"
+        told = ServerError(
+            f"the gateway can't ask for you: {who} refuses it ({error.kind})",
+            hint="Whoever runs the gateway finds the reason in its log.",
+            status=502,
+        )
+        told.message, told.attempts, told.retryable = error.message, error.attempts, False
+        return told
+    return error
+
+
+def status_of(error: PolyvoxError, written: int) -> int:
+    """The HTTP status: the one that the gateway gave it, else the one that the dialect writes."""
+    return written if error.provider or error.status is None else error.status
+
+
+def no_model(name: str, hint: str | None) -> PolyvoxError:
+    """The error of a name that is not offered."""
+    if not name:
+        return BadRequestError("the request names no model", hint='Say "model": "<name>".')
+    return NotFoundError(f"the gateway has no model {name!r}", hint=hint)
+
+
+def check_options(request: Request) -> None:
+    """Raises ``BadRequestError`` for options that would say whom the gateway asks, and with which key.
+
+    Those of other providers are fields of a body; LiteLLM's are its arguments, an address among them.
+    """
+    if _LITELLM in request.options:
+        raise BadRequestError(
+            f"options.{_LITELLM} can't be said in a call",
+            hint="Whoever runs the gateway can say them under [templates] in its configuration.",
+        )

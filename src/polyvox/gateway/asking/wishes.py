@@ -1,0 +1,98 @@
+"""What a caller may say to the gateway beside the request: the field ``polyvox`` of any dialect's body.
+
+    {"model": "...", "messages": [...], "polyvox": {"context": "trip", "tags": {"feature": "plan"}}}
+
+Clients that can't add a field to the body send the same as headers: ``x-polyvox-context: trip``.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from polyvox.errors import BadRequestError
+from polyvox.model import Caching
+from polyvox.suggestions import hint_for
+
+__all__ = ["FIELD", "PromptUse", "Wishes", "wishes_of"]
+
+FIELD = "polyvox"
+_HEADER = "x-polyvox-"
+
+
+class PromptUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A template of a prompt, by name; of its versions the newest, or the one of this number or tag."""
+
+    name: str
+    version: int | str | None = None
+    variables: dict[str, Any] = {}
+
+
+class Wishes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is wished about a call.
+
+    ``context``      the conversation that this goes on with
+    ``prompt``       a template that the prompt is made of
+    ``end_user``     for whom the caller asks
+    ``session``      a word by which calls are found again
+    ``tags``         words by which costs are sorted
+    ``caching``      "use", "skip" or "refresh"; ``caching_ttl`` how many seconds the answer is kept
+    ``timeout``      seconds for the whole call
+    ``fallbacks``    whether another model may be asked in place of the one that was meant
+    ``detach``       go on when the caller leaves
+    """
+
+    context: str | None = None
+    prompt: PromptUse | str | None = None
+    end_user: str = ""
+    session: str | None = None
+    tags: dict[str, str] = {}
+    caching: Caching = "use"
+    caching_ttl: float | None = None
+    timeout: Annotated[float, Meta(gt=0)] | None = None
+    fallbacks: bool = True
+    detach: bool = False
+
+
+NO_WISHES = Wishes()
+
+
+def wishes_of(field: Any, headers: Mapping[str, str]) -> Wishes:
+    """The wishes in the body's field (None if there is none) and in the headers; the field goes first.
+
+    A header has the field's name with hyphens; what is no string is JSON in it.
+
+    Raises ``BadRequestError`` naming what is unknown or of the wrong kind.
+
+    >>> wishes_of({"context": "trip"}, {"x-polyvox-detach": "true"}).detach
+    True
+    """
+    said: dict[str, Any] = {
+        name[len(_HEADER) :].replace("-", "_"): _plain(value)
+        for name, value in headers.items()
+        if name.startswith(_HEADER)
+    }
+    if field is None and not said:
+        return NO_WISHES
+    if field is not None and not isinstance(field, dict):
+        raise BadRequestError(f"{FIELD} is a {type(field).__name__}; it is an object of wishes")
+    said |= field or {}
+    for name in said:
+        if name not in Wishes.__struct_fields__:
+            raise BadRequestError(
+                f"{FIELD}.{name} means nothing", hint=hint_for(name, Wishes.__struct_fields__)
+            )
+    try:
+        return msgspec.convert(said, Wishes)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"{FIELD}: {error}") from None
+
+
+def _plain(text: str) -> Any:
+    if text[:1] in "{[" or text in ("true", "false") or text.replace(".", "", 1).isdecimal():
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+    return text

@@ -1,0 +1,71 @@
+"""What a gateway is made of that stands in its configuration: made anew when that changes."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from polyvox.client import AsyncClient
+from polyvox.config import Config
+from polyvox.gateway.asking.calls import Calls
+from polyvox.gateway.asking.models import Models
+from polyvox.gateway.live.agents import Agents
+from polyvox.gateway.live.approvals import Approvals
+from polyvox.gateway.live.loading import load_agents
+from polyvox.providers import Provider, Registry
+from polyvox.secret import Secret
+
+__all__ = ["Configured"]
+
+_SIMULATED = ["simulated/echo"]
+
+
+def _has_credentials(registry: Registry, row: Provider) -> bool:
+    return registry.key(row) is not None or registry.credentials(row) is not None
+
+
+class Configured:
+    """The models of one configuration.
+
+    Args:
+        config: what is wanted.
+        keys: further keys of providers, by the provider's name, where the configuration has none.
+        calls: those that are under way.
+        approvals: where runs of agents wait.
+
+    Raises ``ConfigurationError`` for an agent that can't be made.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        keys: Mapping[str, Sequence[Secret]],
+        calls: Calls,
+        approvals: Approvals,
+    ) -> None:
+        self.config = config
+        first = {name: own[0].reveal() for name, own in keys.items() if own}
+        self.client = AsyncClient.of_config(config, keys=first)
+        agents = load_agents(config.agents, config.templates, self.client)
+        keep = {name: section.keep_seconds for name, section in config.agents.items()}
+        self.agents = Agents(agents, calls, approvals, keep)
+        self.models = Models(
+            self.client, config.gateway.models, lambda: self._listed, {"agent": self.agents}
+        )
+
+    @cached_property
+    def _listed(self) -> list[str]:
+        """The names that are told in lists: those of the configuration, and of providers with a key."""
+        registry = self.client.registry
+        names = [
+            *self.config.names,
+            *(f"composite/profile/{name}" for name in self.config.profiles),
+        ]
+        for row in registry.rows.values():
+            if row.catalog and not row.local and _has_credentials(registry, row):
+                known = registry.catalog.models(row.catalog)
+                names += [f"{row.name}/{facts.id}" for facts in known if not facts.deprecated]
+        return names or _SIMULATED
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.agents.aclose()
+        await self.client.aclose()

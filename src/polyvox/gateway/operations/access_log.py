@@ -1,0 +1,160 @@
+"""Around every request: its id, its line in the log, its count. The outermost layer of the application."""
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from polyvox.dialects.openai_errors import encode_error
+from polyvox.errors import ServerError, in_words
+from polyvox.gateway.operations.endpoints import EXEMPT
+from polyvox.gateway.operations.labels import route_label
+from polyvox.gateway.operations.log_lines import LogLines, Repeats
+from polyvox.gateway.operations.metrics import Metrics
+from polyvox.gateway.operations.request_ids import HEADER, request_id
+from polyvox.ledger import Redactor
+
+__all__ = ["NOTES", "REQUEST_ID", "ASGIApp", "AccessLog", "Message", "Receive", "Scope", "Send"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REQUEST_ID = "polyvox.request_id"
+"""Where in the scope the request's id is."""
+
+NOTES = "polyvox.notes"
+"""Where in the scope a dict is for what is to stand in the log too: "call", "key", "model", "error"."""
+
+_FAILURES = (401, 403, 429)
+_GONE = 499
+
+
+class AccessLog:
+    """Gives each request an id, and writes a line when it is over.
+
+    The path stands there without its query, which may hold a key; no header does. Failures of one
+    kind are written so many times a minute. ``/health`` and the like only if they fail.
+
+    Args:
+        app: what is within.
+        lines: where the lines go.
+        metrics: is told of each request.
+        worker: the number of this worker.
+        repeats: how many lines of a kind are enough.
+        redactor: masks keys in what an unforeseen error says.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        lines: LogLines,
+        metrics: Metrics,
+        *,
+        worker: int = 1,
+        repeats: Repeats | None = None,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self._app = app
+        self._lines = lines
+        self._metrics = metrics
+        self._worker = worker
+        self._repeats = repeats or Repeats()
+        self._redactor = redactor or Redactor()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        seen = _Seen(scope, send)
+        try:
+            await self._app(scope, receive, seen.send)
+        except Exception as error:  # noqa: BLE001 -- whatever the application raises, the request is over
+            await self._failed(seen, error)
+        finally:
+            self._tell(scope, seen, time.perf_counter() - began)
+
+    async def _failed(self, seen: "_Seen", error: Exception) -> None:
+        """What nobody foresaw: in the log with what it says, to the caller without."""
+        seen.notes["error"] = self._redactor.text(in_words(error))
+        seen.notes["where"] = _where(error)
+        if seen.status == 0 and seen.kind == "http":
+            await _answer_500(seen)
+
+    def _tell(self, scope: Scope, seen: "_Seen", seconds: float) -> None:
+        status = seen.status or _GONE
+        path: str = scope["path"]
+        self._metrics.request(route_label(path), status)
+        if self._lines.form == "off" or (path in EXEMPT and status < 500):
+            return
+        held = 0
+        if status >= 500 or status in _FAILURES:
+            passes = self._repeats.passes((status, seen.notes.get("error", "")[:80]))
+            if passes is None:
+                return
+            held = passes
+        client = scope.get("client")
+        self._lines.write(
+            "request",
+            id=seen.id,
+            worker=self._worker,
+            method=scope.get("method", "WS"),
+            path=path[:500],
+            status=status,
+            ms=round(seconds * 1000, 2),
+            bytes=seen.bytes,
+            client=client[0] if client else None,
+            held_back=held or None,
+            **seen.notes,
+        )
+
+
+class _Seen:
+    """What is seen of one request on its way out."""
+
+    __slots__ = ("_send", "_started", "bytes", "id", "kind", "notes", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._started = False
+        self.kind: str = scope["type"]
+        self.id = scope[REQUEST_ID] = request_id(scope["headers"])
+        self.notes: dict[str, Any] = scope.setdefault(NOTES, {})
+        self.status = 0
+        self.bytes = 0
+
+    async def send(self, message: Message) -> None:
+        if self._started:
+            self.bytes += len(message.get("body", b""))
+        elif message["type"] in _BEGINNINGS:
+            self._started = True
+            self.status = message.get("status", _BEGINNINGS[message["type"]])
+            ours = (HEADER, self.id.encode()), (b"server", b"polyvox")
+            message = {**message, "headers": [*message.get("headers", ()), *ours]}
+        await self._send(message)
+
+
+_BEGINNINGS = {
+    "http.response.start": 200,
+    "websocket.accept": 101,
+    "websocket.close": 403,
+    "websocket.http.response.start": 403,
+}
+
+
+def _where(error: Exception) -> str:
+    """The innermost place of ours that an error went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "polyvox" in frame.filename] or frames
+    return f"{ours[-1].filename.rpartition('polyvox/')[2]}:{ours[-1].lineno}" if ours else ""
+
+
+async def _answer_500(seen: _Seen) -> None:
+    error = ServerError("the gateway failed", hint=f"Its log says more of request {seen.id}.")
+    status, body = encode_error(error)
+    headers = [(b"content-type", b"application/json")]
+    await seen.send({"type": "http.response.start", "status": status, "headers": headers})
+    await seen.send({"type": "http.response.body", "body": body})

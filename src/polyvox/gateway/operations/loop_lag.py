@@ -1,0 +1,47 @@
+"""How late the event loop is: what everybody waits for when something blocks it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+__all__ = ["LoopLag"]
+
+_EVERY_SECONDS = 0.25
+_REMEMBERED = 40
+
+
+class LoopLag:
+    """Measures how much later than asked for the loop comes back.
+
+    Args:
+        told: is told of each measurement, in seconds.
+        clock: the time, and ``sleep`` how to wait: a test gives its own.
+    """
+
+    def __init__(
+        self,
+        told: Callable[[float], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._told = told
+        self._clock = clock
+        self._sleep = sleep
+        self._seen: deque[float] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def worst(self) -> float:
+        """The most that it was late lately: in the last ten seconds or so."""
+        return max(self._seen, default=0.0)
+
+    async def run(self) -> None:
+        """Measure until the task is cancelled."""
+        while True:
+            asked = self._clock()
+            await self._sleep(_EVERY_SECONDS)
+            late = max(0.0, self._clock() - asked - _EVERY_SECONDS)
+            self._seen.append(late)
+            if self._told is not None:
+                self._told(late)

@@ -1,0 +1,218 @@
+"""Metrics in the format of Prometheus, in a registry of this gateway's own.
+
+A call is observed once, when it is over, by counters that are found once for each combination of
+route, model and outcome: a few microseconds. What a part counts itself is read when somebody asks.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from polyvox.errors import ConfigurationError
+from polyvox.gateway.operations.labels import Labels
+from polyvox.usage import Usage
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Gauge, Histogram
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_MODELS = 200
+_ROUTES = 100
+_NANOS = 1e-9
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_PARTS = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+
+class Metrics:
+    """What one worker counts. May be told from any thread.
+
+    Args:
+        worker: its number, a label of everything.
+
+    Raises ``ConfigurationError`` without the extra ``gateway``.
+    """
+
+    def __init__(self, worker: int = 1) -> None:
+        try:
+            from prometheus_client import CollectorRegistry
+        except ImportError:
+            raise ConfigurationError(
+                "metrics need prometheus-client", hint="pip install 'polyvox[gateway]'"
+            ) from None
+        self._registry = CollectorRegistry(auto_describe=True)
+        self._worker = str(worker)
+        self._models = Labels(_MODELS)
+        self._routes = Labels(_ROUTES)
+        self._rows: dict[tuple[str, str, str], _Row] = {}
+        self._paths: dict[tuple[str, int], Any] = {}
+        self._book = _Book(self)
+        about = "How late the event loop was, measured four times a second."
+        lag = self.histogram("loop_lag_seconds", about, (), _OVERHEAD)
+        self.loop_lag: Callable[[float], None] = lag.labels(self._worker).observe
+        refused = self.counter("refusals_total", _REFUSALS, ("what", "level"))
+        self._refused = refused
+        self._shadowed = self.counter("shadow_hits_total", _SHADOW, ("what", "level"))
+        self._http = self.counter("http_requests_total", "Requests over HTTP.", ("route", "status"))
+
+    def call(
+        self,
+        route: str,
+        model: str,
+        outcome: str,
+        *,
+        seconds: float,
+        overhead: float | None = None,
+        first_token: float | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        """A call is over: in which dialect, who was asked, "ok" or the kind of error, times, what it used."""
+        row = self._rows.get((route, model, outcome))
+        if row is None:
+            row = self._row(route, model, outcome)
+        row.observe(seconds, overhead, first_token, usage)
+
+    def request(self, route: str, status: int) -> None:
+        """A request over HTTP was answered; ``route`` as ``route_label`` gives it."""
+        child = self._paths.get((route, status))
+        if child is None:
+            # A path that is none can be anything.
+            label = "none" if status == 404 else self._routes.of(route)
+            child = self._http.labels(self._worker, label, str(status))
+            if len(self._paths) < 10 * _ROUTES:
+                self._paths[route, status] = child
+        child.inc()
+
+    def refused(self, what: str, level: str) -> None:
+        """A call was refused by a "budget" or a "rate" of a level: "key:<id>" counts as "key"."""
+        self._refused.labels(self._worker, what, level.partition(":")[0]).inc()
+
+    def shadowed(self, what: str, level: str) -> None:
+        """A call would have been refused by a level that only counts."""
+        self._shadowed.labels(self._worker, what, level.partition(":")[0]).inc()
+
+    def watch(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
+        """A number that is read whenever somebody asks for the metrics. One name, one set of labels."""
+        gauge = self._book.gauge(name, about, tuple(labels))
+        gauge.labels(self._worker, *labels.values()).set_function(read)
+
+    def counter(self, name: str, about: str, labels: tuple[str, ...]) -> "Counter":
+        """A counter of this registry, with the label ``worker`` first."""
+        from prometheus_client import Counter
+
+        return Counter(f"polyvox_{name}", about, ("worker", *labels), registry=self._registry)
+
+    def histogram(
+        self, name: str, about: str, labels: tuple[str, ...], buckets: tuple[float, ...]
+    ) -> "Histogram":
+        """A histogram of this registry, with the label ``worker`` first."""
+        from prometheus_client import Histogram
+
+        names = ("worker", *labels)
+        return Histogram(f"polyvox_{name}", about, names, buckets=buckets, registry=self._registry)
+
+    def gauge(self, name: str, about: str, labels: tuple[str, ...]) -> "Gauge":
+        """A gauge of this registry, with the label ``worker`` first."""
+        from prometheus_client import Gauge
+
+        return Gauge(f"polyvox_{name}", about, ("worker", *labels), registry=self._registry)
+
+    def text(self) -> bytes:
+        """Everything, as Prometheus reads it."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self._registry)
+
+    def _row(self, route: str, model: str, outcome: str) -> "_Row":
+        labels = self._routes.of(route), self._models.of(model)
+        row = self._book.row(self._worker, *labels, outcome)
+        if len(self._rows) < _MODELS * 20:
+            self._rows[route, model, outcome] = row
+        return row
+
+
+class _Book:
+    """The metrics of calls, and the gauges by name."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        by = ("route", "model")
+        self._metrics = metrics
+        self._gauges: dict[str, Gauge] = {}
+        self._calls = metrics.counter("calls_total", "Calls that are over.", (*by, "outcome"))
+        self._seconds = metrics.histogram(
+            "call_seconds", "How long calls took in all.", by, _SECONDS
+        )
+        self._first = metrics.histogram("first_token_seconds", _FIRST, by, _SECONDS)
+        self._overhead = metrics.histogram("overhead_seconds", _OURS, ("route",), _OVERHEAD)
+        self._tokens = metrics.counter("tokens_total", _TOKENS, ("model", "part"))
+        self._cost = metrics.counter("cost_dollars_total", "What calls cost.", ("model",))
+        self._unpriced = metrics.counter("unpriced_calls_total", _UNPRICED, ("model",))
+
+    def gauge(self, name: str, about: str, labels: tuple[str, ...]) -> "Gauge":
+        if name not in self._gauges:
+            self._gauges[name] = self._metrics.gauge(name, about, labels)
+        return self._gauges[name]
+
+    def row(self, worker: str, route: str, model: str, outcome: str) -> "_Row":
+        return _Row(
+            self._calls.labels(worker, route, model, outcome).inc,
+            self._seconds.labels(worker, route, model).observe,
+            self._first.labels(worker, route, model).observe,
+            self._overhead.labels(worker, route).observe,
+            {part: self._tokens.labels(worker, model, part).inc for part in _PARTS},
+            self._cost.labels(worker, model).inc,
+            self._unpriced.labels(worker, model).inc,
+        )
+
+
+class _Row:
+    """What is counted for one combination of route, model and outcome."""
+
+    __slots__ = ("_call", "_cost", "_first", "_overhead", "_seconds", "_tokens", "_unpriced")
+
+    def __init__(
+        self,
+        call: Callable[[], None],
+        seconds: Callable[[float], None],
+        first: Callable[[float], None],
+        overhead: Callable[[float], None],
+        tokens: dict[str, Callable[[float], None]],
+        cost: Callable[[float], None],
+        unpriced: Callable[[], None],
+    ) -> None:
+        self._call, self._seconds, self._first = call, seconds, first
+        self._overhead, self._tokens = overhead, tokens
+        self._cost, self._unpriced = cost, unpriced
+
+    def observe(
+        self,
+        seconds: float,
+        overhead: float | None,
+        first_token: float | None,
+        usage: Usage | None,
+    ) -> None:
+        self._call()
+        self._seconds(seconds)
+        if overhead is not None:
+            self._overhead(overhead)
+        if first_token is not None:
+            self._first(first_token)
+        if usage is None:
+            return
+        for part, count in self._tokens.items():
+            if tokens := getattr(usage, f"{part}_tokens"):
+                count(tokens)
+        if nanos := usage.cost.nanos:
+            self._cost(nanos * _NANOS)
+        if usage.cost.status == "unknown" and usage.basis != "missing":
+            self._unpriced()
+
+
+_REFUSALS = "Calls that a budget or a rate limit refused, by whose it was."
+_SHADOW = "Calls that a level in shadow mode would have refused."
+_FIRST = "Time until the first content of an answer."
+_OURS = "The part of a call's time that was the gateway's own."
+_TOKENS = "Tokens used; cache_read, cache_write and reasoning are parts of input and output."
+_UNPRICED = "Calls that used tokens whose price nobody knows."

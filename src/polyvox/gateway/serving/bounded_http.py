@@ -1,0 +1,222 @@
+"""uvicorn's reading of HTTP, with bounds that it has not: on heads, and on how long a peer may do nothing.
+
+What stands here costs a request nothing that comes in one piece: timers run only while one is unfinished,
+or while its answer is not taken.
+
+Codes: "Request Header Fields Too Large" in RFC 6585, "Bad Request" in RFC 9110.
+"""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from polyvox.dialects.openai_errors import encode_error
+from polyvox.errors import BadRequestError
+
+__all__ = ["BoundedHttp"]
+
+_REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
+
+
+class _TooLargeError(Exception):
+    """A head is over the bounds."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection.
+
+    ``head_bytes``      how long a head may be, its first line with it; more is told 431
+    ``head_fields``     how many headers there may be; more is told 431
+    ``arrive_seconds``  how long a head may take, and how long nothing may come of a body
+    ``leave_seconds``   how long a caller may take nothing of an answer
+    ``unread_bytes``    how much of a body may still come when its answer is given
+    """
+
+    head_bytes = 64 << 10
+    head_fields = 100
+    arrive_seconds = 60.0
+    leave_seconds = 120.0
+    unread_bytes = 1 << 20
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._in_head = self._unfinished = self._came = False
+        self._loose = 0  # bytes since something whole came: a head, a piece of a body
+        self._unread = 0
+        self._arrival: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+        self._refused: int | None = None
+
+    # ------------------------------------------------------------------------------ the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._rest()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused is not None:
+            return
+        self._came = False
+        super().data_received(data)
+        self._loose = 0 if self._came else self._loose + len(data)
+        if self._loose > self.head_bytes:
+            self._refuse(431)
+        elif self._unfinished or self._idle():
+            self._await_more()
+        else:
+            self._rest()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._rest()
+        self._unfinished = False
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400)
+
+    # ------------------------------------------------------------------------------- what is parsed
+
+    def on_message_begin(self) -> None:
+        self._in_head = self._unfinished = True
+        self._unread = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # what comes behind a body is no header, and decides nothing
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._came = False, True
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self.head_bytes or len(self.headers) > self.head_fields:
+            self._refuse(431)
+            raise _TooLargeError
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._came = True
+        if self._answered():
+            self._unread += len(body)
+            if self._unread > self.unread_bytes:
+                self.transport.close()
+                self._leave()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._came, self._unfinished = True, False
+        super().on_message_complete()
+
+    def _refuse(self, status: int) -> None:
+        """Tell what is wrong, unless another answer is on its way, and hang up."""
+        if self._refused is not None:
+            return
+        self._refused = status
+        self._rest()
+        if self._answered():
+            self.transport.write(_told(status, self.head_bytes, self.head_fields))
+        self.transport.close()
+        self._leave()
+
+    # ----------------------------------------------------------------------------- who does nothing
+
+    def _answered(self) -> bool:
+        cycle: Any = self.cycle  # None before the first request
+        return cycle is None or bool(cycle.response_complete)
+
+    def _idle(self) -> bool:
+        """Whether nobody waits for anything, and uvicorn's own timer does not run."""
+        return (
+            self._answered()
+            and self.timeout_keep_alive_task is None
+            and not self.transport.is_closing()
+        )
+
+    def _await_more(self) -> None:
+        if self._arrival is None:
+            self._arrival = self.loop.call_later(self.arrive_seconds, self._late)
+
+    def _rest(self) -> None:
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _late(self) -> None:
+        self._arrival = None
+        in_body = self._unfinished and not self._in_head
+        if in_body and (self._came or self.flow.read_paused):
+            self._came = False
+            self._await_more()
+        else:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._leave()
+
+    def resume_writing(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._leave()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._leave()
+
+    def _leave(self) -> None:
+        """What was written is to be taken, or at least some of it, ever again within so many seconds."""
+        if self._leaving is None:
+            self._leaving = self.loop.call_later(
+                self.leave_seconds, self._not_taken, _waiting(self.transport)
+            )
+
+    def _not_taken(self, waiting: int) -> None:
+        self._leaving = None
+        if _waiting(self.transport) < waiting:
+            self._leave()
+        else:
+            self.transport.abort()
+
+
+def _waiting(transport: asyncio.Transport) -> int:
+    """How many bytes were written and did not arrive; the kernel's part where it tells."""
+    ours = transport.get_write_buffer_size()
+    pipe: socket.socket | None = transport.get_extra_info("socket")
+    if pipe is None or pipe.fileno() < 0:
+        return ours
+    try:
+        told = fcntl.ioctl(pipe.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+    except OSError:
+        return ours
+    return ours + struct.unpack("i", told)[0]
+
+
+def _told(status: int, most_bytes: int, most_fields: int) -> bytes:
+    if status == 431:
+        error = BadRequestError(
+            f"the head of the request has more than {most_bytes:,} bytes or {most_fields} headers",
+            hint="Send less in headers and in the address; what is long belongs into the body.",
+        )
+    else:
+        error = BadRequestError("this is no HTTP request")
+    _, body = encode_error(error)
+    head = (
+        b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        b"connection: close\r\n\r\n"
+    )
+    return head % (status, _REASONS[status], len(body)) + body

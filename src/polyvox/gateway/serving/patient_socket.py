@@ -1,0 +1,14 @@
+"""uvicorn's WebSockets, which stay open while the gateway drains: who handles one closes it when it is time."""
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+__all__ = ["PatientSocket"]
+
+
+class PatientSocket(WebSocketsSansIOProtocol):
+    """One connection."""
+
+    def shutdown(self) -> None:
+        """The server stops: calls that are under way here go on, as they do over HTTP."""
+        if self.close_sent or not self.handshake_complete:
+            super().shutdown()

@@ -1,0 +1,88 @@
+"""What the holder of a key may do."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from urllib.parse import quote
+
+import msgspec
+
+from polyvox.errors import BadRequestError
+from polyvox.limits import Budget, RateLimit
+
+__all__ = ["ADMIN", "Access", "Level"]
+
+_LONGEST_END_USER = 256
+
+
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """What is limited together: an organisation, a team, a key. ``name`` is unique: "key:<id>".
+
+    The budgets and rates count on accounts of this name. In ``shadow`` they are counted and told of,
+    and block nothing.
+    """
+
+    name: str
+    budgets: tuple[Budget, ...] = ()
+    rates: tuple[RateLimit, ...] = ()
+    shadow: bool = False
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The rights of one key, as they stand; after a change there is a new one.
+
+    ``key`` is the key's id, never the key. ``tenant`` is whose cached answers it shares: those of the
+    organisation, or of the key alone. ``models`` and ``routes`` are names or globs, ``addresses``
+    networks (empty: from anywhere), ``expires`` seconds since the epoch. ``levels`` are all whose
+    limits hold, the widest first; ``end_users`` is the pattern of a level for each end user, if their
+    use is limited, ``named_end_users`` the levels of those who have one of their own; ``end_user`` finds
+    the right one. ``admin`` may change everything, a ``manager`` see what all of its organisation use.
+    """
+
+    key: str
+    name: str = ""
+    organisation: str = ""
+    team: str = ""
+    tenant: str = ""
+    admin: bool = False
+    models: tuple[str, ...] = ("*",)
+    routes: tuple[str, ...] = ("*",)
+    addresses: tuple[str, ...] = ()
+    expires: float | None = None
+    levels: tuple[Level, ...] = ()
+    end_users: Level | None = None
+    named_end_users: Mapping[str, Level] = {}
+    manager: bool = False
+
+    def end_user(self, name: str) -> Level | None:
+        """The level of this end user; None if their use is not limited. Raises ``BadRequestError``."""
+        if name in self.named_end_users:
+            return self.named_end_users[name]
+        if not name or self.end_users is None:
+            return None
+        if len(name) > _LONGEST_END_USER:
+            raise BadRequestError(
+                f"the end user's name is longer than {_LONGEST_END_USER} characters",
+                hint="Send a short id that means them.",
+            )
+        return _level_for(self.end_users, name)
+
+
+ADMIN = Access(key="admin", name="admin", admin=True)
+"""Who has the administrator's key."""
+
+
+@lru_cache(maxsize=10_000)
+def _level_for(pattern: Level, name: str) -> Level:
+    """The pattern's level for one end user, with accounts of their own. Its name ends with "*"."""
+    before = len(pattern.name)
+    own = pattern.name[:-1] + quote(name, safe="")
+    return Level(
+        own,
+        tuple(
+            msgspec.structs.replace(each, name=own + each.name[before:]) for each in pattern.budgets
+        ),
+        tuple(
+            msgspec.structs.replace(each, name=own + each.name[before:]) for each in pattern.rates
+        ),
+        pattern.shadow,
+    )

@@ -1,0 +1,1 @@
+"""HTTP as values: what came in, what goes out, and what is the same for every endpoint."""

@@ -1,0 +1,253 @@
+"""What is refused, with which status, in the caller's dialect; and what it costs: nothing."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+
+import pytest
+
+from polyvox import AsyncClient
+from polyvox.gateway.tenants.access import Access, Level
+from polyvox.limits import Budget, RateLimit
+from polyvox.testing import Knobs, MockProvider
+
+MAX_BODY = 1 << 20
+CHAT = "/v1/chat/completions"
+
+
+def hello(model: str = "up/m", **more: object) -> dict[str, object]:
+    return {"model": model, "messages": [{"role": "user", "content": "Hi"}], **more}
+
+
+def upstream(mock: MockProvider, **more: object) -> AsyncClient:
+    row = {"dialect": mock.dialect.name, "base_url": mock.url}
+    return AsyncClient(providers={"up": row}, keys={"up": "any"}, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "bad", "good'--", "x" * 7_000, "ключ".encode().decode("latin-1")]
+)
+async def test_without_a_good_key_there_is_401(serve, key: str) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        status, body = await gateway.post(CHAT, hello("simulated/echo"), key=key)
+        assert status == 401
+        assert body["error"]["type"] == "authentication_error"
+        assert gateway.books.begun == []
+
+
+async def test_the_key_is_found_where_each_client_puts_it(serve) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        for headers in (
+            {"authorization": "bearer good"},
+            {"x-api-key": "good"},
+            {"api-key": "good"},
+            {"x-goog-api-key": "good"},
+        ):
+            async with gateway.http.get(gateway.url + "/v1/models", headers=headers) as answer:
+                assert answer.status == 200
+        async with gateway.http.get(gateway.url + "/v1beta/models?key=good") as answer:
+            assert answer.status == 200
+
+
+async def test_nothing_but_the_key_and_the_connection_decides(serve) -> None:
+    hostile = {
+        "host": "localhost",
+        "x-forwarded-for": "10.0.0.1",
+        "x-forwarded-host": "admin",
+        "forwarded": "for=127.0.0.1",
+        "x-real-ip": "10.0.0.1",
+        "x-original-url": "/health",
+    }
+    async with AsyncClient() as client, serve(client) as gateway:
+        status, _ = await gateway.post(CHAT, hello("simulated/echo"), key="bad", **hostile)
+        assert status == 401
+        status, _ = await gateway.post(CHAT, hello("simulated/echo"), **hostile)
+        assert status == 200
+        assert {address for _, address in gateway.keys.asked} == {"127.0.0.1"}
+
+
+async def test_a_key_asks_what_it_may(serve) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        gateway.keys.known["some"] = Access(
+            key="k", models=("simulated/e*",), routes=("chat", "models")
+        )
+        assert (await gateway.post(CHAT, hello("simulated/echo"), key="some"))[0] == 200
+        status, body = await gateway.post(CHAT, hello("simulated/hello"), key="some")
+        assert status == 403
+        assert "simulated/e*" in body["error"]["message"]
+        embed = {"model": "simulated/embedding", "input": "x"}
+        status, body = await gateway.post("/v1/embeddings", embed, key="some")
+        assert status == 403
+        assert "embeddings" in body["error"]["message"]
+        headers = {"authorization": "Bearer some"}
+        async with gateway.http.get(gateway.url + "/v1/models", headers=headers) as answer:
+            listed = await answer.json()
+        assert [model["id"] for model in listed["data"]] == ["simulated/echo"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        (CHAT, hello("simulated/nobody"), 404, "simulated/nobody"),
+        (CHAT, hello(""), 400, "names no model"),
+        (CHAT, {"model": "simulated/echo"}, 400, "messages"),
+        (CHAT, [1], 400, "object"),
+        (CHAT, hello("simulated/echo", polyvox={"contxt": "a"}), 400, "context"),
+        (CHAT, hello("simulated/echo", polyvox={"timeout": -1}), 400, "timeout"),
+        (CHAT, hello("simulated/echo", polyvox=7), 400, "object of wishes"),
+        ("/v1/nothing", {}, 404, "/v1/nothing"),
+        ("/v1/models", {}, 405, "GET"),
+    ],
+)
+async def test_a_bad_request_is_told_what_is_wrong(serve, path, body, status, said) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        told, answer = await gateway.post(path, body)
+        assert (told, said in answer["error"]["message"]) == (status, True), answer
+        assert gateway.books.begun == []
+        assert gateway.admission.in_flight == 0
+
+
+async def test_each_dialect_is_refused_in_its_own_form(serve) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        _, chat = await gateway.post(CHAT, hello("simulated/nobody"))
+        _, messages = await gateway.post(
+            "/v1/messages", {**hello("simulated/nobody"), "max_tokens": 1}
+        )
+        _, gemini = await gateway.post(
+            "/v1beta/models/simulated/nobody:generateContent",
+            {"contents": [{"parts": [{"text": "x"}]}]},
+        )
+        _, ollama = await gateway.post("/api/chat", hello("simulated/nobody"))
+    assert chat["error"]["code"] == "model_not_found"
+    assert (messages["type"], messages["error"]["type"]) == ("error", "not_found_error")
+    assert gemini["error"]["status"] == "NOT_FOUND"
+    assert "simulated/nobody" in ollama["error"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_providers_door_is_no_fault_of_the_caller(serve, status: int) -> None:
+    async with (
+        MockProvider("openai-chat", knobs=Knobs(status=status)) as mock,
+        upstream(mock) as client,
+        serve(client) as gateway,
+    ):
+        told, body = await gateway.post(CHAT, hello())
+    assert told == 502
+    assert "up refuses" in body["error"]["message"]
+
+
+async def test_a_provider_without_a_key_is_no_fault_of_the_caller(serve, monkeypatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    async with AsyncClient() as client, serve(client) as gateway:
+        told, _ = await gateway.post(CHAT, hello("openai/gpt-5-mini"))
+    assert told == 502
+
+
+async def test_failures_before_the_first_content_have_a_status_of_their_own(serve) -> None:
+    knobs = Knobs(status=429, retry_after=7)
+    async with (
+        MockProvider("openai-chat", knobs=knobs) as mock,
+        upstream(mock) as client,
+        serve(client) as gateway,
+    ):
+        headers = {"authorization": "Bearer good"}
+        for stream in (False, True):
+            async with gateway.http.post(
+                gateway.url + CHAT, json=hello(stream=stream), headers=headers
+            ) as answer:
+                assert answer.status == 429
+                assert answer.headers["retry-after"] == "7"
+        assert [line.error for line in gateway.books.ended] == ["rate_limit"] * 2
+        assert not gateway.books.ended[0].partial
+
+
+def limited(*budgets: Budget, rates: tuple[RateLimit, ...] = (), shadow: bool = False) -> Access:
+    return Access(key="k", levels=(Level("key:k", budgets, rates, shadow),))
+
+
+@pytest.mark.parametrize(
+    "path", [CHAT, "/v1/responses", "/v1/messages", "/api/chat", "/v1/embeddings"]
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_of_many_at_once_exactly_as_many_pass_as_there_is_room_for(
+    serve, path, stream
+) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        gateway.keys.known["few"] = limited(rates=(RateLimit(requests=3, per="day", name="few"),))
+        body = hello("simulated/echo", max_tokens=9, stream=stream, input="x")
+        if path == "/v1/embeddings":
+            body = {"model": "simulated/embedding", "input": "x"}
+        elif path == "/v1/responses":
+            body.pop("messages")
+
+        async def ask() -> int:
+            headers = {"authorization": "Bearer few"}
+            async with gateway.http.post(gateway.url + path, json=body, headers=headers) as answer:
+                await answer.read()
+                return answer.status
+
+        statuses = await asyncio.gather(*(ask() for _ in range(10)))
+        assert sorted(statuses) == [200] * 3 + [429] * 7
+        assert gateway.admission.in_flight == 0
+        assert len(gateway.books.ended) == 3
+
+
+async def test_a_budget_is_kept_to_the_nano_dollar(serve) -> None:
+    answer = "word " * 50
+    async with (
+        MockProvider("openai-chat", script=[answer] * 1000) as mock,
+        AsyncClient(keys={"openai": "x"}, base_urls={"openai": mock.url}) as client,
+        serve(client) as gateway,
+    ):
+        gateway.keys.known["poor"] = limited(Budget("0.001", name="key:k"))
+        for _ in range(1000):
+            status, body = await gateway.post(
+                CHAT, hello("openai/gpt-4o-mini", max_tokens=60), key="poor"
+            )
+            if status != 200:
+                break
+        assert status == 402
+        assert body["error"]["code"] == "budget_exceeded"
+        spent = sum(sum(line.debits.values()) for line in gateway.books.ended)
+        costs = sum(attempt.usage.cost.nanos for _, attempt in gateway.books.attempts)
+        assert 0 < spent == costs <= 1_000_000
+
+
+async def test_a_shadow_limit_counts_and_stops_nobody(serve) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        rates = (RateLimit(requests=1, per="day", name="shy"),)
+        gateway.keys.known["shy"] = limited(rates=rates, shadow=True)
+        told = [await gateway.post(CHAT, hello("simulated/echo"), key="shy") for _ in range(3)]
+    assert [status for status, _ in told] == [200] * 3
+
+
+async def test_when_there_is_no_room_the_rest_is_told_to_come_again(serve) -> None:
+    async with (
+        MockProvider("openai-chat", knobs=Knobs(hold_until=2)) as mock,
+        upstream(mock) as client,
+        serve(client) as gateway,
+    ):
+        gateway.admission.resize(1, 0, 0.0)
+        first = asyncio.create_task(gateway.post(CHAT, hello()))
+        await mock.wait_for_request()
+        status, body = await gateway.post(CHAT, hello())
+        assert status == 429
+        assert "busy" in body["error"]["message"]
+        mock.release()
+        assert (await first)[0] == 200
+
+
+async def test_a_body_over_the_limit_is_refused_before_it_is_taken_in(serve) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        for chunked in (False, True):
+            body = b"x" * (MAX_BODY + 1)
+
+            async def pieces(body: bytes = body) -> AsyncIterator[bytes]:
+                for place in range(0, len(body), 1 << 16):
+                    yield body[place : place + (1 << 16)]
+
+            headers = {"authorization": "Bearer good"}
+            data = pieces() if chunked else io.BytesIO(body)
+            async with gateway.http.post(gateway.url + CHAT, data=data, headers=headers) as answer:
+                assert answer.status == 413
+                assert "1,048,576 bytes" in (await answer.json())["error"]["message"]

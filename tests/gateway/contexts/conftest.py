@@ -1,0 +1,35 @@
+"""Conversations on a database of each kind, at a time that the test sets."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from polyvox.config.serving import ContextsSection
+from polyvox.gateway.contexts.contexts import Contexts
+from polyvox.gateway.database.engine import Database
+from polyvox.gateway.tenants.access import Access
+
+ADA = Access(key="ada", organisation="acme")
+BOB = Access(key="bob", organisation="binary")
+
+
+class Clock:
+    """A time that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1_770_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def contexts(database: Database, clock: Clock) -> AsyncIterator[Contexts]:
+    contexts = Contexts(database, ContextsSection(wait_seconds=0), clock=clock)
+    yield contexts
+    await contexts.aclose()
