@@ -10,7 +10,7 @@ from polyvox.dialects import find_route
 from polyvox.dialects.base import Place
 from polyvox.dialects.gemini import DIALECT
 from polyvox.dialects.gemini.frames import GeminiFrames
-from polyvox.errors import BadRequestError, ServerError
+from polyvox.errors import BadRequestError, BudgetExceededError, ServerError
 from polyvox.events import Done, Failed, TextEnd, TextStart
 from polyvox.messages import (
     AssistantMessage,
@@ -130,6 +130,23 @@ def test_calls_and_results_without_ids_are_matched_by_name_and_order():
     # A longer conversation gives the same ids again.
     longer = read({"contents": [*contents, *HELLO]})
     assert longer.messages[: len(request.messages)] == request.messages
+
+
+def test_the_pieces_of_a_streamed_answer_are_one_answer_again():
+    pieces = [
+        {"text": "Hm, ", "thought": True},
+        {"text": "Oslo.", "thought": True, "thoughtSignature": "c2ln"},
+        {"text": "It "},
+        {"text": "rains."},
+        {"functionCall": {"id": "c1", "name": "f", "args": {}}},
+    ]
+    said = [{"role": "model", "parts": [piece]} for piece in pieces]
+    asked = [*HELLO, *said, *HELLO]
+    assert read(contents=asked).messages == [
+        user("Hi"),
+        AssistantMessage([Thinking("Hm, Oslo.", "c2ln"), Text("It rains."), ToolCall("c1", "f")]),
+        user("Hi"),
+    ]
 
 
 def test_an_answers_parts_are_read_with_their_signatures():
@@ -321,6 +338,11 @@ def test_a_picture_in_an_answer_goes_out_at_its_end():
     (last,) = frames(encoder.encode(Done(message)))
     part = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
     assert last["candidates"][0]["content"]["parts"] == [part]
+
+
+def test_a_budget_that_is_spent_is_no_matter_of_rights():
+    status, body = DIALECT.encode_error(BudgetExceededError("spent"))
+    assert (status, msgspec.json.decode(body)["error"]["status"]) == (402, "RESOURCE_EXHAUSTED")
 
 
 def test_models_and_counts():

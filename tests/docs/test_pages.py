@@ -8,6 +8,7 @@ Of each fenced block:
 ``console``   holds commands after "$ ", run one by one, each with what it prints; a command that
               fails is followed by "$ echo $?"; one that ends with "&" serves until the page's end,
               and the port that the page shows for it stands for the one it really has
+``js``        is run where node is, with the packages of tests/node
 ``json``      is well-formed, and so is ``yaml`` where there is somebody to read it
 ``toml``      too; with a first line "# name.toml" it is a file that the rest of the page can read
 """
@@ -17,6 +18,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -61,6 +63,7 @@ class Page:
         evaluators: dict[str, Callable[[Example], None]] = {
             "python": self.python,
             "text": self.text,
+            "js": self.js,
             "console": self.console,
             "toml": self.toml,
             "json": self.json,
@@ -82,6 +85,18 @@ class Page:
     def text(self, example: Example) -> None:
         if not self.left_out:
             check_output(str(example.parsed), self.printed)
+
+    def js(self, example: Example) -> None:
+        self.left_out = shutil.which("node") is None
+        if self.left_out:
+            return
+        packages = self.folder / "node_modules"
+        if not packages.exists():
+            packages.symlink_to(ROOT / ".node" / "node_modules")
+        (self.folder / "page.mjs").write_text(str(example.parsed), encoding="utf-8")
+        done = self.shell("node page.mjs")
+        assert done.returncode == 0, done.stdout
+        self.printed = done.stdout
 
     def toml(self, example: Example) -> None:
         text = str(example.parsed)

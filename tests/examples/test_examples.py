@@ -70,6 +70,13 @@ def test_the_demo_streams_calls_a_tool_and_says_what_was_used():
     assert re.search(r"^total +\d+ +\d+  \$0\.000\d+$", shown, re.MULTILINE)
 
 
+def test_the_demo_asks_the_gateway_with_openais_client_and_shows_its_ledger():
+    shown = output(run("demo.py"))
+    assert re.search(r"^simulated/echo +Hello, gateway\.$", shown, re.MULTILINE)
+    assert re.search(r"^mock/claude-sonnet-4-5 +1 +0 +5 +7 +\$0\.00012$", shown, re.MULTILINE)
+    assert re.search(r"^sum +2 +0 +7 +9 +\$0\.00012$", shown, re.MULTILINE)
+
+
 def test_the_calls_of_the_demo_are_in_the_log(tmp_path: Path):
     variables = {"XDG_DATA_HOME": str(tmp_path)}
     output(run("demo.py", **variables))

@@ -251,3 +251,29 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_taken_in(serve) -> 
             async with gateway.http.post(gateway.url + CHAT, data=data, headers=headers) as answer:
                 assert answer.status == 413
                 assert "1,048,576 bytes" in (await answer.json())["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "said"),
+    [
+        ("/v1/models/simulated/echo", {"authorization": "Bearer good"}, ("id", "simulated/echo")),
+        (
+            "/v1/models/simulated/echo",
+            {"x-api-key": "good", "anthropic-version": "2023-06-01"},
+            ("type", "model"),
+        ),
+        (
+            "/v1beta/models/simulated/echo",
+            {"x-goog-api-key": "good"},
+            ("name", "models/simulated/echo"),
+        ),
+    ],
+)
+async def test_one_model_is_told_of_as_in_the_list(serve, path, headers, said) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        async with gateway.http.get(gateway.url + path, headers=headers) as answer:
+            told = await answer.json()
+            assert answer.status == 200
+        async with gateway.http.get(gateway.url + path + "x", headers=headers) as answer:
+            assert answer.status == 404
+    assert said in told.items()

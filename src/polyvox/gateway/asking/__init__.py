@@ -1,6 +1,8 @@
 """The path of a call: who asks, may they, who answers, what is told, what is settled.
 
-    dialects.py    a request in any dialect -> Asked; events -> an answer in the same dialect
+    dialects.py    a request in any dialect -> Asked
+    telling.py     events -> an answer in the same dialect
+    leaving.py     a caller who leaves
     wishes.py      what a caller may say beside the request
     asking.py      Asked -> events: the whole path
     plan.py        may they, whom, how much: decided in memory, before anybody is asked

@@ -5,58 +5,34 @@ asked, whom, and what is reserved for it; then the model is asked; and before th
 everything is settled and written down. However it ends, it is settled once.
 """
 
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from polyvox.assembly import failed
 from polyvox.embedding import Embedder, EmbeddingRequest, Embeddings
 from polyvox.errors import PolyvoxError, ServerError
 from polyvox.events import CONTENT_EVENTS, Done, Event, Failed
-from polyvox.gateway.asking.books import Books, Entry
+from polyvox.gateway.asking.books import Books
 from polyvox.gateway.asking.calls import Calls, LiveCall
-from polyvox.gateway.asking.gates import AccessGate, Gates
+from polyvox.gateway.asking.gates import Gates
 from polyvox.gateway.asking.models import Models
+from polyvox.gateway.asking.plan import Asked, Plan, Watch, call_of
 from polyvox.gateway.asking.refusals import as_told, check_options
-from polyvox.gateway.asking.wishes import NO_WISHES, PromptUse, Wishes
-from polyvox.gateway.journal.balances import reserved_of
-from polyvox.gateway.journal.lines import Begun, Ended
+from polyvox.gateway.asking.wishes import PromptUse
 from polyvox.gateway.tenants.access import Access, Level
-from polyvox.gateway.web.ids import new_id
-from polyvox.limits.gate import Admission
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Kind, Model
 from polyvox.quote import quote_of, worst_embedding
 from polyvox.request import Request
 from polyvox.usage import Usage
-from polyvox.verbatim import Verbatim
 
 __all__ = ["Asked", "Asking", "Contexts", "Executor", "Plan", "Prompts", "Turn", "Watch"]
 
 
 _ENDINGS = (Done, Failed)
-
-
-class Asked(msgspec.Struct, kw_only=True):
-    """What somebody asks.
-
-    ``dialect`` is the wire format of the caller, ``verbatim`` their own words in it, ``model`` the name
-    that they ask. ``id`` names the call everywhere; ``level`` is one more whose limits hold, ``prompt``
-    the template that was used.
-    """
-
-    access: Access
-    request: Request
-    wishes: Wishes = NO_WISHES
-    dialect: str = ""
-    verbatim: Verbatim | None = None
-    id: str = msgspec.field(default_factory=lambda: new_id("call"))
-    level: Level | None = None
-    prompt: str | None = None
 
 
 class Turn(Protocol):
@@ -119,17 +95,6 @@ class Direct:
     def stream(self, model: Model, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as events."""
         return model.stream(request, call)
-
-
-class Watch:
-    """Looks on. This one sees nothing; the gateway's has metrics."""
-
-    def refusal(self) -> PolyvoxError | None:
-        """Why no call can be let in just now: the journal is full."""
-        return None
-
-    def ended(self, plan: "Plan", line: Ended) -> None:
-        """A call is over; ``plan.usage`` is what its answer used."""
 
 
 class Asking:
@@ -275,84 +240,12 @@ class Asking:
         if (refusal := self.watch.refusal()) is not None:
             raise refusal
         check_options(asked.request)
-        call = _call_of(asked, live, kind)
+        call = call_of(asked, live, kind)
         gate = self.gates.of(asked.access, asked.wishes.end_user, asked.level)
         admission = None
         if gate is not None:
             admission = await gate.enter(model, quote_of(model, asked.request), call)
-        return Plan(self, asked, call, gate, admission)
-
-
-class Plan:
-    """A call that was let in: what is reserved for it, and how it is entered into the books."""
-
-    __slots__ = (
-        "_admission",
-        "_asking",
-        "_entry",
-        "_gate",
-        "asked",
-        "begun",
-        "call",
-        "settled",
-        "usage",
-    )
-
-    def __init__(
-        self,
-        asking: Asking,
-        asked: Asked,
-        call: Call,
-        gate: AccessGate | None,
-        admission: Admission | None,
-    ) -> None:
-        self._asking = asking
-        self._gate = gate
-        self._admission = admission
-        self.asked = asked
-        self.call = call
-        self.begun = False
-        self.settled = False
-        self.usage: Usage | None = None
-        begun = _begun(asked, call)
-        if admission is not None:
-            begun.reserved, begun.marks = reserved_of(admission.holds, begun.at)
-        self._entry = Entry(asking.books, begun)
-        call.on_attempt = self._entry.attempt
-
-    def content(self) -> bool:
-        """The first content of the answer is there."""
-        self._entry.content()
-        return True
-
-    async def settle(
-        self,
-        error: PolyvoxError | None,
-        usage: Usage | None = None,
-        message: AssistantMessage | None = None,
-    ) -> None:
-        """The call ended so: give back what it did not use, and write it down."""
-        self.usage = message.usage if message is not None else usage
-        cached = message is not None and message.cached
-        await self._settled(error.kind if error else None, cached=cached)
-
-    async def settle_left(self) -> None:
-        """Its reader left, or its task was cancelled."""
-        self.usage = self.call.partial.usage if self.call.partial is not None else None
-        await self._settled("aborted", cached=False)
-
-    async def _settled(self, error: str | None, *, cached: bool) -> None:
-        self.settled = True
-        attempts = self.call.attempts
-        debits: dict[str, int] = {}
-        if self._gate is not None and self._admission is not None:
-            debits = self._gate.debits(self._admission, attempts)
-        # First the books, which wait for nothing; then the accounts, which may be in Redis.
-        partial = self.begun and error is not None
-        line = self._entry.end(debits, error, partial=partial, cached=cached)
-        if self._admission is not None:
-            await self._admission.settle(attempts)
-        self._asking.watch.ended(self, line)
+        return Plan(self.books, self.watch, asked, call, gate, admission)
 
 
 class _Vectors:
@@ -368,39 +261,3 @@ class _Vectors:
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         raise NotImplementedError("an embedder gives no events")
-
-
-def _call_of(asked: Asked, live: LiveCall, kind: Kind) -> Call:
-    access, wishes = asked.access, asked.wishes
-    return Call(
-        id=asked.id,
-        interrupt=live.interrupt,
-        deadline=None if wishes.timeout is None else time.monotonic() + wishes.timeout,
-        tenant=access.tenant or access.organisation or access.key,
-        session=wishes.session,
-        tags=wishes.tags,
-        fallbacks=wishes.fallbacks,
-        caching=wishes.caching,
-        caching_ttl=wishes.caching_ttl,
-        kind=kind,
-        verbatim=asked.verbatim,
-    )
-
-
-def _begun(asked: Asked, call: Call) -> Begun:
-    access, wishes = asked.access, asked.wishes
-    return Begun(
-        id=call.id,
-        at=time.time(),
-        model=asked.request.model,
-        key=access.key,
-        organisation=access.organisation,
-        team=access.team,
-        end_user=wishes.end_user,
-        kind=call.kind,
-        dialect=asked.dialect,
-        session=wishes.session,
-        context=wishes.context,
-        prompt=asked.prompt,
-        tags=wishes.tags,
-    )

@@ -5,17 +5,19 @@ back from a provider of the caller's dialect is passed on as it came.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from polyvox import estimate
+import msgspec
+
+from polyvox import estimate, jsontext
 from polyvox.dialects import DIALECTS, Dialect, Place, Route, get_dialect
 from polyvox.embedding import EmbeddingRequest
-from polyvox.errors import AbortedError, NotFoundError, PolyvoxError, ServerError
-from polyvox.events import Done, Event, Failed, Passed
+from polyvox.errors import NotFoundError, PolyvoxError
 from polyvox.gateway.asking.asking import Asked, Asking
-from polyvox.gateway.asking.refusals import as_told, status_of
+from polyvox.gateway.asking.leaving import watched
+from polyvox.gateway.asking.telling import JSON, Told, cost_header, refuse
 from polyvox.gateway.asking.wishes import FIELD, Wishes, wishes_of
 from polyvox.gateway.tenants.access import Access
 from polyvox.gateway.web.door import Door
@@ -33,7 +35,20 @@ SPOKEN = tuple(name for name in DIALECTS if name != "bedrock-converse")
 _USES = {"answer": "chat", "count": "chat", "embed": "embeddings", "models": "models"}
 _LARGE = 1 << 20
 _PASSED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta")
-_JSON = {"content-type": "application/json"}
+
+
+class _List(msgspec.Struct):
+    """A list of models with one entry, by either of the names that dialects have for it."""
+
+    data: list[msgspec.Raw] = []
+    models: list[msgspec.Raw] = []
+
+    @property
+    def only(self) -> msgspec.Raw:
+        return (self.data or self.models)[0]
+
+
+_list = msgspec.json.Decoder(_List)
 
 Found = Callable[[Incoming], Awaitable[None]]
 
@@ -89,6 +104,8 @@ class DialectPaths:
             return self._handler(
                 dialect, route, Place("", route.stream, route.path, incoming.query)
             )
+        if incoming.method == "GET":
+            return self._find_model(incoming)
         for dialect, route, before, after in self._holes:
             path = incoming.path
             if route.method == incoming.method and path.startswith(before) and path.endswith(after):
@@ -96,6 +113,15 @@ class DialectPaths:
                 if model:
                     place = Place(model, route.stream, route.path, incoming.query)
                     return self._handler(dialect, route, place)
+        return None
+
+    def _find_model(self, incoming: Incoming) -> Found | None:
+        """What tells of one model: every list has its entries below it."""
+        for (method, path), spoken in self._plain.items():
+            if method == "GET" and incoming.path.startswith(f"{path}/"):
+                dialect, route = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
+                name = incoming.path[len(path) + 1 :]
+                return self._handler(dialect, route, Place(name, None, route.path, incoming.query))
         return None
 
     def methods(self, path: str) -> list[str]:
@@ -135,7 +161,7 @@ class DialectPaths:
             await self._turnstile.enter()
             return
         await incoming.body(self._max_body)  # whoever leaves is seen only behind it
-        async with _watched(incoming, detached=False):
+        async with watched(incoming, detached=False):
             await self._turnstile.enter()
 
     async def _answer(
@@ -144,13 +170,13 @@ class DialectPaths:
         asked = await self._asked(incoming, dialect, place, access)
         incoming.notes["x-polyvox-call-id"] = asked.id
         async with (
-            _watched(incoming, detached=asked.wishes.detach),
+            watched(incoming, detached=asked.wishes.detach),
             aclosing(self._asking.events(asked)) as events,
         ):
             begun = await opening(events)
             if begun.failed is not None:
                 raise begun.failed.error
-            told = _Told(incoming, dialect, asked)
+            told = Told(incoming, dialect, asked)
             if asked.request.stream:
                 await told.stream(begun.events, events)
             else:
@@ -185,7 +211,7 @@ class DialectPaths:
         written = dialect.encode_count(tokens)
         if written is None:
             raise NotFoundError(f"{dialect.name} has no way to count tokens")
-        await incoming.answer(200, written, _JSON)
+        await incoming.answer(200, written, JSON)
 
     async def _embed(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
@@ -198,120 +224,21 @@ class DialectPaths:
         request = Request(messages=[], model=wanted.model)
         asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
         incoming.notes["x-polyvox-call-id"] = asked.id
-        async with _watched(incoming, detached=wishes.detach):
+        async with watched(incoming, detached=wishes.detach):
             found = await self._asking.embed(asked, wanted)
             written = codec.encode_response(found, wanted, place)
-            await incoming.answer(200, written, {**_JSON, **_cost_header(found.usage)})
+            await incoming.answer(200, written, {**JSON, **cost_header(found.usage)})
 
     async def _list(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
     ) -> None:
-        names = self._asking.models.names(access)
-        await incoming.answer(200, dialect.encode_models(names), _JSON)
-
-
-class _Told:
-    """One answer on its way to the caller."""
-
-    def __init__(self, incoming: Incoming, dialect: Dialect, asked: Asked) -> None:
-        self._incoming = incoming
-        self._dialect = dialect
-        self._asked = asked
-        self._encoder = dialect.stream_encoder(asked.request)
-        self._ended = False
-
-    async def stream(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
-        """As it comes."""
-        media = self._dialect.frame_reader().media_type
-        headers = {"content-type": f"{media}; charset=utf-8", "cache-control": "no-cache"}
-        await self._incoming.begin(200, {**headers, "x-accel-buffering": "no"})
-        data = b"".join(map(self._bytes, begun))
-        if data:
-            await self._incoming.piece(data)
-        async for event in rest:
-            data = self._bytes(event)
-            if data:
-                await self._incoming.piece(data)
-        await self._incoming.end()
-
-    async def whole(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
-        """When all of it is there."""
-        passed = [event.data for event in begun if type(event) is Passed]
-        last = begun[-1] if begun else None
-        async for event in rest:
-            last = event
-            if type(event) is Passed:
-                passed.append(event.data)
-        if isinstance(last, Failed):
-            raise last.error
-        if not isinstance(last, Done):
-            raise ServerError("the model ended its stream without an ending")
-        verbatim = self._asked.verbatim
-        if verbatim is not None and verbatim.used:
-            body = b"".join(passed)
-        else:
-            body = self._dialect.encode_response(last.message, self._asked.request)
-        await self._incoming.answer(200, body, {**_JSON, **_cost_header(last.message.usage)})
-
-    def _bytes(self, event: Event) -> bytes:
-        verbatim = self._asked.verbatim
-        if verbatim is None or not verbatim.used:
-            return self._encoder.encode(event)
-        if type(event) is Passed:
-            self._ended = self._ended or event.ends
-            return event.data
-        if type(event) is Failed and not self._ended:
-            return self._encoder.encode(event)
-        return b""
-
-
-async def refuse(incoming: Incoming, dialect: Dialect, error: PolyvoxError) -> None:
-    """Tell the error in the caller's dialect; of a stream that has begun it was told already."""
-    if incoming.status:
-        return
-    error = as_told(error)
-    written, body = dialect.encode_error(error)
-    headers = dict(_JSON)
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, -int(-error.retry_after // 1)))
-    status = status_of(error, written)
-    if status == 413:
-        headers["connection"] = "close"  # the rest of the body is not wanted
-    await incoming.answer(status, body, headers)
-
-
-class _watched:  # noqa: N801 - reads as a word where it is used
-    """While in the block: when the caller leaves, what is done in it ends at once, unless detached.
-
-    Raises ``AbortedError`` then, which nobody is there to be told of.
-    """
-
-    def __init__(self, incoming: Incoming, *, detached: bool) -> None:
-        self._incoming = incoming
-        self._detached = detached
-        self._task: asyncio.Task[Any] | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._cancelled = False
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.current_task()
-        self._watch = asyncio.ensure_future(self._incoming.gone())
-        self._watch.add_done_callback(self._left)
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        assert self._watch is not None
-        self._watch.cancel()
-        if self._cancelled and isinstance(error, asyncio.CancelledError):
-            assert self._task is not None
-            if self._task.uncancel() == 0:
-                raise AbortedError("the caller left") from None
-
-    def _left(self, watch: "asyncio.Task[None]") -> None:
-        if watch.cancelled() or watch.exception() is not None or self._detached:
+        models = self._asking.models
+        if not place.model:
+            await incoming.answer(200, dialect.encode_models(models.names(access)), JSON)
             return
-        assert self._task is not None
-        self._cancelled = True
-        self._task.cancel()
+        models.model(place.model, access)  # raises where there is none
+        listed = _list.decode(dialect.encode_models([place.model]))
+        await incoming.answer(200, jsontext.encode(listed.only), JSON)
 
 
 async def _read(decode: Callable[[bytes, Place], Any], body: bytes, place: Place) -> Any:
@@ -343,8 +270,3 @@ def _meant(spoken: list[tuple[Dialect, Route]], incoming: Incoming) -> tuple[Dia
             if dialect.name == "gemini":
                 return dialect, route
     return spoken[0]
-
-
-def _cost_header(usage: Any) -> dict[str, str]:
-    cost = usage.cost
-    return {} if cost.status == "unknown" else {"x-polyvox-cost": str(cost).lstrip("$")}
