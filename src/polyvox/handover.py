@@ -27,7 +27,7 @@ from polyvox.messages import (
 )
 from polyvox.request import Request
 
-__all__ = ["GO_ON", "NO_RESULT", "Mended", "mend", "mend_request"]
+__all__ = ["GO_ON", "NO_RESULT", "Mended", "claimed", "made_in", "mend", "mend_request"]
 
 NO_RESULT = "No result: the call was not run."
 """What the model is told about a tool call that has no result."""
@@ -235,3 +235,35 @@ def _told(stray: ToolMessage) -> UserMessage:
     what = "error" if stray.is_error else "result"
     who = " ".join(name for name in (stray.tool_name, stray.tool_call_id) if name)
     return UserMessage([Text(f"The {what} of an earlier tool call ({who}):"), *stray.content])
+
+
+_MADE_IN = "made-in:"
+
+
+def made_in(dialect: str) -> str:
+    """The producer of what a caller brought along: some provider that speaks this dialect."""
+    return _MADE_IN + dialect
+
+
+def claimed(request: Request, dialect: str) -> Request:
+    """The request for a provider of this dialect, whose own is what was made in it.
+
+    It is the same request where nothing is known only by its dialect.
+    """
+    mark = made_in(dialect)
+    messages = [_claimed(message, mark) for message in request.messages]
+    if all(new is old for new, old in zip(messages, request.messages, strict=True)):
+        return request
+    return msgspec.structs.replace(request, messages=messages)
+
+
+def _claimed(message: Message, mark: str) -> Message:
+    if not isinstance(message, AssistantMessage):
+        return message
+    if not any(block.producer == mark for block in message.content):
+        return message
+    content = [
+        msgspec.structs.replace(block, producer=None) if block.producer == mark else block
+        for block in message.content
+    ]
+    return msgspec.structs.replace(message, content=content)

@@ -15,6 +15,7 @@ from polyvox.errors import (
     RequestTimeoutError,
 )
 from polyvox.events import Done, Event, Failed, Passed, Start, Warned
+from polyvox.handover import claimed
 from polyvox.http import HttpRequest, HttpResponse, Signer, Timeouts, Transport
 from polyvox.model import Call
 from polyvox.providers.fetching import UrlFetcher
@@ -121,7 +122,7 @@ class ProviderModel:
         """The request for the provider, and what passes its answer on, if that may go as it comes."""
         verbatim, passing = call.verbatim, self.dialect.passing
         if verbatim is None or passing is None:
-            return self.dialect.encode_request(request, self.target), None
+            return self._told(request), None
         quirks = self.target.quirks
         verbatim.used = (
             verbatim.request is request
@@ -129,9 +130,12 @@ class ProviderModel:
             and (quirks.passes or quirks == _NO_QUIRKS)
         )
         if not verbatim.used:
-            return self.dialect.encode_request(request, self.target), None
+            return self._told(request), None
         passed = _Passed(verbatim, passing.frames(request))
         return passing.request(verbatim, self.target), passed
+
+    def _told(self, request: Request) -> HttpRequest:
+        return self.dialect.encode_request(claimed(request, self.dialect.name), self.target)
 
     async def _inlined(self, request: Request, call: Call) -> Request:
         """The request with bytes for the URLs that the provider does not fetch itself."""

@@ -3,6 +3,7 @@
     dialects.py    a request in any dialect -> Asked
     telling.py     events -> an answer in the same dialect
     leaving.py     a caller who leaves
+    signatures.py  whose the reasoning is that callers bring back
     wishes.py      what a caller may say beside the request
     asking.py      Asked -> events: the whole path
     plan.py        may they, whom, how much: decided in memory, before anybody is asked

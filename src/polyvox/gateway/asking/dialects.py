@@ -17,6 +17,7 @@ from polyvox.embedding import EmbeddingRequest
 from polyvox.errors import NotFoundError, PolyvoxError
 from polyvox.gateway.asking.asking import Asked, Asking
 from polyvox.gateway.asking.leaving import watched
+from polyvox.gateway.asking.signatures import unsealed
 from polyvox.gateway.asking.telling import JSON, Told, cost_header, refuse
 from polyvox.gateway.asking.wishes import FIELD, Wishes, wishes_of
 from polyvox.gateway.tenants.access import Access
@@ -188,8 +189,9 @@ class DialectPaths:
         body = await incoming.body(self._max_body)
         request = await _read(dialect.decode_request, body, place)
         wishes = _wishes(request.options, dialect, incoming)
+        request, opened = unsealed(request, dialect.name)
         asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
-        if _passes(dialect, place):
+        if _passes(dialect, place) and not opened:
             headers = {
                 name: incoming.headers[name] for name in _PASSED_HEADERS if name in incoming.headers
             }

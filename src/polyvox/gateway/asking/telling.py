@@ -7,6 +7,7 @@ from polyvox.errors import PolyvoxError, ServerError
 from polyvox.events import Done, Event, Failed, Passed
 from polyvox.gateway.asking.asking import Asked
 from polyvox.gateway.asking.refusals import as_told, status_of
+from polyvox.gateway.asking.signatures import sealed
 from polyvox.gateway.web.incoming import Incoming
 from polyvox.usage import Usage
 
@@ -55,13 +56,14 @@ class Told:
         if verbatim is not None and verbatim.used:
             body = b"".join(passed)
         else:
-            body = self._dialect.encode_response(last.message, self._asked.request)
+            message = told.message if isinstance(told := sealed(last), Done) else last.message
+            body = self._dialect.encode_response(message, self._asked.request)
         await self._incoming.answer(200, body, {**JSON, **cost_header(last.message.usage)})
 
     def _bytes(self, event: Event) -> bytes:
         verbatim = self._asked.verbatim
         if verbatim is None or not verbatim.used:
-            return self._encoder.encode(event)
+            return self._encoder.encode(sealed(event))
         if type(event) is Passed:
             self._ended = self._ended or event.ends
             return event.data
