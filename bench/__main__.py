@@ -7,8 +7,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agents, at_once, composites, dialects, native, overhead, scale, starts, streams
-from bench.contenders import AGENTS, NAMES
+from bench import (
+    agents,
+    at_once,
+    composites,
+    dialects,
+    gateway,
+    native,
+    overhead,
+    scale,
+    starts,
+    streams,
+)
+from bench.contenders import AGENTS, GATEWAYS, NAMES
 from bench.plan import Plan
 from bench.processes import Loopback, loopback
 from bench.table import Section, render
@@ -28,6 +39,7 @@ SECTIONS: dict[str, Callable[[Plan, Loopback], Section]] = {
     "scale": scale.scale,
     "agents": agents.agents,
     "composites": composites.composites,
+    "gateway": gateway.gateway,
     "first-call": starts.first_call,
     "catalog": starts.catalog,
 }
@@ -55,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=SECTIONS, help="these sections only")
-    names = list(dict.fromkeys((*NAMES, *AGENTS)))
+    names = list(dict.fromkeys((*NAMES, *AGENTS, *GATEWAYS)))
     parser.add_argument("--contender", action="append", choices=names, help="these contenders only")
     parser.add_argument("--quick", action="store_true", help="less of all: a look, not a result")
     parser.add_argument("--chunks", type=int, help="chunks in an answer (5,000; quick: 500)")

@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.contenders import GATEWAYS
 from bench.processes import HERE, ROOT, CrashError, Interpreter
 
 
@@ -14,6 +16,14 @@ class Contender(NamedTuple):
 
     name: str
     python: Interpreter
+
+
+class GatewayPython(NamedTuple):
+    """Under which Python each gateway is; "" where it is nowhere."""
+
+    polyvox: str
+    litellm: str
+    tensorzero: str
 
 
 class Plan:
@@ -34,6 +44,7 @@ class Plan:
         self.quick = quick
         self.contenders = list(_contenders(only))
         self.agents, self.absent = _agents(only)
+        self.gateways = [name for name in GATEWAYS if only is None or name in only]
         self.crashes: list[str] = []
 
     def named(self, *names: str) -> list[Contender]:
@@ -62,6 +73,18 @@ class Plan:
             return 1, 1, 1
         return (21, 7, 5) if name == "polyvox" else (3, 0, 3)
 
+    @cached_property
+    def gateway_python(self) -> GatewayPython:
+        """Each where its packages are."""
+        pythons = [HERE, *filter(None, map(_other_python, (".venv", ".venv-peers")))]
+
+        def where(*packages: str) -> str:
+            found = (each for each in pythons if all(map(each.has, packages)))
+            return next((each.executable for each in found), "")
+
+        ours = where("polyvox", "uvicorn", "starlette", "sqlalchemy", "alembic", "httptools")
+        return GatewayPython(ours, where("litellm", "fastapi"), where("tensorzero"))
+
     @contextmanager
     def survives(self, what: str) -> Iterator[None]:
         """A crash inside costs its row, and the run its exit status, but not the other rows."""
@@ -80,6 +103,7 @@ _PACKAGE = {
     "pydantic-ai": "pydantic_ai",
     "openai-agents": "agents",
     "smolagents": "smolagents",
+    "tiny-agent-os": "tinyagent",
 }
 _OUR_WHEEL = {"polyvox native": "polyvox_native"}
 
@@ -87,15 +111,17 @@ _OUR_WHEEL = {"polyvox native": "polyvox_native"}
 def _contenders(only: list[str] | None) -> Iterator[Contender]:
     from bench.contenders import NAMES
 
-    other = _other_python(".venv")
+    newer, peers = map(_other_python, (".venv", ".venv-peers"))
     for name in NAMES if only is None else filter(NAMES.__contains__, only):
         package = _PACKAGE.get(name)
         needed = package or _OUR_WHEEL.get(name)
-        if needed is None or HERE.has(needed):
-            yield Contender(name, HERE)
+        found = [HERE] if needed is None or HERE.has(needed) else []
         # LiteLLM holds its environment at an older openai; the newest is measured where it is.
-        if package is not None and other is not None and other.has(package):
-            yield Contender(name, other)
+        if package is not None and newer is not None and newer.has(package):
+            found.append(newer)
+        if package is not None and peers is not None and not found and peers.has(package):
+            found.append(peers)
+        yield from (Contender(name, python) for python in found)
 
 
 def _agents(only: list[str] | None) -> tuple[list[Contender], list[str]]:

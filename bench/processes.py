@@ -67,7 +67,7 @@ def serving(module: str, *arguments: str) -> Generator[str]:
     server = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
-        env={**_clean_environment(), "PYTHONPATH": os.pathsep.join([str(SRC), str(ROOT)])},
+        env={**clean_environment(), "PYTHONPATH": os.pathsep.join([str(SRC), str(ROOT)])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -102,7 +102,7 @@ def read_answers(
     """
     pieces = prompt.rpartition(" ")[2]
     arguments = [contender, *server, prompt, pieces, str(times), warm_up]
-    env = {**_clean_environment(), "PYTHONPATH": os.pathsep.join([str(SRC), str(ROOT)])}
+    env = {**clean_environment(), "PYTHONPATH": os.pathsep.join([str(SRC), str(ROOT)])}
     try:
         done = subprocess.run(
             [python.executable, "-m", "bench.reader", *arguments],
@@ -137,7 +137,7 @@ def run_code(python: Interpreter, code: str) -> Spent:
         child = subprocess.Popen(
             [python.executable, "-S", "-c", code],
             cwd=ROOT,
-            env={**_clean_environment(), "PYTHONPATH": python.paths},
+            env={**clean_environment(), "PYTHONPATH": python.paths},
             stdout=output,
             stderr=errors,
         )
@@ -152,7 +152,7 @@ def run_code(python: Interpreter, code: str) -> Spent:
         return Spent(cpu_ms, rss_kb / 1024, output.read().decode())
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Neither keys nor addresses nor proxies of the user may change what is measured.
 
     Nor may the wheel polyvox-native, where it is installed, if a contender does not ask for it.

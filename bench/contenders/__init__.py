@@ -42,6 +42,7 @@ NAMES = {
     "openai": "bench.contenders.openai_sdk",
     "anthropic": "bench.contenders.anthropic_sdk",
     "litellm": "bench.contenders.litellm_sdk",
+    "tiny-agent-os": "bench.contenders.tiny_agent_os",
 }
 
 LAYERED = {
@@ -60,6 +61,9 @@ AGENTS = {
     "openai-agents": "bench.contenders.openai_agents_agent",
     "smolagents": "bench.contenders.smolagents_agent",
 }
+
+GATEWAYS = ("direct", "nginx", "polyvox", "polyvox native", "litellm", "tensorzero")
+"""Who passes calls on, as a service; see ``bench.gateway_up``."""
 
 
 class Layer(NamedTuple):

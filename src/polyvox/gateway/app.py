@@ -81,7 +81,7 @@ class Application:
             if handler is not None:
                 await handler(incoming)
             else:
-                await self._endpoint(scope, receive, send)
+                await self._endpoint(scope, receive, incoming.say)
         elif kind == "websocket":
             await self._socket(scope, receive, send)
         elif kind == "lifespan":

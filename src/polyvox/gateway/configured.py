@@ -1,5 +1,6 @@
 """What a gateway is made of that stands in its configuration: made anew when that changes."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -10,16 +11,27 @@ from polyvox.gateway.asking.models import Models
 from polyvox.gateway.live.agents import Agents
 from polyvox.gateway.live.approvals import Approvals
 from polyvox.gateway.live.loading import load_agents
-from polyvox.providers import Provider, Registry
+from polyvox.providers import Provider, Registry, load_providers
 from polyvox.secret import Secret
 
 __all__ = ["Configured"]
+
+_log = logging.getLogger(__name__)
 
 _SIMULATED = ["simulated/echo"]
 
 
 def _has_credentials(registry: Registry, row: Provider) -> bool:
     return registry.key(row) is not None or registry.credentials(row) is not None
+
+
+def _usable(config: Config, keys: Mapping[str, Sequence[Secret]]) -> dict[str, Sequence[Secret]]:
+    """Those of providers that there are; one of another must not keep all others from being used."""
+    known = {*load_providers(), *config.providers}
+    for name in keys:
+        if name not in known:
+            _log.warning("there is a key of %r, which is no provider here", name)
+    return {name: own for name, own in keys.items() if own and name in known}
 
 
 class Configured:
@@ -42,7 +54,7 @@ class Configured:
         approvals: Approvals,
     ) -> None:
         self.config = config
-        first = {name: own[0].reveal() for name, own in keys.items() if own}
+        first = {name: own[0].reveal() for name, own in _usable(config, keys).items()}
         self.client = AsyncClient.of_config(config, keys=first)
         agents = load_agents(config.agents, config.templates, self.client)
         keep = {name: section.keep_seconds for name, section in config.agents.items()}

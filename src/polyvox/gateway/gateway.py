@@ -14,7 +14,8 @@ from polyvox.config import Config
 from polyvox.config.stores import accounts_of, secrets_of
 from polyvox.errors import OverloadedError, PolyvoxError
 from polyvox.gateway.app import Application
-from polyvox.gateway.asking.asking import Asked, Asking, Plan, Watch
+from polyvox.gateway.asking.asking import Asked, Asking
+from polyvox.gateway.asking.call_watch import CallWatch
 from polyvox.gateway.asking.calls import Calls
 from polyvox.gateway.asking.dialects import DialectPaths
 from polyvox.gateway.asking.endpoints import call_endpoints
@@ -31,7 +32,6 @@ from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.retention import prune
 from polyvox.gateway.database.versions import Reloader
 from polyvox.gateway.journal.file import Journal
-from polyvox.gateway.journal.lines import Ended
 from polyvox.gateway.journal.shipping import Shipper
 from polyvox.gateway.live.approvals import Approvals
 from polyvox.gateway.live.deciding import Deciding
@@ -143,6 +143,7 @@ class Gateway:
         )
         self._keys: Mapping[str, Sequence[Secret]] = {}
         self.configured = Configured(config, {}, self.calls, self.approvals)
+        self._watch = CallWatch(self.metrics, self.journal)
         self.asking = Asking(
             self.configured.models,
             Gates(self.limits, lambda name: self.metrics.shadowed("limit", name)),
@@ -150,7 +151,7 @@ class Gateway:
             self.calls,
             prompts=self.prompts,
             contexts=self.contexts,
-            watch=_Watch(self),
+            watch=self._watch,
         )
         self.live = Live(
             self.asking,
@@ -230,6 +231,8 @@ class Gateway:
         await self.reloader.aclose()
         await self.contexts.aclose()
         await self.configured.aclose()
+        if isinstance(self.limits, RedisLimits):
+            await self.limits.aclose()
         await asyncio.to_thread(self.journal.close)
         await self.shipper.drained(_DRAIN_SECONDS)
         await self.shipper.aclose()
@@ -326,7 +329,7 @@ class Gateway:
             draining,
             opened=lambda: self._opened,
             keys_known=lambda: len(self.directory) > 0 or bool(self._launch.admin_digest),
-            refuses_all=lambda: _Watch(self).refusal() is not None,
+            refuses_all=lambda: self._watch.refusal() is not None,
         )
         deciding = Deciding(self.configured.agents, self.asking, self.admission)
         return [
@@ -352,32 +355,3 @@ class Gateway:
 
 def _revealed(keys: Mapping[str, Sequence[Secret]]) -> dict[str, list[str]]:
     return {name: [key.reveal() for key in own] for name, own in keys.items()}
-
-
-class _Watch(Watch):
-    """Looks on for the metrics, and refuses calls that could not be recorded."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-
-    def refusal(self) -> PolyvoxError | None:
-        journal = self._gateway.journal
-        if journal.section.on_failure == "allow" or journal.failing is None:
-            return None
-        return OverloadedError(
-            "the gateway can't record calls just now, and serves none unrecorded",
-            hint="Ask again in a moment; nothing was sent to a provider.",
-            status=503,
-            retry_after=2.0,
-        )
-
-    def ended(self, plan: Plan, line: Ended) -> None:
-        self._gateway.metrics.call(
-            plan.asked.dialect or plan.call.kind,
-            plan.asked.request.model,
-            line.error or "ok",
-            seconds=line.seconds,
-            overhead=line.overhead,
-            first_token=line.first_token,
-            usage=plan.usage,
-        )

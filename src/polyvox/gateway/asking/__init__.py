@@ -1,6 +1,7 @@
 """The path of a call: who asks, may they, who answers, what is told, what is settled.
 
     dialects.py    a request in any dialect -> Asked
+    call_watch.py  who looks on: metrics, and whether calls can be recorded
     telling.py     events -> an answer in the same dialect
     leaving.py     a caller who leaves
     signatures.py  whose the reasoning is that callers bring back

@@ -127,7 +127,11 @@ class DialectPaths:
 
     def methods(self, path: str) -> list[str]:
         """The methods that this path knows."""
-        known = {method for method, known in self._plain if known == path}
+        known = {
+            method
+            for method, known in self._plain
+            if known == path or (method == "GET" and path.startswith(f"{known}/"))
+        }
         known |= {
             route.method
             for _, route, before, after in self._holes

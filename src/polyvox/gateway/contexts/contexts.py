@@ -276,7 +276,7 @@ class Contexts:
         self, access: Access, key: str, opening: Opening, create: About | None
     ) -> AsyncGenerator[Lease]:
         take = opening.taking(access, key, create)
-        async with self._leases.held(access.organisation, key, take) as lease:
+        async with self._leases.held(access.home, key, take) as lease:
             yield lease
 
     async def _history(self, opened: Opened) -> list[Message]:

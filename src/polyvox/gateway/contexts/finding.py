@@ -67,8 +67,8 @@ async def searched(database: Database, access: Access, query: SearchQuery) -> Pa
 def _seen(access: Access, organisation: str | None) -> ColumnElement[bool]:
     """What the key may see; the administrator says of which organisation, or sees all."""
     if not access.admin:
-        same = organisation is None or organisation == access.organisation
-        return contexts.c.organisation == access.organisation if same else false()
+        same = organisation is None or organisation == access.home
+        return contexts.c.organisation == access.home if same else false()
     return true() if organisation is None else contexts.c.organisation == organisation
 
 

@@ -50,7 +50,7 @@ _ABOUT = msgspec.json.Decoder(About)
 def whose(access: Access, key: str) -> ColumnElement[bool]:
     """The context of this name or id that the key may see. Names are those of its organisation."""
     named = and_(
-        contexts.c.organisation == access.organisation,
+        contexts.c.organisation == access.home,
         or_(contexts.c.id == key, contexts.c.name == key),
     )
     return or_(named, contexts.c.id == key) if access.admin else named
@@ -74,7 +74,7 @@ def begun(
     id = new_id("ctx", lambda: now)
     values = {
         "id": id,
-        "organisation": access.organisation,
+        "organisation": access.home,
         "name": checked_name(name) if name else id,
         "title": "",
         "about": jsontext.encode(about).decode(),

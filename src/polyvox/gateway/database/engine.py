@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from polyvox.errors import ConfigurationError, PolyvoxError, in_words
 from polyvox.gateway.database.bounds import Bounds
-from polyvox.gateway.database.faults import busy, is_broken, is_busy, told, unavailable
+from polyvox.gateway.database.faults import busy, is_broken, is_busy, told, unavailable, unfit
 from polyvox.gateway.database.migrating import head, migrate, revision_of
 from polyvox.gateway.database.postgres import PostgresServer
 from polyvox.gateway.database.sqlite import SqliteFile
@@ -195,7 +195,7 @@ class Database:
         if is_busy(error):
             _log.debug("the database %s is busy: %s", self.place, self._told(error))
             return busy("it took too long, or has no room")
-        return None
+        return unfit(error)
 
     def _told(self, error: BaseException) -> str:
         """What is wrong, without the password."""

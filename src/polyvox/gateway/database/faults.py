@@ -1,4 +1,4 @@
-"""What goes wrong with the database, as errors of ours: never one of the caller's key or request.
+"""What goes wrong with the database, as errors of ours: never one of the caller's key.
 
 What the driver says is told to whoever runs the gateway (``Database.state``, the log), not to callers.
 """
@@ -15,9 +15,9 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from polyvox.errors import OverloadedError, in_words
+from polyvox.errors import BadRequestError, OverloadedError, in_words
 
-__all__ = ["busy", "is_broken", "is_busy", "told", "unavailable"]
+__all__ = ["busy", "is_broken", "is_busy", "told", "unavailable", "unfit"]
 
 _HINT = "This is no fault of the request or its key; asking again later may help."
 _OF_THE_STATEMENT = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
@@ -70,6 +70,17 @@ def unavailable(retry_after: float) -> OverloadedError:
         hint=_HINT,
         status=503,
         retry_after=retry_after,
+    )
+
+
+def unfit(error: BaseException) -> BadRequestError | None:
+    """The error of a value that the database can't hold, such as NUL in PostgreSQL's texts."""
+    if not isinstance(error, DataError):
+        return None
+    return BadRequestError(
+        "there is a value in the request that the gateway's database can't hold",
+        hint="NUL is no character in a name or a text, and numbers have bounds.",
+        status=400,
     )
 
 

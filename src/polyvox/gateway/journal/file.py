@@ -18,9 +18,9 @@ from polyvox.gateway.journal.folders import Folder, new_folder
 from polyvox.gateway.journal.lines import Attempted, Begun, Ended, Line, encode_line
 from polyvox.gateway.journal.segments import Segments
 
-__all__ = ["Journal"]
+__all__ = ["LONGEST_LINE", "Journal"]
 
-_LONGEST_LINE = 256 << 10
+LONGEST_LINE = 256 << 10
 _MOST_KEPT = 4 << 20
 _RETRY_SECONDS = 0.25
 _JOIN_SECONDS = 30.0
@@ -251,11 +251,11 @@ def _text_of(line: Line) -> bytes | None:
             text = encode_line(line)
         except UnicodeEncodeError:  # half an emoji, from a caller
             text = jsontext.encode(line) + b"\n"
-        if len(text) > _LONGEST_LINE and isinstance(line, Begun):
+        if len(text) > LONGEST_LINE and isinstance(line, Begun):
             short = msgspec.structs.replace(
                 line, tags={}, end_user=line.end_user[:200], session=None, context=None, prompt=None
             )
             text = jsontext.encode(short) + b"\n"
     except Exception:  # noqa: BLE001 - whatever stands in the line, the call goes on
         return None
-    return text if len(text) <= _LONGEST_LINE else None
+    return text if len(text) <= LONGEST_LINE else None

@@ -8,10 +8,10 @@ from contextlib import suppress
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-from polyvox.errors import in_words
+from polyvox.errors import BadRequestError, in_words
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.tables import journals
-from polyvox.gateway.journal.file import Journal
+from polyvox.gateway.journal.file import LONGEST_LINE, Journal
 from polyvox.gateway.journal.folders import Folder
 from polyvox.gateway.journal.joining import Joiner
 from polyvox.gateway.journal.reading import MOST, Reader
@@ -31,7 +31,8 @@ class Shelf:
     that are open, of which there are no more than calls in flight. A batch is ``most`` bytes of lines.
 
     ``done`` says that all is shipped and the folder deleted; ``until`` is a time up to which all is
-    shipped; ``refused`` counts the calls that the database would not take, ``refusal`` says why not.
+    shipped; ``caught_up`` whether nothing was left behind the last batch; ``refused`` counts the calls
+    that the database would not take, ``refusal`` says why not.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Shelf:
         self.folder = folder
         self.done = False
         self.until: float | None = None
+        self.caught_up = False
         self.refused = 0
         self.refusal: str | None = None
         self.joiner = Joiner()
@@ -90,6 +92,7 @@ class Shelf:
             self._journal.shipped += batch.size
         if batch.until is not None:
             self.until = batch.until
+        self.caught_up = batch.until is not None and not batch.last
         return calls
 
     def _found_again(self) -> Reader:
@@ -129,6 +132,7 @@ class Shelf:
         # Looked at before the reading: nothing comes after.
         over = self._journal is None or self._journal.closed
         now = self._clock()
+        newest = max(self.folder.segments(), default=0)
         lines = reader.read(self._most)
         if reader.offset == 0 and self._carried < reader.segment:
             # Written before? Then it is more than we know, if segments before it are gone already.
@@ -145,6 +149,9 @@ class Shelf:
                 calls += self.joiner.read([tail], reader.segment)
             calls += self.joiner.cut_off()
         size = sum(map(len, lines))
+        # So short that nothing was left that stood there when it was read: with more than that waiting,
+        # a batch would be full.
+        short = not over and size < self._most - LONGEST_LINE and reader.segment >= newest
         reader.pass_by(size)
         return Batch(
             journal=self.folder.name,
@@ -152,7 +159,7 @@ class Shelf:
             offset=reader.offset,
             calls=calls,
             size=size,
-            until=now if not lines else None,
+            until=now if short or not lines else None,
             last=not lines,
         )
 
@@ -217,7 +224,7 @@ def _is_of_a_value(error: Exception) -> bool:
     """Whether it is about what stands in a row, and not about the database, its tables or our doing."""
     if isinstance(error, DBAPIError):
         return isinstance(error, DataError | IntegrityError)
-    return isinstance(error, StatementError | ValueError | OverflowError)
+    return isinstance(error, StatementError | BadRequestError | ValueError | OverflowError)
 
 
 def _until(lines: list[bytes], size: int) -> list[bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from polyvox.dialects import Dialect, Route
 from polyvox.gateway.asking.wishes import Wishes
@@ -112,6 +113,10 @@ def described(
     for dialect, route in spoken:
         path = paths.setdefault(dialect.base_path + route.path, {})
         path.setdefault(route.method.lower(), _asking(dialect, route, refs))
+        if route.kind == "models":  # every list has its entries below it
+            one = replace(route, path=f"{route.path}/{{model}}")
+            path = paths.setdefault(dialect.base_path + one.path, {})
+            path.setdefault("get", _asking(dialect, one, refs))
     return {
         "openapi": "3.1.1",
         "info": {"title": "Polyvox gateway", "version": version},

@@ -1,6 +1,7 @@
 """Labels of metrics: a bounded number of values, whatever callers send."""
 
 import re
+from functools import lru_cache
 
 __all__ = ["OTHER", "Labels", "route_label"]
 
@@ -9,6 +10,7 @@ OTHER = "other"
 _ID = re.compile(r"[^/]*\d[^/]*|[^/]{25,}|[^/]*[^\x21-\x7e/][^/]*")
 _VERSIONS = ("v1", "v1beta")
 _PARTS = 5
+_SHORT, _MOST_KNOWN = 60, 500  # most requests go to a few short paths
 
 
 class Labels:
@@ -38,7 +40,14 @@ def route_label(path: str) -> str:
     ... )
     ('/v1/contexts/*/messages', '/v1beta/models/*')
     """
+    return _known(path) if len(path) <= _SHORT else _label(path)
+
+
+def _label(path: str) -> str:
     parts = path.split("/", _PARTS + 1)
     if len(parts) > _PARTS + 1:
         parts[-1] = "*"
     return "/".join(part if part in _VERSIONS or not _ID.fullmatch(part) else "*" for part in parts)
+
+
+_known = lru_cache(_MOST_KNOWN)(_label)

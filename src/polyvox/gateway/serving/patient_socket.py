@@ -1,4 +1,4 @@
-"""uvicorn's WebSockets, which stay open while the gateway drains: who handles one closes it when it is time."""
+"""WebSockets of uvicorn that stay open while the gateway drains: who handles one closes it in time."""
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 

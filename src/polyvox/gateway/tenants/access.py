@@ -53,6 +53,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     named_end_users: Mapping[str, Level] = {}
     manager: bool = False
 
+    @property
+    def home(self) -> str:
+        """Whose conversations these are: the organisation's; a key without one has its own."""
+        return self.organisation or ("" if self.admin else f"key:{self.key}")
+
     def end_user(self, name: str) -> Level | None:
         """The level of this end user; None if their use is not limited. Raises ``BadRequestError``."""
         if name in self.named_end_users:

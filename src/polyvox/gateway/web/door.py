@@ -78,4 +78,4 @@ def _key(scope: Scope, headers: Mapping[str, str]) -> str:
 
 
 def _matches(use: str, globs: tuple[str, ...]) -> bool:
-    return any(glob == "*" or fnmatchcase(use, glob) for glob in globs)
+    return "*" in globs or any(fnmatchcase(use, glob) for glob in globs)

@@ -122,6 +122,9 @@ def _entered(endpoint: Endpoint, request: Request) -> Access:
 
 async def _body(request: Request) -> bytes:
     most: int = request.scope[MAX_BODY]
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise too_long(most)
     body = bytearray()
     try:
         async for piece in request.stream():

@@ -3,6 +3,7 @@
 Source of the messages: "HTTP Connection Scope" in the ASGI specification.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
@@ -11,6 +12,8 @@ from polyvox.gateway.web.bodies import too_long
 from polyvox.gateway.web.door import Scope, headers_of
 
 __all__ = ["Incoming", "Receive", "Send"]
+
+_LARGE = 8 << 10
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -94,7 +97,7 @@ class Incoming:
     async def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer as a whole."""
         await self.begin(status, {**headers, "content-length": str(len(body))})
-        await self._say({"type": "http.response.body", "body": body})
+        await self.say({"type": "http.response.body", "body": body})
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of an answer."""
@@ -103,17 +106,26 @@ class Incoming:
             (name.encode("latin-1"), value.encode("latin-1", "replace"))
             for name, value in {**headers, **self.notes}.items()
         ]
-        await self._say({"type": "http.response.start", "status": status, "headers": pairs})
+        await self.say({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def piece(self, data: bytes) -> None:
-        """A piece of its body, as soon as the connection takes it."""
-        await self._say({"type": "http.response.body", "body": data, "more_body": True})
+        """A piece of its body, as soon as the connection takes it.
+
+        After a large one others have their turn: between a provider and a caller who are both fast,
+        nothing else would ever wait, nor would it be seen that the caller has left.
+        """
+        await self.say({"type": "http.response.body", "body": data, "more_body": True})
+        if len(data) > _LARGE:
+            await asyncio.sleep(0)
+            if self.left:  # whoever watches for that is told in this turn, and may end it all
+                await asyncio.sleep(0)
 
     async def end(self) -> None:
         """The body is over."""
-        await self._say({"type": "http.response.body", "body": b""})
+        await self.say({"type": "http.response.body", "body": b""})
 
-    async def _say(self, message: Message) -> None:
+    async def say(self, message: Message) -> None:
+        """A message to the server; none where nobody listens any more."""
         if self.left:
             return
         try:

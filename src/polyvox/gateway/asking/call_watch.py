@@ -1,0 +1,39 @@
+"""Looks on while calls are asked: counts them, and refuses what could not be recorded."""
+
+from polyvox.errors import OverloadedError, PolyvoxError
+from polyvox.gateway.asking.plan import Plan, Watch
+from polyvox.gateway.journal.file import Journal
+from polyvox.gateway.journal.lines import Ended
+from polyvox.gateway.operations.metrics import Metrics
+
+__all__ = ["CallWatch"]
+
+
+class CallWatch(Watch):
+    """Looks on for the metrics, and refuses calls that could not be recorded."""
+
+    def __init__(self, metrics: Metrics, journal: Journal) -> None:
+        self._metrics = metrics
+        self._journal = journal
+
+    def refusal(self) -> PolyvoxError | None:
+        journal = self._journal
+        if journal.section.on_failure == "allow" or journal.failing is None:
+            return None
+        return OverloadedError(
+            "the gateway can't record calls just now, and serves none unrecorded",
+            hint="Ask again in a moment; nothing was sent to a provider.",
+            status=503,
+            retry_after=2.0,
+        )
+
+    def ended(self, plan: Plan, line: Ended) -> None:
+        self._metrics.call(
+            plan.asked.dialect or plan.call.kind,
+            plan.asked.request.model,
+            line.error or "ok",
+            seconds=line.seconds,
+            overhead=line.overhead,
+            first_token=line.first_token,
+            usage=plan.usage,
+        )

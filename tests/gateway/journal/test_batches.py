@@ -1,0 +1,63 @@
+"""How much goes to the database at once."""
+
+from pathlib import Path
+
+from polyvox.gateway.database.engine import Database
+from polyvox.gateway.journal.file import Journal
+from polyvox.gateway.journal.shelf import Shelf
+
+from .rig import AT, Ledger, attempt, begun, ended, record
+
+
+async def test_a_short_batch_has_everything_that_was_written_before(
+    database: Database, tmp_path: Path
+):
+    journal = Journal(tmp_path / "j")
+    shelf = Shelf(journal.folder, database, journal, clock=lambda: AT)
+    for number in range(3):
+        record(journal, f"c{number}")
+    assert shelf.ship() == 3
+    assert shelf.caught_up
+    assert shelf.until == AT
+    journal.close()
+
+
+async def test_a_full_batch_leaves_open_whether_there_is_more(database: Database, tmp_path: Path):
+    journal = Journal(tmp_path / "j")
+    shelf = Shelf(journal.folder, database, journal, clock=lambda: AT, most=500)
+    for number in range(10):
+        record(journal, f"c{number}")
+    assert 0 < shelf.ship() < 10
+    assert not shelf.caught_up
+    assert shelf.until is None
+    journal.close()
+
+
+async def test_a_closed_journal_is_followed_to_its_end(database: Database, tmp_path: Path):
+    journal = Journal(tmp_path / "j")
+    shelf = Shelf(journal.folder, database, journal)
+    record(journal, "c0")
+    journal.begin(begun("open"))
+    journal.close()
+    assert shelf.ship() == 1
+    assert not shelf.caught_up
+    assert shelf.ship() == 1
+    assert shelf.done
+    assert Ledger(database).calls()["open"][0] == "unsettled"
+
+
+async def test_many_calls_keep_what_they_share_and_what_they_do_not(
+    database: Database, tmp_path: Path
+):
+    journal = Journal(tmp_path / "j")
+    shelf = Shelf(journal.folder, database, journal)
+    for number in range(100):
+        name = f"c{number:03}"
+        journal.begin(begun(name, tags={"number": str(number)}))
+        journal.attempt(name, attempt(number))
+        journal.end(ended(name, number))
+    assert shelf.ship() == 100
+    wanted = {f"c{number:03}": ("ok", number) for number in range(100)}
+    assert Ledger(database).calls() == wanted
+    assert Ledger(database).attempts() == {(name, 0): n for name, (_, n) in wanted.items()}
+    journal.close()
