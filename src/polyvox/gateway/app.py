@@ -11,7 +11,7 @@ from starlette.routing import Match, Router
 from polyvox.dialects.openai_errors import encode_error
 from polyvox.errors import BadRequestError, NotFoundError, PolyvoxError
 from polyvox.gateway.asking.dialects import DialectPaths
-from polyvox.gateway.asking.refusals import as_told, status_of
+from polyvox.gateway.asking.refusals import refusal
 from polyvox.gateway.web.door import Door, Scope
 from polyvox.gateway.web.endpoints import DOOR, MAX_BODY, Endpoint, routes_of
 from polyvox.gateway.web.incoming import Incoming, Receive, Send
@@ -137,16 +137,9 @@ class Application:
 
 
 def _refused(error: PolyvoxError) -> Response:
-    error = as_told(error)
-    written, body = encode_error(error)
-    headers = {"content-type": "application/json"}
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, -int(-error.retry_after // 1)))
-    status = status_of(error, written)
+    status, body, headers = refusal(error, encode_error)
     if isinstance(error, _WrongMethodError):
         headers["allow"] = error.known
-    if status == 413:
-        headers["connection"] = "close"  # the rest of the body is not wanted
     return Response(body, status, headers)
 
 

@@ -17,10 +17,9 @@ from polyvox.errors import (
     OverloadedError,
     PermissionDeniedError,
 )
-from polyvox.gateway.asking.models import matches
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.versions import Reloader
-from polyvox.gateway.tenants.access import ADMIN
+from polyvox.gateway.tenants.access import ADMIN, matches
 from polyvox.gateway.tenants.directory import Directory
 from polyvox.gateway.tenants.keys import make_key
 from polyvox.gateway.tenants.objects import EndUser, Key, NewKey, Organisation, Team

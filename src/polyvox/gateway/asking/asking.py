@@ -21,6 +21,7 @@ from polyvox.gateway.asking.gates import Gates
 from polyvox.gateway.asking.models import Models
 from polyvox.gateway.asking.plan import Asked, Plan, Watch, call_of
 from polyvox.gateway.asking.refusals import as_told, check_options
+from polyvox.gateway.asking.signatures import unsealed
 from polyvox.gateway.asking.wishes import PromptUse
 from polyvox.gateway.tenants.access import Access, Level
 from polyvox.messages import AssistantMessage
@@ -134,6 +135,7 @@ class Asking:
 
     def events(self, asked: Asked) -> AsyncGenerator[Event]:
         """The answer. Never raises: a refusal, too, is the last event."""
+        asked = _with_producers(asked)
         if asked.wishes.context is None:
             return self._events(asked)
         return self._in_context(asked, asked.wishes.context)
@@ -246,6 +248,16 @@ class Asking:
         if gate is not None:
             admission = await gate.enter(model, quote_of(model, asked.request), call)
         return Plan(self.books, self.watch, asked, call, gate, admission)
+
+
+def _with_producers(asked: Asked) -> Asked:
+    """The same with whose the reasoning is that the caller brings back. A seal is for us alone."""
+    if not asked.dialect:  # in our own words it stands there
+        return asked
+    request, opened = unsealed(asked.request, asked.dialect)
+    if asked.verbatim is not None and not opened:
+        asked.verbatim.request = request
+    return asked if request is asked.request else replace(asked, request=request)
 
 
 class _Vectors:

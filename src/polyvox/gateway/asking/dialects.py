@@ -17,9 +17,8 @@ from polyvox.embedding import EmbeddingRequest
 from polyvox.errors import NotFoundError, PolyvoxError
 from polyvox.gateway.asking.asking import Asked, Asking
 from polyvox.gateway.asking.leaving import watched
-from polyvox.gateway.asking.signatures import unsealed
 from polyvox.gateway.asking.telling import JSON, Told, cost_header, refuse
-from polyvox.gateway.asking.wishes import FIELD, Wishes, wishes_of
+from polyvox.gateway.asking.wishes import wishes_in
 from polyvox.gateway.tenants.access import Access
 from polyvox.gateway.web.door import Door
 from polyvox.gateway.web.incoming import Incoming
@@ -28,7 +27,7 @@ from polyvox.request import Request
 from polyvox.routing.commit import opening
 from polyvox.verbatim import Verbatim
 
-__all__ = ["SPOKEN", "DialectPaths", "Found", "Turnstile", "refuse"]
+__all__ = ["SPOKEN", "DialectPaths", "Found", "Turnstile", "read_body"]
 
 SPOKEN = tuple(name for name in DIALECTS if name != "bedrock-converse")
 """The dialects that the gateway answers in; nobody sends Amazon's signed requests elsewhere."""
@@ -191,11 +190,10 @@ class DialectPaths:
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
     ) -> Asked:
         body = await incoming.body(self._max_body)
-        request = await _read(dialect.decode_request, body, place)
-        wishes = _wishes(request.options, dialect, incoming)
-        request, opened = unsealed(request, dialect.name)
+        request = await read_body(dialect.decode_request, body, place)
+        wishes = wishes_in(request.options, dialect.name, incoming.headers)
         asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
-        if _passes(dialect, place) and not opened:
+        if _passes(dialect, place):
             headers = {
                 name: incoming.headers[name] for name in _PASSED_HEADERS if name in incoming.headers
             }
@@ -206,7 +204,7 @@ class DialectPaths:
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
     ) -> None:
         body = await incoming.body(self._max_body)
-        request = await _read(dialect.decode_request, body, place)
+        request = await read_body(dialect.decode_request, body, place)
         models = self._asking.models
         model = models.model(request.model, access)
         tokens = None
@@ -225,8 +223,8 @@ class DialectPaths:
         body = await incoming.body(self._max_body)
         codec = dialect.embeddings
         assert codec is not None
-        wanted: EmbeddingRequest = await _read(codec.decode_request, body, place)
-        wishes = _wishes(wanted.options, dialect, incoming)
+        wanted: EmbeddingRequest = await read_body(codec.decode_request, body, place)
+        wishes = wishes_in(wanted.options, dialect.name, incoming.headers)
         request = Request(messages=[], model=wanted.model)
         asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
         incoming.notes["x-polyvox-call-id"] = asked.id
@@ -247,16 +245,11 @@ class DialectPaths:
         await incoming.answer(200, jsontext.encode(listed.only), JSON)
 
 
-async def _read(decode: Callable[[bytes, Place], Any], body: bytes, place: Place) -> Any:
+async def read_body(decode: Callable[[bytes, Place], Any], body: bytes, place: Place) -> Any:
     """The request in a body; a long one is read in a thread, so that others get their turn."""
     if len(body) < _LARGE:
         return decode(body, place)
     return await asyncio.to_thread(decode, body, place)
-
-
-def _wishes(options: dict[str, dict[str, Any]], dialect: Dialect, incoming: Incoming) -> Wishes:
-    field = options[dialect.name].pop(FIELD, None) if dialect.name in options else None
-    return wishes_of(field, incoming.headers)
 
 
 def _passes(dialect: Dialect, place: Place) -> bool:

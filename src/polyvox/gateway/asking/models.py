@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Protocol
 
 from polyvox.catalog import ModelFacts
@@ -11,11 +9,11 @@ from polyvox.client import AsyncClient
 from polyvox.embedding import Embedder
 from polyvox.errors import ConfigurationError, MissingKeyError, PermissionDeniedError
 from polyvox.gateway.asking.refusals import no_model
-from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.tenants.access import Access, matches
 from polyvox.model import Model
 from polyvox.suggestions import hint_for
 
-__all__ = ["Models", "Offered", "matches"]
+__all__ = ["Models", "Offered"]
 
 _MOST_MADE = 10_000
 
@@ -115,9 +113,3 @@ class Models:
 
     def _none(self, name: str, hint: str | None, access: Access) -> Exception:
         return no_model(name, hint or hint_for(name, self.names(access)) if name else None)
-
-
-@lru_cache(maxsize=4096)
-def matches(name: str, globs: tuple[str, ...]) -> bool:
-    """Whether the name is one of these, or fits one of these globs."""
-    return any(glob in ("*", name) or fnmatchcase(name, glob) for glob in globs)

@@ -4,6 +4,10 @@ What is wrong between the gateway and a provider (a key that is refused, a name 
 gets wrong) is not the caller's to mend, and must not look as if their key were bad.
 """
 
+from collections.abc import Callable
+from math import ceil
+from typing import TypeAlias
+
 from polyvox.errors import (
     AuthenticationError,
     BadRequestError,
@@ -15,9 +19,12 @@ from polyvox.errors import (
 )
 from polyvox.request import Request
 
-__all__ = ["as_told", "check_options", "no_model", "status_of"]
+__all__ = ["as_told", "check_options", "no_model", "refusal", "status_of"]
 
 _LITELLM = "litellm"
+
+Encode: TypeAlias = Callable[[PolyvoxError], tuple[int, bytes]]
+"""Writes an error: status and body."""
 
 _OURS_TO_MEND = (AuthenticationError, PermissionDeniedError, ConfigurationError)
 
@@ -36,6 +43,19 @@ def as_told(error: PolyvoxError) -> PolyvoxError:
         told.message, told.attempts, told.retryable = error.message, error.attempts, False
         return told
     return error
+
+
+def refusal(error: PolyvoxError, encode: Encode) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of the answer that tells the error, in the words of ``encode``."""
+    error = as_told(error)
+    written, body = encode(error)
+    status = status_of(error, written)
+    headers = {"content-type": "application/json"}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, ceil(error.retry_after)))
+    if status == 413:
+        headers["connection"] = "close"  # the rest of the body is not wanted
+    return status, body, headers
 
 
 def status_of(error: PolyvoxError, written: int) -> int:

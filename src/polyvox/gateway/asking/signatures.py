@@ -17,7 +17,7 @@ from polyvox.handover import made_in
 from polyvox.messages import AssistantMessage, Message, Thinking
 from polyvox.request import Request
 
-__all__ = ["sealed", "unsealed"]
+__all__ = ["sealed", "sealed_message", "unsealed"]
 
 _MARK = b"pv1"  # in base64 too the beginning is always the same: some clients take nothing else
 _BEGINNING = b64encode(_MARK).decode()
@@ -38,13 +38,17 @@ def sealed(event: Event) -> Event:
     """The event as a caller is to have it."""
     if isinstance(event, ThinkingEnd):
         return ThinkingEnd(event.index, _sealed(event.block))
-    if isinstance(event, Done) and any(map(_is_signed, event.message.content)):
-        content = [
-            _sealed(block) if isinstance(block, Thinking) else block
-            for block in event.message.content
-        ]
-        return Done(replace(event.message, content=content))
-    return event
+    return Done(sealed_message(event.message)) if isinstance(event, Done) else event
+
+
+def sealed_message(message: AssistantMessage) -> AssistantMessage:
+    """The message as a caller is to have it; the same where nothing in it is signed."""
+    if not any(map(_is_signed, message.content)):
+        return message
+    content = [
+        _sealed(block) if isinstance(block, Thinking) else block for block in message.content
+    ]
+    return replace(message, content=content)
 
 
 def unsealed(request: Request, dialect: str) -> tuple[Request, bool]:

@@ -6,12 +6,12 @@ from polyvox.dialects import Dialect
 from polyvox.errors import PolyvoxError, ServerError
 from polyvox.events import Done, Event, Failed, Passed
 from polyvox.gateway.asking.asking import Asked
-from polyvox.gateway.asking.refusals import as_told, status_of
-from polyvox.gateway.asking.signatures import sealed
+from polyvox.gateway.asking.refusals import refusal
+from polyvox.gateway.asking.signatures import sealed, sealed_message
 from polyvox.gateway.web.incoming import Incoming
 from polyvox.usage import Usage
 
-__all__ = ["JSON", "Told", "cost_header", "refuse"]
+__all__ = ["JSON", "Told", "cost_header", "refuse", "whole_body"]
 
 JSON = {"content-type": "application/json"}
 
@@ -42,23 +42,8 @@ class Told:
 
     async def whole(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
         """When all of it is there."""
-        passed = [event.data for event in begun if type(event) is Passed]
-        last = begun[-1] if begun else None
-        async for event in rest:
-            last = event
-            if type(event) is Passed:
-                passed.append(event.data)
-        if isinstance(last, Failed):
-            raise last.error
-        if not isinstance(last, Done):
-            raise ServerError("the model ended its stream without an ending")
-        verbatim = self._asked.verbatim
-        if verbatim is not None and verbatim.used:
-            body = b"".join(passed)
-        else:
-            message = told.message if isinstance(told := sealed(last), Done) else last.message
-            body = self._dialect.encode_response(message, self._asked.request)
-        await self._incoming.answer(200, body, {**JSON, **cost_header(last.message.usage)})
+        body, usage = await whole_body(begun, rest, self._dialect, self._asked)
+        await self._incoming.answer(200, body, {**JSON, **cost_header(usage)})
 
     def _bytes(self, event: Event) -> bytes:
         verbatim = self._asked.verbatim
@@ -72,19 +57,30 @@ class Told:
         return b""
 
 
+async def whole_body(
+    begun: list[Event], rest: AsyncGenerator[Event], dialect: Dialect, asked: Asked
+) -> tuple[bytes, Usage]:
+    """The body of a whole answer, and what it used. Raises the error of an answer that failed."""
+    last = begun[-1] if begun else None
+    passed = [event.data for event in begun if type(event) is Passed]
+    async for event in rest:
+        last = event
+        if type(event) is Passed:
+            passed.append(event.data)
+    if isinstance(last, Failed):
+        raise last.error
+    if not isinstance(last, Done):
+        raise ServerError("the model ended its stream without an ending")
+    if asked.verbatim is not None and asked.verbatim.used:
+        return b"".join(passed), last.message.usage
+    message = sealed_message(last.message)
+    return dialect.encode_response(message, asked.request), message.usage
+
+
 async def refuse(incoming: Incoming, dialect: Dialect, error: PolyvoxError) -> None:
     """Tell the error in the caller's dialect; of a stream that has begun it was told already."""
-    if incoming.status:
-        return
-    error = as_told(error)
-    written, body = dialect.encode_error(error)
-    headers = dict(JSON)
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, -int(-error.retry_after // 1)))
-    status = status_of(error, written)
-    if status == 413:
-        headers["connection"] = "close"  # the rest of the body is not wanted
-    await incoming.answer(status, body, headers)
+    if not incoming.status:
+        await incoming.answer(*refusal(error, dialect.encode_error))
 
 
 def cost_header(usage: Usage) -> dict[str, str]:

@@ -15,7 +15,7 @@ from polyvox.errors import BadRequestError
 from polyvox.model import Caching
 from polyvox.suggestions import hint_for
 
-__all__ = ["FIELD", "PromptUse", "Wishes", "wishes_of"]
+__all__ = ["FIELD", "PromptUse", "Wishes", "wishes_in", "wishes_of"]
 
 FIELD = "polyvox"
 _HEADER = "x-polyvox-"
@@ -87,6 +87,16 @@ def wishes_of(field: Any, headers: Mapping[str, str]) -> Wishes:
         return msgspec.convert(said, Wishes)
     except msgspec.ValidationError as error:
         raise BadRequestError(f"{FIELD}: {error}") from None
+
+
+def wishes_in(
+    options: dict[str, dict[str, Any]], dialect: str, headers: Mapping[str, str]
+) -> Wishes:
+    """The wishes in a request that was read in this dialect, taken out of its ``options``.
+
+    Raises as ``wishes_of`` does.
+    """
+    return wishes_of(options.get(dialect, {}).pop(FIELD, None), headers)
 
 
 def _plain(text: str) -> Any:

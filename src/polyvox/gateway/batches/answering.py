@@ -1,7 +1,5 @@
 """One line to its answer: by the path of every other call, with the rights of its key as they now stand."""
 
-import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -18,13 +16,13 @@ from polyvox.errors import (
     RateLimitError,
     ServerError,
 )
-from polyvox.events import Done, Failed, Passed
 from polyvox.gateway.asking.asking import Asked, Asking
-from polyvox.gateway.asking.models import matches
+from polyvox.gateway.asking.dialects import read_body
 from polyvox.gateway.asking.refusals import as_told, status_of
-from polyvox.gateway.asking.wishes import FIELD, Wishes, wishes_of
+from polyvox.gateway.asking.telling import whole_body
+from polyvox.gateway.asking.wishes import wishes_in
 from polyvox.gateway.batches.lines import Line
-from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.tenants.access import Access, matches
 from polyvox.gateway.web.ids import new_id
 from polyvox.request import Request
 from polyvox.verbatim import Verbatim
@@ -37,7 +35,6 @@ _DIALECTS = {
     "/v1/embeddings": "openai-chat",
     "/v1/messages": "anthropic-messages",
 }
-_LARGE = 1 << 20
 
 
 class Keys(Protocol):
@@ -134,30 +131,20 @@ class Answering:
     async def _answered(
         self, dialect: Dialect, place: Place, body: bytes, access: Access, of: "_Of"
     ) -> bytes:
-        request: Request = await _read(dialect.decode_request, body, place)
+        request: Request = await read_body(dialect.decode_request, body, place)
         asked = of.asked(access, request, dialect, request.options)
         if dialect.passing is not None:
             asked.verbatim = Verbatim(dialect.name, request, body)
-        passed, last = list[bytes](), None
         async with aclosing(self._asking.events(asked)) as events:
-            async for event in events:
-                last = event
-                if type(event) is Passed:
-                    passed.append(event.data)
-        if isinstance(last, Failed):
-            raise last.error
-        if not isinstance(last, Done):
-            raise ServerError("the model ended its stream without an ending")
-        if asked.verbatim is not None and asked.verbatim.used:
-            return b"".join(passed)
-        return dialect.encode_response(last.message, request)
+            body, _ = await whole_body([], events, dialect, asked)
+        return body
 
     async def _embedded(
         self, dialect: Dialect, place: Place, body: bytes, access: Access, of: "_Of"
     ) -> bytes:
         codec = dialect.embeddings
         assert codec is not None
-        wanted = await _read(codec.decode_request, body, place)
+        wanted = await read_body(codec.decode_request, body, place)
         request = Request(messages=[], model=wanted.model)
         asked = of.asked(access, request, dialect, wanted.options)
         return codec.encode_response(await self._asking.embed(asked, wanted), wanted, place)
@@ -172,8 +159,7 @@ class _Of(msgspec.Struct, frozen=True):
     def asked(
         self, access: Access, request: Request, dialect: Dialect, options: dict[str, dict[str, Any]]
     ) -> Asked:
-        field = options[dialect.name].pop(FIELD, None) if dialect.name in options else None
-        wishes: Wishes = wishes_of(field, {})
+        wishes = wishes_in(options, dialect.name, {})
         wishes = replace(wishes, tags={**wishes.tags, "batch": self.batch})
         return Asked(
             access=access, request=request, wishes=wishes, dialect=dialect.name, id=self.call
@@ -189,9 +175,3 @@ def unanswered(custom_id: str, code: str, message: str) -> bytes:
     """What is told of a line that was not answered."""
     error = {"code": code, "message": message}
     return jsontext.encode(_Told(new_id("batch_req"), custom_id, error=error))
-
-
-async def _read(decode: Callable[[bytes, Place], Any], body: bytes, place: Place) -> Any:
-    if len(body) < _LARGE:
-        return decode(body, place)
-    return await asyncio.to_thread(decode, body, place)

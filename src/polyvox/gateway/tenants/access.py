@@ -1,6 +1,7 @@
 """What the holder of a key may do."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ import msgspec
 from polyvox.errors import BadRequestError
 from polyvox.limits import Budget, RateLimit
 
-__all__ = ["ADMIN", "Access", "Level"]
+__all__ = ["ADMIN", "Access", "Level", "matches"]
 
 _LONGEST_END_USER = 256
 
@@ -74,6 +75,12 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 ADMIN = Access(key="admin", name="admin", admin=True)
 """Who has the administrator's key."""
+
+
+@lru_cache(maxsize=4096)
+def matches(name: str, globs: tuple[str, ...]) -> bool:
+    """Whether the name is one of these, or fits one of these globs."""
+    return "*" in globs or any(glob == name or fnmatchcase(name, glob) for glob in globs)
 
 
 @lru_cache(maxsize=10_000)

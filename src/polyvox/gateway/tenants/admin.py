@@ -1,5 +1,6 @@
 """The endpoints for administrators: ``/admin/organisations``, ``/admin/keys``, ``/admin/provider_keys``."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -83,7 +84,7 @@ def _five(path: str, name: str, kind: "_Kind") -> tuple[Endpoint, ...]:
     )
 
 
-class _Kind:
+class _Kind(ABC):
     """The handlers of one kind."""
 
     title = ""
@@ -91,20 +92,20 @@ class _Kind:
     made: Any = None
     query: Any = PageQuery
 
-    async def page(self, arrived: Arrived) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def page(self, arrived: Arrived) -> Any: ...
 
-    async def add(self, arrived: Arrived) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def add(self, arrived: Arrived) -> Any: ...
 
-    async def get(self, arrived: Arrived) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def get(self, arrived: Arrived) -> Any: ...
 
-    async def put(self, arrived: Arrived) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def put(self, arrived: Arrived) -> Any: ...
 
-    async def remove(self, arrived: Arrived) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def remove(self, arrived: Arrived) -> None: ...
 
 
 class _Objects(_Kind):

@@ -5,12 +5,11 @@ written by anybody), only the key, and the address that the connection comes fro
 """
 
 from collections.abc import Mapping, MutableMapping
-from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
 from polyvox.errors import AuthenticationError, PermissionDeniedError
-from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.tenants.access import Access, matches
 
 __all__ = ["Door", "Finder", "Scope", "headers_of"]
 
@@ -42,7 +41,7 @@ class Door:
         """
         client = scope.get("client")
         access = self.finder.find(_key(scope, headers), client[0] if client else None)
-        if use and not access.admin and not _matches(use, access.routes):
+        if use and not access.admin and not matches(use, access.routes):
             raise PermissionDeniedError(
                 f"this key may not be used for {use!r}",
                 hint=f"It may be used for {', '.join(access.routes)}.",
@@ -75,7 +74,3 @@ def _key(scope: Scope, headers: Mapping[str, str]) -> str:
     if len(secret) > _LONGEST_KEY:
         raise AuthenticationError("this is no key of the gateway: it is too long")
     return secret
-
-
-def _matches(use: str, globs: tuple[str, ...]) -> bool:
-    return "*" in globs or any(fnmatchcase(use, glob) for glob in globs)
