@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::Method;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyDict;
 
 use crate::connect::Connector;
@@ -22,7 +23,7 @@ use crate::failure::{Failure, Kind};
 use crate::locked;
 use crate::network::Network;
 use crate::origin::Proxy;
-use crate::outgoing;
+use crate::outgoing::{Address, Target};
 use crate::reactor::Reactor;
 use crate::task::Job;
 use crate::tls::{Roots, Trust};
@@ -67,6 +68,7 @@ impl Client {
             )),
             reactor,
             news: Arc::default(),
+            process: process::id(),
         });
         let mut networks = locked(&self.networks);
         networks.retain(|network| network.strong_count() > 0);
@@ -76,7 +78,6 @@ impl Client {
             network,
             event_loop,
             timers: Mutex::default(),
-            process: process::id(),
         })
     }
 
@@ -96,7 +97,6 @@ pub struct Pool {
     event_loop: Py<PyAny>,
     /// When the loop is going to call, and its handles for that; the earliest is the last.
     timers: Mutex<Vec<(Instant, Py<PyAny>)>>,
-    process: u32,
 }
 
 #[pymethods]
@@ -129,33 +129,22 @@ impl Pool {
     }
 
     /// Send a request; over a connection that is there, before this returns. The answer comes by and by.
-    #[allow(clippy::too_many_arguments)] // they are what a request is made of
-    #[pyo3(signature = (method, url, headers, body, proxy, connect_timeout))]
+    #[pyo3(signature = (target, method, headers, body, connect_timeout))]
     fn send(
         slf: &Bound<'_, Self>,
+        target: &Target,
         method: &str,
-        url: &str,
         headers: &Bound<'_, PyDict>,
-        body: &[u8],
-        proxy: Option<(bool, String, u16, Option<String>)>,
+        body: PyBackedBytes,
         connect_timeout: Option<f64>,
     ) -> PyResult<Exchange> {
-        let proxy = proxy.map(|(tls, host, port, authorization)| {
-            Arc::new(Proxy {
-                tls,
-                host,
-                port,
-                authorization,
-            })
-        });
-        let (origin, uri) = outgoing::address(url, proxy)?;
+        let address = &target.0;
         let job = Job {
-            headers: outgoing::headers(headers, &origin)?,
-            origin: Arc::new(origin),
+            headers: address.headers(headers)?,
+            address: address.clone(),
             method: Method::from_bytes(method.as_bytes())
                 .map_err(|error| Failure::new(Kind::Header, error.to_string()))?,
-            uri,
-            body: Bytes::copy_from_slice(body),
+            body: Bytes::from_owner(body),
             connect_timeout: connect_timeout.map(seconds),
         };
         let pool = slf.get();
@@ -163,6 +152,23 @@ impl Pool {
         pool.network.reactor.run();
         Self::attend(slf)?;
         Ok(exchange)
+    }
+
+    /// Where to send requests for this URL, through this proxy; who asks, where no header says it.
+    #[staticmethod]
+    #[pyo3(signature = (url, proxy, authorization))]
+    fn target(
+        url: &str,
+        proxy: Option<(bool, String, u16, Option<String>)>,
+        authorization: Option<&str>,
+    ) -> PyResult<Target> {
+        let proxy = proxy.map(|(tls, host, port, authorization)| Proxy {
+            tls,
+            host,
+            port,
+            authorization,
+        });
+        Ok(Target(Arc::new(Address::of(url, proxy, authorization)?)))
     }
 
     /// Close every connection at once; the exchanges under way fail, of which `turn` tells.
@@ -189,9 +195,13 @@ impl Pool {
         let (py, pool) = (slf.py(), slf.get());
         let news = take(&mut *locked(&pool.network.news));
         for reader in news {
-            let reader = reader.bind(py);
-            if !reader.call_method0(intern!(py, "done"))?.is_truthy()? {
-                reader.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            let told = reader.call_method1(py, intern!(py, "set_result"), (py.None(),));
+            if let Err(error) = told
+                && !reader
+                    .call_method0(py, intern!(py, "done"))?
+                    .is_truthy(py)?
+            {
+                return Err(error); // otherwise it was cancelled meanwhile
             }
         }
         match pool.network.reactor.timers().earliest() {
@@ -221,7 +231,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.process == process::id() {
+        if self.network.process == process::id() {
             self.network.close();
         } else {
             forget(self.network.clone()); // the sockets are the parent's

@@ -1,11 +1,11 @@
 //! The connections of one event loop: which are in use, which are kept, and whose turn it is.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -15,6 +15,7 @@ use crate::executor::Task;
 use crate::failure::{Failure, Kind};
 use crate::http1::Http1;
 use crate::http2::{Http2, Stream};
+use crate::idle::Idle;
 use crate::locked;
 use crate::origin::Origin;
 use crate::reactor::Reactor;
@@ -35,7 +36,10 @@ pub struct Connections {
     most: usize,
     permits: Arc<Semaphore>,
     hosts: Mutex<HashMap<Arc<Origin>, Host>>,
-    is_swept: AtomicBool,
+    /// Wakes the task that watches over the idle ones.
+    caretaker: OnceLock<Waker>,
+    /// Whether the caretaker has a clock set.
+    is_watched: AtomicBool,
 }
 
 /// What is known about, and open to, one origin.
@@ -46,13 +50,6 @@ struct Host {
     speaks_http1: bool,
     /// Whose turn it is to connect where connections may be shared: others wait, and share it.
     turn: Arc<Turn<()>>,
-}
-
-/// A connection that a task watches over until somebody takes it, or the server closes it.
-struct Idle {
-    since: Instant,
-    watcher: Arc<Task>,
-    held: Arc<Mutex<Option<Http1>>>,
 }
 
 impl Connections {
@@ -70,7 +67,8 @@ impl Connections {
             most,
             permits: Arc::new(Semaphore::new(most)),
             hosts: Mutex::default(),
-            is_swept: AtomicBool::new(false),
+            caretaker: OnceLock::new(),
+            is_watched: AtomicBool::new(false),
         }
     }
 
@@ -80,9 +78,9 @@ impl Connections {
     }
 
     /// What `permit` and `wire` give, if that is there by now.
-    pub async fn at_hand(&self, origin: &Arc<Origin>) -> Option<(OwnedSemaphorePermit, Wire)> {
+    pub fn at_hand(&self, origin: &Arc<Origin>) -> Option<(OwnedSemaphorePermit, Wire)> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
-        Some((permit, self.reuse(origin).await?))
+        Some((permit, self.reuse(origin)?))
     }
 
     /// Wait in the queue for the right to use a connection.
@@ -93,14 +91,14 @@ impl Connections {
 
     /// A connection to this origin: one that is there, or else a new one.
     pub async fn wire(self: &Arc<Self>, origin: &Arc<Origin>) -> Result<Wire, Failure> {
-        if let Some(wire) = self.reuse(origin).await {
+        if let Some(wire) = self.reuse(origin) {
             return Ok(wire);
         }
         let Some(turn) = self.turn(origin) else {
             return self.open(origin, None).await;
         };
         let turn = turn.lock_owned().await;
-        if let Some(wire) = self.reuse(origin).await {
+        if let Some(wire) = self.reuse(origin) {
             return Ok(wire);
         }
         // Meanwhile it may have been found that nothing is shared there: then nobody waits for us.
@@ -108,45 +106,45 @@ impl Connections {
         self.open(origin, turn).await
     }
 
-    /// Keep a connection for the next request.
+    /// Keep a connection for the next request, if it is fit for one.
     pub fn keep(self: &Arc<Self>, origin: &Arc<Origin>, connection: Http1) {
-        let held = Arc::new(Mutex::new(Some(connection)));
-        let shared = held.clone();
-        let watcher = self
-            .reactor()
-            .spawn(poll_fn(move |context| watch(&shared, context)));
-        let mut hosts = locked(&self.hosts);
-        let idle = &mut hosts.entry(origin.clone()).or_default().idle;
-        idle.retain(|idle| !idle.watcher.is_over());
-        idle.push(Idle {
-            since: Instant::now(),
-            watcher,
-            held,
-        });
-        if !self.is_swept.swap(true, Relaxed) {
+        let caretaker = self.caretaker.get_or_init(|| {
             let timers = self.reactor().timers().clone();
-            self.reactor()
-                .spawn(sweep(Arc::downgrade(self), timers, self.keep_alive));
+            let work = take_care(Arc::downgrade(self), timers);
+            Waker::from(self.reactor().spawn(work))
+        });
+        let Some(kept) = Idle::keep(connection, caretaker) else {
+            return;
+        };
+        let mut hosts = locked(&self.hosts);
+        if self.permits.is_closed() {
+            return; // `close` was here, and does not come again
+        }
+        match hosts.get_mut(origin) {
+            Some(host) => host.idle.push(kept),
+            None => hosts.entry(origin.clone()).or_default().idle.push(kept),
+        }
+        if !self.is_watched.swap(true, Relaxed) {
+            caretaker.wake_by_ref();
         }
     }
 
-    /// Close those that were idle for too long. When to do it again; None if there are none left.
-    fn expire(&self) -> Option<Instant> {
+    /// Let go of those that the server has closed, and of those that were idle for too long. When one of
+    /// the others will be, if there are any.
+    fn tidy(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut hosts = locked(&self.hosts);
-        let mut expired = Vec::new();
+        let mut gone = Vec::new();
         for host in hosts.values_mut() {
-            let is_old = |idle: &Idle| idle.since + self.keep_alive <= now;
-            let count = host.idle.partition_point(is_old); // they are in order
-            expired.extend(host.idle.drain(..count));
+            gone.extend(host.idle.extract_if(.., |idle| {
+                idle.since + self.keep_alive <= now || idle.is_closed()
+            }));
         }
-        let oldest = hosts.values().filter_map(|host| host.idle.first());
+        let oldest = hosts.values().filter_map(|host| host.idle.first()); // they are in order
         let next = oldest.map(|idle| idle.since + self.keep_alive).min();
-        self.is_swept.store(next.is_some(), Relaxed);
+        self.is_watched.store(next.is_some(), Relaxed);
         drop(hosts);
-        for idle in &expired {
-            idle.watcher.abort();
-        }
+        drop(gone); // not while others have to wait
         next
     }
 
@@ -155,36 +153,17 @@ impl Connections {
         self.permits.close();
         let hosts = take(&mut *locked(&self.hosts));
         for host in hosts.into_values() {
-            host.idle.iter().for_each(|idle| idle.watcher.abort());
             host.shared.iter().for_each(|(_, driver)| driver.abort());
         }
     }
 
-    async fn reuse(&self, origin: &Arc<Origin>) -> Option<Wire> {
-        if let Some(wire) = self.share(origin) {
-            return Some(wire);
-        }
-        while let Some(idle) = self.pop(origin) {
-            idle.watcher.abort();
-            let taken = locked(&idle.held).take();
-            if let Some(mut connection) = taken
-                && poll_fn(|context| Poll::Ready(connection.is_open(context))).await
-            {
-                return Some(Wire::Http1(connection));
-            }
-        }
-        None
-    }
-
-    fn share(&self, origin: &Arc<Origin>) -> Option<Wire> {
-        let hosts = locked(&self.hosts);
-        let mut shared = hosts.get(origin)?.shared.iter();
-        shared.find_map(|(http2, _)| Some(Wire::Http2(http2.clone(), http2.stream()?)))
-    }
-
-    /// The one that was used last: the others may grow old and be closed.
-    fn pop(&self, origin: &Arc<Origin>) -> Option<Idle> {
-        locked(&self.hosts).get_mut(origin)?.idle.pop()
+    /// A connection that is there; the one that was used last, as the others may grow old and be closed.
+    fn reuse(&self, origin: &Arc<Origin>) -> Option<Wire> {
+        let mut hosts = locked(&self.hosts);
+        let host = hosts.get_mut(origin)?;
+        let mut shared = host.shared.iter();
+        let found = shared.find_map(|(http2, _)| Some(Wire::Http2(http2.clone(), http2.stream()?)));
+        found.or_else(|| Some(Wire::Http1(host.idle.pop()?.take())))
     }
 
     /// Whose turn it is to connect; None if that does not matter.
@@ -243,7 +222,7 @@ impl Connections {
             .min_by_key(|host| host.idle[0].since)
             .map(|host| host.idle.remove(0));
         drop(hosts);
-        oldest.inspect(|idle| idle.watcher.abort());
+        drop(oldest); // not while others have to wait
     }
 }
 
@@ -262,22 +241,19 @@ impl Drop for Ended {
     }
 }
 
-/// Close what is too old, as long as there is something: one clock for them all.
-async fn sweep(connections: Weak<Connections>, timers: Arc<Timers>, keep_alive: Duration) {
-    timers.sleep(keep_alive).await;
-    while let Some(next) = connections.upgrade().and_then(|open| open.expire()) {
-        timers.sleep_until(next).await;
-    }
-}
-
-/// Look after a connection until it was taken, or closed by the server.
-fn watch(held: &Mutex<Option<Http1>>, context: &mut Context<'_>) -> Poll<()> {
-    let mut held = locked(held);
-    if let Some(connection) = &mut *held
-        && connection.advance(context).is_pending()
-    {
-        return Poll::Pending;
-    }
-    *held = None;
-    Poll::Ready(())
+/// Look after the idle ones: when the time of one is up, and when something has happened to one.
+async fn take_care(connections: Weak<Connections>, timers: Arc<Timers>) {
+    let mut alarm = None;
+    poll_fn(move |context| {
+        while let Some(connections) = connections.upgrade() {
+            let Some(moment) = connections.tidy() else {
+                drop(alarm.take());
+                return Poll::Pending;
+            };
+            let alarm = alarm.insert(Box::pin(timers.sleep_until(moment)));
+            ready!(alarm.as_mut().poll(context));
+        }
+        Poll::Ready(())
+    })
+    .await;
 }

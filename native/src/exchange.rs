@@ -1,5 +1,6 @@
 //! A request that was sent, as Python holds it.
 
+use std::borrow::Cow;
 use std::process;
 use std::sync::Arc;
 use std::thread::panicking;
@@ -23,7 +24,6 @@ pub struct Exchange {
     task: Arc<Task>,
     network: Arc<Network>,
     event_loop: Py<PyAny>,
-    process: u32,
 }
 
 #[pymethods]
@@ -50,6 +50,11 @@ impl Exchange {
         }
     }
 
+    /// What is left of the body, if all of it has come by now; None if there is something to wait for.
+    fn whole<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.mailbox.whole(py)
+    }
+
     /// Close the connection at once, unless the answer is over.
     fn cancel(&self) {
         if self.mailbox.cancel() {
@@ -74,7 +79,6 @@ impl Exchange {
             task,
             network: network.clone(),
             event_loop,
-            process: process::id(),
         }
     }
 
@@ -95,7 +99,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if !self.mailbox.is_over() && self.process == process::id() {
+        if !self.mailbox.is_over() && self.network.process == process::id() {
             self.cancel();
         }
     }
@@ -104,21 +108,23 @@ impl Drop for Exchange {
 /// A repeated header's values are joined by commas (RFC 9110, section 5.3).
 fn named<'py>(py: Python<'py>, head: &Parts) -> PyResult<Bound<'py, PyDict>> {
     let headers = PyDict::new(py);
-    for name in head.headers.keys() {
-        let values: Vec<_> = head.headers.get_all(name).iter().map(text).collect();
-        headers.set_item(name.as_str(), PyString::new(py, &values.join(", ")))?;
+    let mut left = head.headers.iter().peekable(); // those of one name stand together
+    while let Some((name, value)) = left.next() {
+        let mut value = text(value);
+        while let Some((_, more)) = left.next_if(|(next, _)| *next == name) {
+            value = format!("{value}, {}", text(more)).into();
+        }
+        headers.set_item(name.as_str(), PyString::new(py, &value))?;
     }
     Ok(headers)
 }
 
-fn text(value: &http::HeaderValue) -> String {
-    String::from_utf8(value.as_bytes().to_vec()).unwrap_or_else(|_| {
-        value
-            .as_bytes()
-            .iter()
-            .map(|byte| char::from(*byte))
-            .collect()
-    })
+fn text(value: &http::HeaderValue) -> Cow<'_, str> {
+    let bytes = value.as_bytes();
+    match str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    }
 }
 
 /// Tells the reader that there won't be any more, whatever becomes of the task.

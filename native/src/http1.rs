@@ -44,11 +44,13 @@ impl Http1 {
         })
     }
 
-    /// Send a request, and wait for the head of its answer. What was not sent at all comes back.
+    /// Send a request, and wait for the head of its answer. What was not sent at all comes back: the
+    /// socket is looked at first, as the server may have closed it by now.
     pub async fn send(
         &mut self,
         request: Outgoing,
     ) -> Result<Response<Incoming>, TrySendError<Outgoing>> {
+        self.readiness.doubt(Direction::Read);
         let mut answer = pin!(self.sender.try_send_request(request));
         let connection = &mut self.connection;
         poll_fn(|context| {
@@ -66,12 +68,6 @@ impl Http1 {
     /// Whether another request can be sent, now that the answer is over: is the request over, too?
     pub fn is_free(&mut self, context: &mut Context<'_>) -> bool {
         self.advance(context).is_pending() && self.sender.is_ready()
-    }
-
-    /// Whether it is still open, after a look at what the socket has to say.
-    pub fn is_open(&mut self, context: &mut Context<'_>) -> bool {
-        self.readiness.doubt(Direction::Read);
-        self.is_free(context)
     }
 }
 

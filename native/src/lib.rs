@@ -12,6 +12,7 @@ mod failure;
 mod http1;
 mod http2;
 mod hyper_io;
+mod idle;
 mod json;
 mod mailbox;
 mod network;
@@ -44,6 +45,8 @@ mod polyvox_native {
     use crate::exchange::Exchange;
     #[pymodule_export]
     use crate::failure::FailureError;
+    #[pymodule_export]
+    use crate::outgoing::Target;
     #[pymodule_export]
     use crate::sse_reader::SseReader;
 

@@ -152,6 +152,13 @@ impl Mailbox {
         }
     }
 
+    /// What is left of the body, if its end is there, too.
+    pub fn whole<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let mut state = locked(&self.state);
+        let is_whole = matches!(state.end, Some(Ok(())));
+        is_whole.then(|| PyBytes::new(py, &take(&mut state.body)))
+    }
+
     /// Have this future told of the next news, or at once if there are some. What stood there before
     /// is given back.
     pub fn wait(&self, reader: Py<PyAny>) -> Option<Py<PyAny>> {

@@ -15,6 +15,8 @@ pub struct Network {
     pub connections: Arc<Connections>,
     /// Who is to be told.
     pub news: Arc<News>,
+    /// Whose they are: not those of a process that was forked from it.
+    pub process: u32,
 }
 
 impl Network {

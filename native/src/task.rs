@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, PROXY_AUTHORIZATION};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,17 +18,15 @@ use crate::connections::{Connections, Wire};
 use crate::failure::{Failure, Kind};
 use crate::http1::{Http1, Outgoing};
 use crate::mailbox::Mailbox;
-use crate::origin::Origin;
+use crate::outgoing::Address;
 use crate::sink::Sink;
 
 /// What is sent, and where to.
 pub struct Job {
     /// Where to.
-    pub origin: Arc<Origin>,
+    pub address: Arc<Address>,
     /// GET or POST.
     pub method: Method,
-    /// The whole address.
-    pub uri: Uri,
     /// All of them but those that hang on the way it is sent.
     pub headers: HeaderMap,
     /// All of it.
@@ -43,7 +41,7 @@ pub async fn run(job: Job, connections: Arc<Connections>, mailbox: &Mailbox) {
     mailbox.end(end);
 }
 
-/// So often a connection may turn out to be closed before anything was sent on it.
+/// So often a new connection may turn out to be closed before anything was sent on it.
 const ATTEMPTS: usize = 5;
 
 async fn exchange(
@@ -51,9 +49,16 @@ async fn exchange(
     connections: &Arc<Connections>,
     mailbox: &Mailbox,
 ) -> Result<(), Failure> {
-    let mut failure = Failure::new(Kind::HangUp, "closed before anything was sent");
-    for _ in 0..ATTEMPTS {
-        let (_permit, wire) = job.connect(connections).await?;
+    let mut attempts = 0;
+    loop {
+        // One that is there is tried at once; connecting takes its time, and so much memory as not
+        // to be part of every exchange.
+        let (_permit, wire) = if let Some(found) = connections.at_hand(&job.address.origin) {
+            found
+        } else {
+            attempts += 1;
+            Box::pin(job.connect(connections)).await?
+        };
         let mut http1 = match wire {
             Wire::Http2(http2, _stream) => {
                 let answer = http2.sender.clone().send_request(job.request(true)).await;
@@ -65,36 +70,28 @@ async fn exchange(
         match http1.send(job.request(false)).await {
             Ok(answer) => {
                 pour(answer, Some(&mut http1), mailbox).await?;
-                if poll_fn(|context| Poll::Ready(http1.is_free(context))).await {
-                    connections.keep(&job.origin, http1);
-                }
+                connections.keep(&job.address.origin, http1);
                 return Ok(());
             }
-            Err(mut error) => {
-                failure = Failure::from_hyper(error.error(), false);
-                match error.take_message() {
-                    Some(unsent) => job.headers = unsent.into_parts().0.headers,
-                    None => break,
+            Err(mut error) => match error.take_message() {
+                Some(unsent) if attempts < ATTEMPTS => {
+                    job.headers = unsent.into_parts().0.headers;
                 }
-            }
+                _ => return Err(Failure::from_hyper(error.error(), false)),
+            },
         }
     }
-    Err(failure)
 }
 
 impl Job {
-    /// A connection, and the right to use it.
+    /// A connection, and the right to use it, when both are to be had.
     async fn connect(
         &self,
         connections: &Arc<Connections>,
     ) -> Result<(OwnedSemaphorePermit, Wire), Failure> {
-        // No clock is set where there is nothing to wait for: setting it takes longer than the rest.
-        if let Some(found) = connections.at_hand(&self.origin).await {
-            return Ok(found);
-        }
         let connecting = async {
             let permit = connections.permit().await?;
-            Ok((permit, connections.wire(&self.origin).await?))
+            Ok((permit, connections.wire(&self.address.origin).await?))
         };
         let Some(most) = self.connect_timeout else {
             return connecting.await;
@@ -113,25 +110,11 @@ impl Job {
         *request.headers_mut() = take(&mut self.headers);
         if http2 {
             request.headers_mut().remove(HOST); // is in the address
-            *request.uri_mut() = self.uri.clone();
-        } else if self.origin.is_forwarded() {
-            self.authorize(request.headers_mut());
-            *request.uri_mut() = self.uri.clone();
+            *request.uri_mut() = self.address.uri.clone();
         } else {
-            let path = self.uri.path_and_query().cloned();
-            *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+            *request.uri_mut() = self.address.line.clone();
         }
         request
-    }
-
-    /// Tell the proxy that passes the request on who we are.
-    fn authorize(&self, headers: &mut HeaderMap) {
-        let authorization = self.origin.proxy.as_ref().map(|proxy| &proxy.authorization);
-        if let Some(Some(authorization)) = authorization
-            && let Ok(value) = authorization.parse()
-        {
-            headers.insert(PROXY_AUTHORIZATION, value);
-        }
     }
 }
 

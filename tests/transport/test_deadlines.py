@@ -185,6 +185,45 @@ async def test_any_transport_gets_deadlines_and_is_closed():
     assert transport.closed
 
 
+async def test_each_of_many_calls_keeps_its_own_deadline():
+    """Also those that came later and are due earlier, or after others are over."""
+    never = asyncio.create_task(read(Scripted(stuck), "http://a.test/", NEVER))
+    late = asyncio.create_task(read(Scripted(stuck), "http://a.test/", Timeouts(idle=600)))
+    await turns()
+    for seconds in (3 * TINY, TINY, 2 * TINY):
+        async with watched(Scripted(endless), Timeouts(idle=TINY / 2)) as response:
+            await anext(response.body)
+        with pytest.raises(RequestTimeoutError, match=f"{seconds:g} s"):
+            await soon(read(Scripted(stuck), "http://a.test/", Timeouts(idle=seconds)))
+    several = [read(Scripted(stuck), "http://a.test/", Timeouts(idle=n * TINY)) for n in (3, 1, 2)]
+    failures = await soon(asyncio.gather(*several, return_exceptions=True))
+    assert [type(failure) for failure in failures] == [RequestTimeoutError] * 3
+    assert not late.done()
+    assert not never.done()
+    for task in (late, never):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_body_is_drained_for_so_long_and_no_longer():
+    transport = Scripted(stuck)
+    async with watched(transport) as response:
+        await soon(response.drain(TINY))
+    assert transport.closed
+
+
+async def test_a_body_that_is_over_is_drained_at_once():
+    async def over() -> AsyncGenerator[bytes]:
+        yield b"first"
+        yield b"second"
+
+    async with watched(Scripted(over)) as response:
+        assert await anext(response.body) == b"first"
+        await response.drain(600.0)
+        assert [piece async for piece in response.body] == []
+
+
 async def test_the_connect_deadline_is_handed_to_the_transport():
     transport = Scripted(endless)
     request = HttpRequest("GET", "http://a.test/", {}, connect_timeout=1.0)

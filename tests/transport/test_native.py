@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from polyvox.errors import ConfigurationError, NetworkError
-from polyvox.http import HttpRequest, Transport
+from polyvox.http import HttpRequest, HttpResponse, Transport
 from polyvox.transport import is_public, read_all
 from polyvox.transport.native import NativeTransport
 
@@ -312,6 +312,91 @@ async def test_an_idle_connection_makes_room_for_one_to_another_server():
         assert await soon(ask(transport, other.url())) == b"ok"
         await soon(one.peers[0].gone.wait())
         assert not other.peers[0].gone.is_set()
+
+
+async def test_connections_closed_behind_its_back_are_passed_over_however_many_they_are():
+    count = 8
+    asked = asyncio.Barrier(count)
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if len(server.peers) <= count:
+            await asked.wait()
+        peer.answer()
+
+    async with RawServer(script) as server, NativeTransport() as transport:
+        answers = [ask(transport, server.url()) for _ in range(count)]
+        assert await soon(asyncio.gather(*answers)) == [b"ok"] * count
+        for peer in server.peers:
+            peer.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        # The loop has not gone round since, so nobody has seen it.
+        assert await ask(transport, server.url()) == b"ok"
+        assert len(server.peers) == len(server.paths) == count + 1
+
+
+# ----------------------------------------------------------------------------- what is there already
+
+
+def whole(response: HttpResponse) -> bytes | None:
+    from polyvox.transport.native_pool import NativeResponse  # not to be had without the wheel
+
+    assert isinstance(response, NativeResponse)
+    return response.whole()
+
+
+async def test_a_body_that_has_come_whole_can_be_had_without_waiting():
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    async with RawServer(script) as server, NativeTransport() as transport:
+        for _ in range(2):
+            response = await soon(transport.send(post(server.url())))
+            assert whole(response) == b"ok"
+            assert await soon(read_all(response.body, 0)) == b""
+            await response.aclose()
+        assert len(server.peers) == 1
+
+
+async def test_a_body_that_goes_on_is_not_had_without_waiting():
+    last = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.begin_chunked()
+        peer.chunk(b"one")
+        await last.wait()
+        peer.send(b"3\r\ntwo\r\n0\r\n\r\n")
+
+    async with RawServer(script) as server, NativeTransport() as transport:
+        response = await soon(transport.send(post(server.url())))
+        assert whole(response) is None
+        assert await soon(anext(response.body)) == b"one"
+        assert whole(response) is None
+        waiting = asyncio.create_task(anext(response.body))
+        await turns()
+        last.set()
+        assert await soon(waiting) == b"two"
+        assert whole(response) == b""
+        await response.aclose()
+        assert whole(response) == b""
+
+
+async def test_a_body_that_was_given_up_is_not_whole():
+    async with RawServer(begin_answer) as server, NativeTransport() as transport:
+        response = await soon(transport.send(post(server.url())))
+        await response.aclose()
+        assert whole(response) is None
+
+
+async def test_an_address_that_was_forgotten_is_worked_out_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("polyvox.transport.native_pool._MOST_TARGETS", 2)
+    paths = ["/1", "/2", "/3", "/1", "/3", "/2?%C3%BC"]
+    async with RawServer(answering) as server, NativeTransport() as transport:
+        for path in paths:
+            assert await soon(ask(transport, server.url(path))) == b"ok"
+        assert server.paths == paths
 
 
 # --------------------------------------------------------------------------- how much it reads ahead

@@ -69,7 +69,7 @@ class NativeTransport(PerLoop["NativePool"]):
         if self._process != getpid():
             self._begin_anew()
         pool = self._pools.get(get_running_loop()) or await self._open_pool()
-        return await pool.send(request, self._proxies.for_url(request.url))
+        return await pool.send(request)
 
     async def aclose(self) -> None:
         """Close all connections, also in the middle of an answer. Sending is an error from now on."""
@@ -87,7 +87,7 @@ class NativeTransport(PerLoop["NativePool"]):
         if self._client is None:
             self._client = self._new_client()
             self._proxies = Proxies(os.environ)
-        return NativePool(self._client, get_running_loop())
+        return NativePool(self._client, get_running_loop(), self._proxies)
 
     def _new_client(self) -> "Client":
         from polyvox_native import Client

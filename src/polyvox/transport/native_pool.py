@@ -7,13 +7,17 @@ from types import TracebackType
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from polyvox_native import Client, Exchange, Failure
+from polyvox_native import Client, Exchange, Failure, Target
 
 from polyvox.errors import ConfigurationError
 from polyvox.http import HttpRequest
+from polyvox.transport.environment import Proxies
 from polyvox.transport.native_errors import broken_body, not_answered
 from polyvox.transport.network_errors import closed_before_sending, no_address
 from polyvox.transport.urls import AS_IT_IS, encoded
+
+_MOST_TARGETS = 1000
+"""So many URLs are remembered; programs ask few, but for those whose paths hold somebody's numbers."""
 
 _Way = tuple[bool, str, int, str | None]
 """How to speak to a proxy: over TLS or not, its host and port, what to say in proxy-authorization."""
@@ -22,10 +26,11 @@ _Way = tuple[bool, str, int, str | None]
 class NativePool:
     """A pool in Rust, which works when the loop calls it: for the descriptor that the loop watches."""
 
-    def __init__(self, client: Client, loop: AbstractEventLoop) -> None:
+    def __init__(self, client: Client, loop: AbstractEventLoop, proxies: Proxies) -> None:
         self._native = client.pool(loop)
         self._loop = loop
-        self._ways: dict[str, _Way] = {}
+        self._proxies = proxies
+        self._targets: dict[str, Target] = {}
         self._closed = False
         self._guard: AsyncGenerator[None] | None = None
         try:
@@ -36,9 +41,17 @@ class NativePool:
                 hint="Say POLYVOX_TRANSPORT=aiohttp, or run a loop that can.",
             ) from error
 
-    async def send(self, request: HttpRequest, proxy: str | None) -> "NativeResponse":
+    async def send(self, request: HttpRequest) -> "NativeResponse":
         """Send, and wait for the head of the answer."""
-        exchange = self._begin(request, proxy)
+        if self._closed:
+            raise closed_before_sending()
+        target = self._targets.get(request.url) or self._target(request)
+        try:
+            exchange = self._native.send(
+                target, request.method, request.headers, request.body, request.connect_timeout
+            )
+        except Failure as failure:
+            raise not_answered(failure, request) from failure
         try:
             while not isinstance(head := exchange.head(), tuple):
                 await head
@@ -75,25 +88,21 @@ class NativePool:
         self._closed = True
         self._native.close()
 
-    def _begin(self, request: HttpRequest, proxy: str | None) -> Exchange:
-        if self._closed:
-            raise closed_before_sending()
-        url, headers = request.url, request.headers
+    def _target(self, request: HttpRequest) -> Target:
+        """Where the request's URL leads to, remembered for the next request."""
+        url, authorization = request.url, None
         if "@" in url or AS_IT_IS.fullmatch(url) is None:
-            url, headers = _mended(request)
-        way = self._way(proxy) if proxy else None
+            url, authorization = _mended(request)
+        proxy = self._proxies.for_url(request.url)
+        way = _way_to(proxy) if proxy else None
         try:
-            return self._native.send(
-                request.method, url, headers, request.body, way, request.connect_timeout
-            )
+            target = self._native.target(url, way, authorization)
         except Failure as failure:
             raise not_answered(failure, request) from failure
-
-    def _way(self, proxy: str) -> _Way:
-        way = self._ways.get(proxy)
-        if way is None:
-            way = self._ways[proxy] = _way_to(proxy)
-        return way
+        if len(self._targets) >= _MOST_TARGETS:
+            del self._targets[next(iter(self._targets))]
+        self._targets[request.url] = target
+        return target
 
     def _close(self) -> None:
         self._closed = True
@@ -102,37 +111,31 @@ class NativePool:
         self._native.turn()  # whoever waits looks, and finds that it is closed
 
 
-class NativeResponse:
-    """An answer whose head is there: ``polyvox.http.HttpResponse``."""
+class NativeResponse(AsyncGenerator[bytes]):
+    """An answer whose head is there: ``polyvox.http.HttpResponse``, and its own body.
 
-    __slots__ = ("_exchange", "body", "headers", "status")
+    A generator of Python's would cost more than what it passes on, and so does each further object.
+    """
+
+    __slots__ = ("_exchange", "_read", "_request", "headers", "status")
 
     def __init__(
-        self,
-        exchange: Exchange,
-        request: HttpRequest,
-        status: int,
-        headers: Mapping[str, str],
+        self, exchange: Exchange, request: HttpRequest, status: int, headers: Mapping[str, str]
     ) -> None:
-        self._exchange = exchange
-        self.status = status
-        self.headers = headers
-        self.body: AsyncGenerator[bytes] = _Body(exchange, request)
-
-    async def aclose(self) -> None:
-        """Close the socket, unless the body is over: then the connection is in the pool again."""
-        self._exchange.cancel()
-
-
-class _Body(AsyncGenerator[bytes]):
-    """The pieces of a body. A generator of Python's would cost more than what it passes on."""
-
-    __slots__ = ("_exchange", "_read", "_request")
-
-    def __init__(self, exchange: Exchange, request: HttpRequest) -> None:
         self._exchange = exchange
         self._read = exchange.read
         self._request = request
+        self.status = status
+        self.headers = headers
+
+    @property
+    def body(self) -> "NativeResponse":
+        """The pieces of the body."""
+        return self
+
+    def whole(self) -> bytes | None:
+        """What is left of the body, if all of it has come by now, so that nothing is to be awaited."""
+        return self._exchange.whole()
 
     async def __anext__(self) -> bytes:
         try:
@@ -162,10 +165,11 @@ class _Body(AsyncGenerator[bytes]):
         raise kind
 
     async def aclose(self) -> None:
+        """Close the socket, unless the body is over: then the connection is in the pool again."""
         self._exchange.cancel()
 
 
-def _mended(request: HttpRequest) -> tuple[str, dict[str, str]]:
+def _mended(request: HttpRequest) -> tuple[str, str | None]:
     """The URL with all encoded that needs it, and a name and password in it as the header they mean."""
     try:
         url = encoded(request.url)
@@ -173,9 +177,8 @@ def _mended(request: HttpRequest) -> tuple[str, dict[str, str]]:
         raise no_address(request) from error
     user, at, _ = urlsplit(url).netloc.rpartition("@")
     if not at:
-        return url, request.headers
-    url = url.replace(f"{user}@", "", 1)
-    return url, {"authorization": _basic(user), **request.headers}
+        return url, None
+    return url.replace(f"{user}@", "", 1), _basic(user)
 
 
 def _way_to(proxy: str) -> _Way:
