@@ -35,6 +35,7 @@ from polyvox.gateway.contexts.turns import Turn
 from polyvox.gateway.contexts.window import assembled
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.tenants.counting import check_counted
 from polyvox.gateway.web.endpoints import Page
 from polyvox.messages import Message
 from polyvox.request import Request
@@ -62,6 +63,7 @@ class Contexts:
         clock: seconds since the epoch.
         pause: how to wait.
         memory_bytes: how much of the conversations used last is kept in memory.
+        together: whether all workers count budgets together; else no conversation is given one.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class Contexts:
         clock: Callable[[], float] = time.time,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         memory_bytes: int = _MEMORY,
+        together: bool = True,
     ) -> None:
         self._database = database
+        self._together = together
         self._section = section
         self._applied = applied
         self._clock = clock
@@ -145,6 +149,8 @@ class Contexts:
     async def create(self, access: Access, new: NewContext) -> ContextView:
         """Begin a conversation. Raises ``BadRequestError`` if there is one of its name."""
         most = self._section.max_messages
+        if new.budget:
+            check_counted("budget", together=self._together)
         work = editing.creating(access, new, most, self._clock)
         return await self._database.run(work)
 
@@ -179,6 +185,8 @@ class Contexts:
 
     async def change(self, access: Access, key: str, change: Change) -> ContextView:
         """Say something else of it; what the change does not say stays."""
+        if change.budget:
+            check_counted("budget", together=self._together)
         return await self._database.run(editing.changing(access, key, change))
 
     async def append(

@@ -11,8 +11,9 @@ from polyvox.errors import BadRequestError
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.versions import bump, numbers
 from polyvox.gateway.tenants import tables
+from polyvox.gateway.tenants.counting import check_counted
 from polyvox.gateway.tenants.keys import digest_of, make_key, mark_of
-from polyvox.gateway.tenants.objects import EndUser, Key, NewKey, Organisation, Team
+from polyvox.gateway.tenants.objects import EndUser, Key, Limited, NewKey, Organisation, Team
 from polyvox.gateway.tenants.shelf import Shelf, conflict
 from polyvox.gateway.web.ids import new_id
 
@@ -48,11 +49,19 @@ class Tenants:
     Args:
         database: where they are.
         clock: the time in seconds since the epoch.
+        together: whether all workers count budgets and limits together; else nobody is given new ones.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], float] = time.time,
+        together: bool = True,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._together = together
 
     async def get(self, shelf: Shelf[Any], *key: str) -> Any:
         """One object. Raises ``NotFoundError``."""
@@ -69,6 +78,7 @@ class Tenants:
     async def add(self, shelf: Shelf[_T], one: _T) -> _T:
         """A new organisation, team or end user. Raises ``BadRequestError``, as 409 if it is there."""
         _refuse_said(one, {"created": 0.0})
+        self._check_counted(one)
         one = replace(one, created=self._clock())
 
         def work(connection: Connection) -> _T:
@@ -86,6 +96,7 @@ class Tenants:
 
         def work(connection: Connection) -> _T:
             before = shelf.get(connection, *key, lock=True)
+            self._check_counted(one, before)
             return _put(connection, shelf, before, _kept(one, before, (*shelf.key, "created")))
 
         return await self._database.run(work)
@@ -107,6 +118,7 @@ class Tenants:
         _refuse_said(
             key, {name: getattr(Key(), name) for name in _OF_THE_KEY if name != "organisation"}
         )
+        self._check_counted(key)
         id = new_id("key", self._clock)
         key = replace(key, id=id, mark=mark_of(id), created=self._clock())
         secret = make_key(id)
@@ -125,6 +137,7 @@ class Tenants:
 
         def work(connection: Connection) -> Key:
             before = KEYS.get(connection, key.id, lock=True)
+            self._check_counted(key, before)
             after = _kept(key, before, _OF_THE_KEY)
             if after.team != before.team:
                 _check_home(connection, after)
@@ -179,6 +192,13 @@ class Tenants:
             connection.execute(delete(tables.key_secrets).where(tables.key_secrets.c.key == id))
 
         await self._database.run(work)
+
+    def _check_counted(self, one: Limited, before: Limited | None = None) -> None:
+        """Raises for limits that would be new; those of before may stay, and go."""
+        for field in ("budgets", "limits"):
+            said = getattr(one, field)
+            if said and (before is None or said != getattr(before, field)):
+                check_counted(field, together=self._together)
 
 
 def _changed(connection: Connection) -> None:
