@@ -61,3 +61,43 @@ async def test_many_calls_keep_what_they_share_and_what_they_do_not(
     assert Ledger(database).calls() == wanted
     assert Ledger(database).attempts() == {(name, 0): n for name, (_, n) in wanted.items()}
     journal.close()
+
+
+async def test_of_calls_of_which_some_are_there_already_the_others_are_written(
+    database: Database, tmp_path: Path
+):
+    """As with a folder that was copied while its process went on."""
+    first, second = Journal(tmp_path / "j"), Journal(tmp_path / "j")
+    for number in range(40):
+        record(first, f"c{number}")
+    for number in range(20, 100):
+        record(second, f"c{number}")
+    record(second, "c0\0")
+    record(second, "c99")
+    for journal, shipped in ((first, 40), (second, 82)):
+        assert Shelf(journal.folder, database, journal).ship() == shipped
+        journal.close()
+    ledger = Ledger(database)
+    names = {f"c{number}" for number in range(100)} | {"c0\ufffd"}
+    assert ledger.calls() == dict.fromkeys(names, ("ok", 100))
+    assert ledger.attempts() == {(name, 0): 100 for name in names}
+    assert ledger.balance() == 100 * 101
+
+
+async def test_a_number_that_no_column_holds_is_bounded_in_its_call_alone(
+    database: Database, tmp_path: Path
+):
+    journal = Journal(tmp_path / "j")
+    shelf = Shelf(journal.folder, database, journal)
+    for number in range(50):
+        record(journal, f"c{number}")
+    journal.begin(begun("much"))
+    journal.attempt("much", attempt(2**64))
+    journal.attempt("much", attempt(2**63 - 1))
+    journal.end(ended("much"))
+    assert shelf.ship() == 51
+    journal.close()
+    assert shelf.refused == 0
+    found = Ledger(database).attempts()
+    assert found["much", 0] == found["much", 1] == Ledger(database).calls()["much"][1] == 2**63 - 1
+    assert sum(found.values()) == 2 * (2**63 - 1) + 50 * 100

@@ -182,7 +182,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     database.close()
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(STEPS, min_size=30, max_size=90))
 def test_lines_and_crashes_in_any_order_give_each_record_exactly_once(opened: Database, steps):
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """The journal's own files: whole lines, bounded, on the disk, whatever goes wrong with the disk."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from polyvox.config.serving import JournalSection
 from polyvox.gateway.journal.file import Journal
 from polyvox.gateway.journal.folders import left_behind
 from polyvox.gateway.journal.lines import Begun, decode_line
+from polyvox.gateway.journal.segments import Segments
 
 from .rig import attempt, begun, ended, lines_in, record, small, until
 
@@ -37,6 +39,58 @@ def test_attempts_are_numbered_by_call(tmp_path: Path):
         ("a", 1),
     ]
     journal.close()
+
+
+async def test_an_attempt_and_the_end_of_its_call_go_into_the_file_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    writes: list[bytes] = []
+    write = Segments.write
+    monkeypatch.setattr(
+        Segments, "write", lambda self, line: (writes.append(line), write(self, line))
+    )
+    journal = Journal(tmp_path, JournalSection())
+    record(journal, "c1")
+    assert [data.count(b"\n") for data in writes] == [1, 2]
+    assert [type(line).__name__ for line in lines_in(tmp_path)] == ["Begun", "Attempted", "Ended"]
+    journal.close()
+
+
+async def test_an_attempt_alone_is_written_when_the_step_of_the_loop_is_over(tmp_path: Path):
+    journal = Journal(tmp_path, JournalSection())
+    journal.begin(begun("c1"))
+    journal.attempt("c1", attempt())
+    await asyncio.sleep(0)
+    assert [type(line).__name__ for line in lines_in(tmp_path)] == ["Begun", "Attempted"]
+    journal.attempt("c1", attempt())
+    journal.close()
+    assert [line.number for line in lines_in(tmp_path)[1:]] == [0, 1]
+    assert journal.dropped == 0
+
+
+async def test_attempts_that_wait_for_a_line_outlive_a_disk_that_fails(tmp_path: Path):
+    root = tmp_path / "root"
+    root.write_text("no folder")
+    journal = Journal(root, JournalSection(fsync_seconds=3600))
+    record(journal, "c1")
+    journal.begin(begun("c2"))
+    journal.attempt("c2", attempt())
+    await asyncio.sleep(0)
+    root.unlink()
+    journal.sync()
+    told = [(type(line).__name__, line.id) for line in lines_in(root)]
+    whole = [("Begun", "c1"), ("Attempted", "c1"), ("Ended", "c1")]
+    assert told == [*whole, ("Begun", "c2"), ("Attempted", "c2")]
+    assert journal.dropped == 0
+    journal.close()
+
+
+async def test_an_attempt_that_a_disk_never_took_is_counted(tmp_path: Path):
+    journal = Journal(tmp_path / "root", JournalSection(fsync_seconds=3600))
+    journal.begin(begun("c1"))
+    journal.close()
+    journal.attempt("c1", attempt())
+    assert journal.dropped == 1
 
 
 def test_a_segment_is_followed_by_another_when_it_is_full(tmp_path: Path):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from polyvox.gateway.database.engine import Database
+from unwatched import unwatched
 
 from .child import AT_ONCE
 from .rig import Ledger, settle_all
@@ -18,7 +19,7 @@ def killed(root: Path, url: str, mark: str, after: int) -> tuple[dict[str, int],
     command = [sys.executable, str(Path(__file__).with_name("child.py")), str(root), url, mark]
     begun: dict[str, int] = {}
     ended: dict[str, int] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=unwatched()) as child:
         assert child.stdout is not None
         for line in child.stdout:
             if not line.endswith("\n"):

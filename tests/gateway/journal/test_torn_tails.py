@@ -64,7 +64,7 @@ def test_a_segment_that_ends_in_a_torn_line_is_followed_by_the_next(tmp_path: Pa
     reader, joiner = Reader(folder, 1), Joiner()
     while lines := reader.read():
         joiner.read(lines, reader.segment)
-        reader.pass_by(sum(map(len, lines)))
+        reader.pass_by(len(lines))
     assert list(joiner.open) == ["a", "b"]
     assert (reader.segment, reader.offset) == (2, folder.segment(2).stat().st_size)
 
@@ -75,8 +75,8 @@ def test_a_line_is_read_whole_however_little_is_read_at_once(tmp_path: Path):
     folder.segment(1).write_bytes(b"".join(lines))
     reader, found = Reader(folder, 1), []
     while read := reader.read(50):
-        found += read
-        reader.pass_by(sum(map(len, read)))
+        found += read.splitlines(keepends=True)
+        reader.pass_by(len(read))
     assert found == lines
 
 
@@ -88,6 +88,25 @@ def test_what_is_no_line_is_counted_and_the_rest_is_shipped(tmp_path: Path, open
     shelf = shipped(segment.parent, opened)
     assert shelf.joiner.torn == 4
     assert Ledger(opened).calls() == {"c1": ("ok", 100)}
+
+
+def test_much_text_loses_no_line_but_the_torn_ones(tmp_path: Path):
+    names = [f"c{number:03d}" for number in range(300)]
+    lines = [encode_line(begun(name, tags={"x": "y" * 2000})) for name in names]
+    lines[100] = encode_line(
+        begun(names[100], tags={"x": "y" * 200_000})
+    )  # longer than what is read at once
+    lines[50] = lines[50][:700] + b"\n"
+    lines[200] = lines[200][:500] + b"\0" * 500 + lines[200][1000:]
+    joiner = Joiner()
+    assert joiner.read(b"".join(lines), 1) == []
+    assert list(joiner.open) == [name for name in names if name not in ("c050", "c200")]
+    assert joiner.torn == 2
+    ends = b"".join(encode_line(ended(name)) for name in names)
+    assert [call.id for call in joiner.read(ends, 1)] == [
+        name for name in names if name not in ("c050", "c200")
+    ]
+    assert (joiner.strays, joiner.open) == (2, {})
 
 
 def test_a_tail_of_zeros_as_a_power_failure_leaves_it_is_no_line(tmp_path: Path, opened: Database):

@@ -14,7 +14,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["METADATA", "NAMING", "JsonValue", "Nanos", "PlainText", "all_tables", "storable"]
+__all__ = [
+    "METADATA",
+    "NAMING",
+    "JsonValue",
+    "Nanos",
+    "PlainText",
+    "all_tables",
+    "storable",
+    "storable_json",
+]
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -56,7 +65,7 @@ class JsonValue(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """The value as it is stored."""
-        return _storable_json(value)
+        return storable_json(value)
 
 
 def all_tables() -> MetaData:
@@ -77,12 +86,13 @@ def storable(text: str) -> str:
     )
 
 
-def _storable_json(value: Any) -> Any:
+def storable_json(value: Any) -> Any:
+    """The same with every text in it as any database can hold it."""
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return {storable(name): _storable_json(each) for name, each in items}
+        return {storable(name): storable_json(each) for name, each in items}
     if isinstance(value, list | tuple):
-        return [_storable_json(each) for each in cast("list[Any]", value)]
+        return [storable_json(each) for each in cast("list[Any]", value)]
     return value

@@ -1,5 +1,6 @@
 """The journal of one process: lines are appended at once, and forced onto the disk soon after."""
 
+import asyncio
 import os
 import threading
 import time
@@ -55,6 +56,8 @@ class Journal:
         self.attended = False
         """Whether a shipper has it: it unlocks the folder when it is done."""
         self._clock = clock
+        self._at_once = not self.section.fsync_seconds
+        self._most_waiting = self.section.max_bytes
         self._begin()
         self._mind_forks()
 
@@ -67,6 +70,7 @@ class Journal:
         self._attempts: dict[str, int] = {}  # of the calls that are open: how many there were
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
+        self._next: list[bytes] = []  # attempts, to be written with the line that comes next
         self._trouble: str | None = None
         self._ready = False
         self._work = threading.Event()
@@ -87,28 +91,39 @@ class Journal:
         """Why calls that begin can't be recorded, or not for sure; None if all is well."""
         if self._trouble is not None:
             return self._trouble
-        if self.waiting_bytes >= self.section.max_bytes:
-            return f"{self.waiting_bytes:,} bytes wait for the database, and no more may"
+        if (waiting := self.waiting_bytes) >= self._most_waiting:
+            return f"{waiting:,} bytes wait for the database, and no more may"
         return None
 
     def begin(self, line: Begun) -> None:
         """A call was let in."""
         with self._lock:
-            if self.waiting_bytes < self.section.max_bytes and self._put(line, _MOST_KEPT // 2):
+            if self.waiting_bytes < self._most_waiting and self._put(line, _MOST_KEPT // 2):
                 self._attempts[line.id] = 0
             else:
                 self.dropped += 1
 
     def attempt(self, call: str, attempt: Attempt) -> None:
-        """A provider was asked for it."""
+        """A provider was asked for it.
+
+        On an event loop it is written with the line that comes next, which mostly is the end of the
+        call, in the same step of the loop; else when that step is over.
+        """
         with self._lock:
             number = self._attempts.get(call)
-            if number is None or not self._put(
-                Attempted(id=call, number=number, attempt=attempt), _MOST_KEPT
-            ):
+            if number is None or self.closed:
                 self.dropped += 1
-            else:
-                self._attempts[call] = number + 1
+                return
+            text = _text_of(Attempted(id=call, number=number, attempt=attempt))
+            if text is None:
+                self.dropped += 1
+                return
+            self._attempts[call] = number + 1
+            self._next.append(text)
+        try:
+            asyncio.get_running_loop().call_soon(self._write_next)
+        except RuntimeError:
+            self._write_next()
 
     def end(self, line: Ended) -> None:
         """The call is over. What is told of it later is dropped."""
@@ -141,8 +156,9 @@ class Journal:
             thread.join(_JOIN_SECONDS)
         self.sync()
         with self._lock:
-            self.dropped += len(self._kept)
+            self.dropped += len(self._kept) + len(self._next)
             self._kept.clear()
+            self._next.clear()
             self._kept_bytes = 0
             self._attempts.clear()
             self.closed = True
@@ -158,15 +174,28 @@ class Journal:
         text = _text_of(line)
         if text is None or self.closed:
             return False
-        if not self._kept:
-            try:
+        if not self._kept and self._is_written(text):
+            return True
+        self._keep_next()
+        return self._is_kept(text, room)
+
+    def _is_written(self, text: bytes = b"") -> bool:
+        """Whether the line is in the file now, behind the attempts that come before it."""
+        if self._next:
+            text = b"".join((*self._next, text))
+        try:
+            if not self._ready:
                 self._prepare()
-                self._file.write(text)
-            except OSError as error:
-                self._trouble = self._told(error)
-            else:
-                self._secure()
-                return True
+            self._file.write(text)
+        except OSError as error:
+            self._trouble = self._told(error)
+            return False
+        self._next.clear()
+        if self._at_once or not self._work.is_set():
+            self._secure()
+        return True
+
+    def _is_kept(self, text: bytes, room: int) -> bool:
         if self._kept_bytes + len(text) > room:
             return False
         self._kept.append(text)
@@ -174,22 +203,35 @@ class Journal:
         self._wake()
         return True
 
+    def _write_next(self) -> None:
+        """Write the attempts with which no line went."""
+        with self._lock:
+            if self._next and (self._kept or self.closed or not self._is_written()):
+                self._keep_next()
+
+    def _keep_next(self) -> None:
+        for text in self._next:
+            self.dropped += self.closed or not self._is_kept(text, _MOST_KEPT)
+        self._next.clear()
+
     def _secure(self) -> None:
         """Have what was written forced onto the disk: now, or soon by the thread."""
-        if not self.section.fsync_seconds and not self._trouble:
+        if self._at_once and not self._trouble:
             try:
                 self._file.sync()
             except OSError as error:
                 self._trouble = self._told(error)
             else:
                 return
-        if not self._work.is_set():
-            self._wake()
+        self._wake()
 
     def _catch_up(self) -> None:
         while self._kept:
             self._file.write(self._kept[0])
             self._kept_bytes -= len(self._kept.popleft())
+        if self._next:
+            self._file.write(b"".join(self._next))
+            self._next.clear()
 
     def _prepare(self) -> None:
         """Make the folder. Raises ``OSError``, and is then tried again."""
@@ -206,7 +248,8 @@ class Journal:
         return f"the journal in {self.root} can't be written: {error.strerror or error}"
 
     def _wake(self) -> None:
-        self._work.set()
+        if not self._work.is_set():
+            self._work.set()
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="polyvox-journal", daemon=True)
             with suppress(RuntimeError):  # too many threads, or the program ends: no call's fault

@@ -13,7 +13,9 @@ from polyvox.attempt import Attempt
 __all__ = ["Attempted", "Begun", "Ended", "Line", "decode_line", "encode_line"]
 
 
-class Begun(msgspec.Struct, tag="begun", tag_field="is", omit_defaults=True, kw_only=True):
+class Begun(
+    msgspec.Struct, tag="begun", tag_field="is", omit_defaults=True, kw_only=True, gc=False
+):
     """A call was let in. ``id`` is the call's, ``at`` seconds since the epoch.
 
     ``reserved`` are nano-dollars by account of a budget: what it may cost at most; ``marks`` says
@@ -38,7 +40,9 @@ class Begun(msgspec.Struct, tag="begun", tag_field="is", omit_defaults=True, kw_
     marks: dict[str, int] = {}
 
 
-class Attempted(msgspec.Struct, tag="attempted", tag_field="is", omit_defaults=True, kw_only=True):
+class Attempted(
+    msgspec.Struct, tag="attempted", tag_field="is", omit_defaults=True, kw_only=True, gc=False
+):
     """A provider was asked: the ``number``-th attempt of the call, from 0 on."""
 
     id: str
@@ -46,7 +50,9 @@ class Attempted(msgspec.Struct, tag="attempted", tag_field="is", omit_defaults=T
     attempt: Attempt
 
 
-class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, kw_only=True):
+class Ended(
+    msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, kw_only=True, gc=False
+):
     """The call is over.
 
     ``error`` is the kind of the failure ("aborted" also when the caller left), ``partial`` whether an

@@ -20,7 +20,7 @@ class Reader:
         self.offset = offset
         self._folder = folder
 
-    def read(self, most: int = MOST) -> list[bytes]:
+    def read(self, most: int = MOST) -> bytes:
         """The next lines, about so many bytes of them, all of one segment; none at the end for now.
 
         They are given again until the reader is told to ``pass_by`` them. Raises ``OSError``.
@@ -30,7 +30,7 @@ class Reader:
             later = [number for number in self._folder.segments() if number > self.segment]
             data = self._bytes(most)
             if data or not later:
-                return data.splitlines(keepends=True) if data else []
+                return data
             self.segment, self.offset = later[0], 0
 
     def pass_by(self, size: int) -> None:

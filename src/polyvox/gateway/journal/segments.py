@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 
+from polyvox.gateway.journal.appending import appender
 from polyvox.gateway.journal.folders import Folder
 
 __all__ = ["Segments"]
@@ -19,6 +20,7 @@ class Segments:
 
     def __init__(self, folder: Folder, most: int) -> None:
         self.written = 0
+        self._append = appender()
         self._folder = folder
         self._most = most
         self._number = 0
@@ -33,7 +35,7 @@ class Segments:
         file = self._file
         if file is None or self._size >= self._most:
             file = self._next()
-        count = os.write(file, line)
+        count = self._append(file, line)
         if count != len(line):
             self._take_back(file)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -110,9 +110,9 @@ class Shelf:
             if not lines or reader.segment > segment:
                 break
             if reader.segment == segment:
-                lines = _until(lines, offset - reader.offset)
+                lines = lines[: lines.rfind(b"\n", 0, offset - reader.offset) + 1]
             joiner.read(lines, reader.segment)
-            reader.pass_by(sum(map(len, lines)))
+            reader.pass_by(len(lines))
             if not lines:
                 break
         joiner.strays = joiner.torn = 0  # those of lines that are shipped
@@ -146,9 +146,9 @@ class Shelf:
         calls = self.joiner.read(lines, reader.segment)
         if not lines:
             if tail := reader.tail():  # whole, but for the line feed?
-                calls += self.joiner.read([tail], reader.segment)
+                calls += self.joiner.read(tail, reader.segment)
             calls += self.joiner.cut_off()
-        size = sum(map(len, lines))
+        size = len(lines)
         # So short that nothing was left that stood there when it was read: with more than that waiting,
         # a batch would be full.
         short = not over and size < self._most - LONGEST_LINE and reader.segment >= newest
@@ -166,7 +166,7 @@ class Shelf:
     def _carries(self, joiner: Joiner, segment: int) -> bool:
         """Open the calls that were written down to be open where the segment begins, if that was done."""
         try:
-            lines = self.folder.carried(segment).read_bytes().splitlines()
+            lines = self.folder.carried(segment).read_bytes()
         except FileNotFoundError:
             return False
         joiner.open.clear()
@@ -215,7 +215,7 @@ class Shelf:
                 with open(self.folder.path.with_name(REFUSED), "ab") as file:
                     file.writelines(call.lines())
                 self.refused += 1
-                self.refusal = f"the call {call.begun.id!r}: {in_words(error)}"
+                self.refusal = f"the call {call.id!r}: {in_words(error)}"
             batch.calls.pop(0)
         self._database.run_now(lambda connection: write(connection, batch, self._clock()))
 
@@ -225,14 +225,3 @@ def _is_of_a_value(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         return isinstance(error, DataError | IntegrityError)
     return isinstance(error, StatementError | BadRequestError | ValueError | OverflowError)
-
-
-def _until(lines: list[bytes], size: int) -> list[bytes]:
-    """The lines that stand in so many bytes."""
-    found: list[bytes] = []
-    for line in lines:
-        size -= len(line)
-        if size < 0:
-            break
-        found.append(line)
-    return found
