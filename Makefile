@@ -5,7 +5,8 @@ BIN := .venv/bin
 PIP_QUIET := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native demo test fuzz check format bench docs catalog lock clean
+.PHONY: help setup native demo test fuzz check check-python check-native format bench docs catalog \
+  lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,16 +22,26 @@ NATIVE := $(BIN)/python tools/make_native.py
 demo: setup ## a streamed answer, a tool call, their cost, and the gateway, without any key
 	@$(BIN)/python examples/demo.py
 
+# Coverage is about a third of the time; `make test COVER=` is without.
+COVER := --cov
+
 test: setup .venv-bench/.ready .node/.ready ## run all tests, with coverage
 	@$(NATIVE) .venv-bench
-	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(COVER) --cov-report=
 	@if $(BIN)/python -c 'import polyvox_native' 2>/dev/null; then \
 	  echo "Once more, without polyvox-native: $(EITHER_WAY)"; POLYVOX_TRANSPORT=aiohttp \
-	  $(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-append --cov-report= $(EITHER_WAY); fi
-	@.venv-bench/bin/python -m pytest -W default $(LITELLM_TESTS) --cov --cov-append --cov-report=term
+	  $(BIN)/python -m pytest -n auto --dist worksteal $(EITHER_WAY) $(STREAMS); fi
+	@.venv-bench/bin/python -m pytest -W default -n auto --dist loadfile $(LITELLM_TESTS) \
+	  $(COVER) --cov-append --cov-report=term
 
 # What the native wheel has a part in, run with it and without; tests/transport does both by itself.
-EITHER_WAY := tests/conformance tests/dialects tests/client tests/clients tests/chaos tests/providers
+# Of a dialect's own laws (not those of tests/conformance) that are the ones of streams.
+EITHER_WAY := tests/client tests/clients tests/chaos tests/conformance \
+  tests/dialects/test_*_laws.py tests/dialects/test_*_over_http.py \
+  tests/dialects/test_event_frames.py tests/dialects/test_sse.py tests/dialects/test_gemini_server.py \
+  tests/providers/test_fetching.py tests/providers/test_provider_model.py \
+  tests/providers/test_schema_detour.py tests/providers/test_whole_answers.py
+STREAMS := -k "test_laws or not (as_it_was_written_always or a_whole_answer_is_read)"
 
 # LiteLLM and the newest openai SDK exclude each other: what needs LiteLLM runs where it is. Its
 # warnings are its own; as errors they would change what it does.
@@ -39,14 +50,19 @@ LITELLM_TESTS := tests/providers/test_litellm.py tests/cli/test_litellm.py \
   "tests/docs/test_pages.py::test_the_code_of_a_page_runs[docs/composites-in-litellm.md]" \
   "tests/docs/test_pages.py::test_the_code_of_a_page_runs[docs/choose-a-provider.md]"
 
-fuzz: native ## the compiled reader of streams against the Python one, a million cases
+fuzz: native ## what is tried at random, much longer: readers of streams, then whatever hypothesis draws
 	@$(BIN)/python tools/fuzz_frames.py
+	@POLYVOX_FUZZ=10 $(BIN)/python -m pytest -n auto --dist worksteal --timeout 3600 -m hypothesis
 
-check: setup ## formatting, lint, types, floors; the crate's too, where cargo is
+check: check-python check-native ## formatting, lint, types, floors; the crate's too, where cargo is
+
+check-python: setup
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run 'make format'."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo --no-cache
+
+check-native: setup
 	@$(NATIVE) --check
 
 format: setup ## format and apply safe fixes
