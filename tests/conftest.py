@@ -9,16 +9,16 @@ from hypothesis import HealthCheck, settings
 # By name and not by its entry point, so that coverage sees the plugin's imports too.
 pytest_plugins = ["polyvox.testing.pytest_plugin"]
 
-# A deadline would be a timing assertion; runs in CI repeat exactly.
-settings.register_profile("dev", deadline=None, max_examples=100)
-settings.register_profile(
-    "ci",
-    deadline=None,
-    max_examples=200,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
+# A deadline would be a timing assertion; runs in CI repeat exactly. ``make fuzz`` looks elsewhere each time,
+# and POLYVOX_FUZZ times as often.
+TIMES = int(os.environ.get("POLYVOX_FUZZ", "0"))
+DEV = settings(deadline=None, max_examples=100)
+CI = settings(DEV, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(
+    DEV, max_examples=100 * TIMES or 1, print_blob=True, suppress_health_check=[*HealthCheck]
 )
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+settings.register_profile("polyvox", FUZZ if TIMES else CI if os.environ.get("CI") else DEV)
+settings.load_profile("polyvox")
 
 
 @pytest.fixture(scope="session", autouse=True)

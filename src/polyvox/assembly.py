@@ -43,45 +43,37 @@ from polyvox.usage import NO_USAGE, Usage
 _Kind: TypeAlias = Literal["text", "thinking", "tool_call"]
 
 _DELTAS = {"text": TextDelta, "thinking": ThinkingDelta, "tool_call": ToolCallDelta}
+_ENDS: dict[_Kind, Callable[[int, Any], Event]] = {
+    "text": TextEnd,
+    "thinking": ThinkingEnd,
+    "tool_call": ToolCallEnd,
+}
 _PICTURE = "a picture in the answer appears only in the finished message"
 _ARGUMENTS: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 
-class _OpenBlock:
+class _OpenBlock(msgspec.Struct):
     """A block that is still growing."""
 
-    __slots__ = (
-        "id",
-        "index",
-        "kind",
-        "make_delta",
-        "meta",
-        "name",
-        "parts",
-        "redacted",
-        "signature",
-    )
+    kind: _Kind
+    index: int
+    make_delta: Callable[[int, str], Event]
+    parts: list[str] = []
+    id: str = ""
+    name: str = ""
+    signature: str | None = None
+    redacted: bool = False
+    meta: dict[str, Any] | None = None
 
-    def __init__(self, kind: _Kind, index: int) -> None:
-        self.kind = kind
-        self.index = index
-        self.parts: list[str] = []
-        self.make_delta = _DELTAS[kind]
-        self.id = ""
-        self.name = ""
-        self.signature: str | None = None
-        self.redacted = False
-        self.meta: dict[str, Any] | None = None
-
-    def block(self, producer: str | None, *, cut: bool) -> AssistantBlock:
-        text = "".join(self.parts)
+    def block(self, producer: str | None, *, cut: bool, outline: bool = False) -> AssistantBlock:
+        text = "" if outline else "".join(self.parts)
+        if self.kind == "text":
+            return Text(text, meta=self.meta, producer=producer) if self.meta else Text(text)
         if self.kind == "tool_call":
             arguments, unparsed = ({}, text) if cut else parse_arguments(text)
             owner = producer if self.meta else None
             return ToolCall(self.id, self.name, arguments, unparsed, meta=self.meta, producer=owner)
-        if self.kind == "thinking":
-            return Thinking(text, self.signature, self.redacted, meta=self.meta, producer=producer)
-        return Text(text, meta=self.meta, producer=producer if self.meta else None)
+        return Thinking(text, self.signature, self.redacted, meta=self.meta, producer=producer)
 
 
 def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
@@ -213,14 +205,8 @@ class Assembly:
     def close(self, key: Hashable, *, cut: bool = False) -> None:
         """End a block; ``cut`` says that it broke off, so that a tool call won't be executable."""
         opened = self._open.pop(key)
-        block = opened.block(self.producer, cut=cut)
-        self._blocks[opened.index] = block
-        if isinstance(block, ToolCall):
-            self._events.append(ToolCallEnd(opened.index, block))
-        elif isinstance(block, Thinking):
-            self._events.append(ThinkingEnd(opened.index, block))
-        elif isinstance(block, Text):
-            self._events.append(TextEnd(opened.index, block))
+        block = self._blocks[opened.index] = opened.block(self.producer, cut=cut)
+        self._events.append(_ENDS[opened.kind](opened.index, block))
 
     def show(self, image: Image) -> None:
         """Add a picture, which always comes whole and which no event but the last carries."""
@@ -244,7 +230,7 @@ class Assembly:
         """
         self.start()
         self.close_all()
-        calls = any(isinstance(block, ToolCall) for block in self._blocks)
+        calls = ToolCall in map(type, self._blocks)
         if calls and stop_reason == "stop":
             stop_reason = "tool_calls"
         elif not calls and stop_reason == "tool_calls":
@@ -266,11 +252,23 @@ class Assembly:
         error.message = message
         self._events.append(Failed(error, message))
 
-    def message(self, stop_reason: StopReason = "aborted") -> AssistantMessage:
-        """The message as it stands; blocks still open appear with what they have so far."""
-        blocks = list(self._blocks)
-        for opened in self._open.values():
-            blocks[opened.index] = opened.block(self.producer, cut=True)
+    @property
+    def open_texts(self) -> list[list[str]]:
+        """The pieces of each block that is still open."""
+        return [opened.parts for opened in self._open.values()]
+
+    def message(
+        self, stop_reason: StopReason = "aborted", *, outline: bool = False
+    ) -> AssistantMessage:
+        """The message as it stands; blocks still open appear with what they have so far.
+
+        In an ``outline`` they have nothing: joining what was said takes a while, if it is long.
+        """
+        blocks = self._blocks
+        if self._open:
+            blocks = list(blocks)
+            for opened in self._open.values():
+                blocks[opened.index] = opened.block(self.producer, cut=True, outline=outline)
         return AssistantMessage(
             [block for block in blocks if block is not None],
             stop_reason,
@@ -285,7 +283,7 @@ class Assembly:
 
     def _begin(self, key: Hashable, kind: _Kind) -> _OpenBlock:
         self.start()
-        block = _OpenBlock(kind, len(self._blocks))
+        block = _OpenBlock(kind, len(self._blocks), _DELTAS[kind])
         self._blocks.append(None)
         self._open[key] = block
         return block

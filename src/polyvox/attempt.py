@@ -16,7 +16,7 @@ from polyvox.usage import NO_USAGE, Usage
 __all__ = ["Attempt", "Stopwatch"]
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Who was asked, when, how it went and what it cost.
 
     ``started`` is seconds since the epoch, ``seconds`` how long it took in all, ``first_byte`` how

@@ -5,7 +5,7 @@ ASCII characters to a token, one token for each other character, a flat amount f
 counts come from a provider's own endpoint; see ``Client.count_tokens``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from polyvox import jsontext
 from polyvox.assembly import arguments_text
@@ -30,10 +30,15 @@ BYTES_PER_FILE_TOKEN = 40
 def text_tokens(text: str) -> int:
     """The estimate for a plain text."""
     size = len(text)
-    if text.isascii():
+    return (size + 3) // 4 if text.isascii() else _tokens(size, _utf8_bytes(text))
+
+
+def joined_tokens(pieces: Sequence[str]) -> int:
+    """The estimate for a text in pieces, which are not joined for it."""
+    size = sum(map(len, pieces))
+    if all(map(str.isascii, pieces)):
         return (size + 3) // 4
-    others = (len(text.encode("utf-8", "replace")) - size + 1) // 2
-    return (max(size - others, 0) + 3) // 4 + others
+    return _tokens(size, sum(map(_utf8_bytes, pieces)))
 
 
 def content_tokens(content: Iterable[AssistantBlock | ToolResultBlock]) -> int:
@@ -58,6 +63,15 @@ def request_tokens(request: Request) -> int:
         tokens += text_tokens(tool.name + tool.description)
         tokens += len(jsontext.encode(tool.parameters)) // 4
     return tokens
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def _tokens(size: int, utf8_bytes: int) -> int:
+    others = (utf8_bytes - size + 1) // 2
+    return (max(size - others, 0) + 3) // 4 + others
 
 
 def _block_tokens(block: AssistantBlock | ToolResultBlock) -> int:

@@ -68,6 +68,8 @@ def mend(messages: list[Message]) -> Mended:
     >>> mend(mended.messages).messages is mended.messages
     True
     """
+    if _in_order(messages):
+        return Mended(messages)
     mender = _Mender()
     mended = mender.write(_turns(messages))
     same = len(mended) == len(messages) and all(map(operator.is_, mended, messages))
@@ -80,6 +82,33 @@ def mend_request(request: Request) -> tuple[Request, tuple[tuple[str, str], ...]
     if messages is request.messages:
         return request, notes
     return msgspec.structs.replace(request, messages=messages), notes
+
+
+def _in_order(messages: list[Message]) -> bool:
+    """Whether nothing has to be mended, as nearly always, for sure: a look at each message tells."""
+    ids: set[str] = set()
+    owed: list[str] = []  # the ids of calls whose results must come next, the first of them last
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            if not owed or owed.pop() != message.tool_call_id:
+                return False
+        elif owed:
+            return False
+        elif isinstance(message, AssistantMessage):
+            something = False
+            for block in message.content:
+                if isinstance(block, ToolCall):
+                    if not block.id or block.id in ids:
+                        return False
+                    ids.add(block.id)
+                    owed.append(block.id)
+                something = something or _says_something(block)
+            if not something:
+                return False
+            owed.reverse()
+            if message.stop_reason in _BROKEN_OFF and isinstance(message.content[-1], Thinking):
+                return False
+    return not owed
 
 
 class _Call:
@@ -251,16 +280,23 @@ def claimed(request: Request, dialect: str) -> Request:
     It is the same request where nothing is known only by its dialect.
     """
     mark = made_in(dialect)
-    messages = [_claimed(message, mark) for message in request.messages]
-    if all(new is old for new, old in zip(messages, request.messages, strict=True)):
+    if not _is_marked(request.messages, mark):  # nearly always
         return request
+    messages = [_claimed(message, mark) for message in request.messages]
     return msgspec.structs.replace(request, messages=messages)
 
 
+def _is_marked(messages: Iterable[Message], mark: str) -> bool:
+    for message in messages:
+        if isinstance(message, AssistantMessage):
+            for block in message.content:
+                if block.producer == mark:
+                    return True
+    return False
+
+
 def _claimed(message: Message, mark: str) -> Message:
-    if not isinstance(message, AssistantMessage):
-        return message
-    if not any(block.producer == mark for block in message.content):
+    if not isinstance(message, AssistantMessage) or not _is_marked([message], mark):
         return message
     content = [
         msgspec.structs.replace(block, producer=None) if block.producer == mark else block

@@ -11,6 +11,8 @@ import msgspec
 
 _T = TypeVar("_T")
 
+_ANYTHING = msgspec.json.Decoder()
+
 
 def encode(value: Any) -> bytes:
     """Compact JSON, always the same bytes for the same value (dict order is kept)."""
@@ -26,7 +28,7 @@ def decode(data: bytes | str, type: type[_T] | Any = Any) -> _T:
     Raises ``msgspec.DecodeError`` when it is no JSON, ``msgspec.ValidationError`` (a subclass) when
     it is another shape than ``type``.
     """
-    return decode_with(msgspec.json.Decoder(type), data)
+    return decode_with(_ANYTHING if type is Any else msgspec.json.Decoder(type), data)
 
 
 def decode_with(decoder: msgspec.json.Decoder[_T], data: bytes | str) -> _T:

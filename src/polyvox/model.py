@@ -4,17 +4,22 @@ A provider's model, a router, a cache, a council, a simulated one: all the same 
 A model never raises out of ``stream`` (bad arguments of the program itself excepted) and never
 hangs: every failure is the stream's last event. Reading a stream inside a stream, wrap it in
 ``contextlib.aclosing``: that is what makes closing reach the socket.
+
+A model may offer a second method, for those who care for nothing but the end of the stream:
+``async def answer(request, call) -> AssistantMessage``. It keeps the call's books as ``stream`` does,
+and raises the error of a ``Failed``, whose ``message`` is what had arrived. ``polyvox.whole`` asks it.
 """
 
-import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from functools import cache
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from polyvox.attempt import Attempt
+from polyvox.chance import random_hex
 from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.events import Event
 from polyvox.messages import AssistantMessage
@@ -62,10 +67,8 @@ class Interrupt:
             if self._reason is not None:
                 return
             self._reason = reason
-            listeners = list(self._listeners.values())
-            self._listeners.clear()
-        for listener in listeners:
-            listener()
+        for token in list(self._listeners):
+            self._tell(token)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call ``listener`` once when the interrupt is set, in the thread that sets it, or now if it is.
@@ -73,20 +76,23 @@ class Interrupt:
         Returns a function that takes the listener off again.
         """
         token = object()
-        with self._lock:
-            if self._reason is None:
-                self._listeners[token] = listener
-                return lambda: self._forget(token)
-        listener()
-        return lambda: None
+        self._listeners[token] = listener  # before looking, so that it is seen by who sets it now
+        if self._reason is not None:
+            self._tell(token)
+        return lambda: self._forget(token)
+
+    def _tell(self, token: object) -> None:
+        """Once, by whoever takes it off first."""
+        listener = self._listeners.pop(token, None)
+        if listener is not None:
+            listener()
 
     def _forget(self, token: object) -> None:
-        with self._lock:
-            self._listeners.pop(token, None)
+        self._listeners.pop(token, None)
 
 
 def _new_id() -> str:
-    return os.urandom(16).hex()  # as random as a UUID, at a quarter of the price
+    return random_hex(16)
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -98,8 +104,8 @@ class Call(msgspec.Struct, kw_only=True):
     another model in place of the one that was meant.
 
     ``attempts`` grows by one for each time that a provider was asked, and ``on_attempt`` is told of
-    it. ``partial`` is written by the model when its stream is closed or its task cancelled before the
-    end: the message, usage and cost so far, which no event can carry any more.
+    it. ``left`` is written by the model when its stream is closed or its task cancelled before the end,
+    and makes ``partial``: the message, usage and cost so far, which no event can carry any more.
 
     ``caching`` says what a cache of answers may do: "use" a stored one, "skip" it (neither look nor
     store), or "refresh" it (ask anew and store); ``caching_ttl`` is how many seconds the answer to
@@ -118,7 +124,7 @@ class Call(msgspec.Struct, kw_only=True):
     caching_ttl: float | None = None
     kind: Kind = "answer"
     verbatim: Verbatim | None = None
-    partial: AssistantMessage | None = None
+    left: Callable[[], AssistantMessage] | None = None
     attempts: list[Attempt] = []
     parent: "Call | None" = None
     on_attempt: Callable[[Attempt], None] | None = None
@@ -141,6 +147,11 @@ class Call(msgspec.Struct, kw_only=True):
         )
 
     @property
+    def partial(self) -> AssistantMessage | None:
+        """What had arrived when the reader left, or the task was cancelled; else None."""
+        return None if self.left is None else self.left()
+
+    @property
     def is_late(self) -> bool:
         """Whether its deadline has passed."""
         return self.deadline is not None and time.monotonic() >= self.deadline
@@ -159,11 +170,12 @@ class Call(msgspec.Struct, kw_only=True):
                 call.on_attempt(attempt)
             call = call.parent
 
-    def leave(self, message: AssistantMessage) -> None:
-        """The reader left, or the task was cancelled: this had arrived."""
+    def leave(self, message: AssistantMessage | Callable[[], AssistantMessage]) -> None:
+        """The reader left, or the task was cancelled: this had arrived, or is made at the first look."""
+        left = cache(message) if callable(message) else lambda: message
         call: Call | None = self
         while call is not None:
-            call.partial = message
+            call.left = left
             call = call.parent
 
     @classmethod

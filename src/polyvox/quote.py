@@ -42,15 +42,11 @@ def worst_usage(request: Request, max_output_tokens: int | None) -> Usage:
     >>> worst_usage(Request(messages=[user("Hi")], max_tokens=100), None).total_tokens
     108
     """
-    output = min(
-        request.max_tokens or max_output_tokens or OUTPUT_TOKENS,
-        max_output_tokens or request.max_tokens or OUTPUT_TOKENS,
-    )
-    return Usage(
-        input_tokens=int(estimate.request_tokens(request) * _INPUT_MARGIN) + 1,
-        output_tokens=output,
-        basis="estimated",
-    )
+    output = request.max_tokens or max_output_tokens or OUTPUT_TOKENS
+    if max_output_tokens and max_output_tokens < output:
+        output = max_output_tokens
+    tokens = int(estimate.request_tokens(request) * _INPUT_MARGIN) + 1
+    return Usage(tokens, output, basis="estimated")
 
 
 def worst_embedding(inputs: Iterable[str]) -> Usage:

@@ -20,7 +20,7 @@ PriceSource: TypeAlias = Literal["", "catalog", "provider", "override"]
 Basis: TypeAlias = Literal["reported", "partial", "estimated", "missing"]
 
 
-class Cost(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True):
+class Cost(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
     """The price of an answer in nano-dollars, with its parts.
 
     ``nanos`` is the total. With status "unknown" it is the part that is known, a lower bound.
@@ -46,11 +46,11 @@ class Cost(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=T
     def __str__(self) -> str:
         if self.status == "free":
             return "free"
-        amount = f"{self.nanos // NANOS_PER_DOLLAR}.{self.nanos % NANOS_PER_DOLLAR:09d}".rstrip("0")
-        amount += "0" * max(0, 2 - len(amount.partition(".")[2]))
+        whole, rest = divmod(self.nanos, NANOS_PER_DOLLAR)
+        amount = f"${whole}.{f'{rest:09d}'.rstrip('0').ljust(2, '0')}"
         if self.status == "known":
-            return f"${amount}"
-        return f"unknown (at least ${amount})" if self.nanos else "unknown"
+            return amount
+        return f"unknown (at least {amount})" if self.nanos else "unknown"
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -70,7 +70,7 @@ FREE = Cost("free")
 UNKNOWN_COST = Cost("unknown")
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
     """Tokens of one answer, and their cost.
 
     ``basis``: "reported" by the provider for the whole answer; "partial", reported before the

@@ -12,6 +12,7 @@ import pytest
 
 from polyvox.dialects import DIALECTS, Target, get_dialect
 from polyvox.events import TextDelta
+from unwatched import unwatched
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNKS = 30
@@ -19,7 +20,9 @@ CHUNKS = 30
 
 def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", "--quick", "--chunks", str(CHUNKS), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=unwatched()
+    )
 
 
 @pytest.fixture(scope="module")

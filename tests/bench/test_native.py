@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from unwatched import unwatched
+
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = ("native", "pass-through", "many-streams")
 CONTENDERS = ("bare", "polyvox", "polyvox native")
@@ -41,7 +43,12 @@ def bench(tmp_path: Path) -> Callable[..., dict[str, Any]]:
             str(report),
         ]
         done = subprocess.run(
-            [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
+            [*command, *options],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=unwatched(),
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return {each["name"]: each for each in json.loads(report.read_text("utf-8"))["sections"]}

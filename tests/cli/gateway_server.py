@@ -56,6 +56,7 @@ def serving(folder: Path) -> Iterator[Served]:
     database = Database(f"sqlite:///{folder / 'gateway.db'}")
     database.open_now()
     listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as ``bind`` has it
     config = uvicorn.Config(_app(database), lifespan="off", log_config=None, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))

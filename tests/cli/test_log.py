@@ -1,6 +1,7 @@
 """`polyvox log`: what `ask` and `chat` asked, found again, added up and asked once more."""
 
 import json
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +27,22 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "data" / "polyvox" / "calls.db"
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a log is kept that many tests begin with."""
+    return tmp_path_factory.mktemp("log") / "calls.db"
+
+
 @pytest.fixture
-def asked(run: Run) -> Run:
-    """Three calls, of which the last one failed."""
-    assert run(*ASK, "-s", "Be kind.", "Why is the sky blue?").returncode == 0
-    assert run("ask", "-m", "simulated/lorem", "Write something.").returncode == 0
-    assert run(*ASK, "-o", "nope=1", "It fails.").returncode != 0
+def asked(run: Run, place: Path, kept: Path) -> Run:
+    """Three calls, of which the last one failed; asked once, for each test there is a copy of its own."""
+    if not kept.exists():
+        assert run(*ASK, "-s", "Be kind.", "Why is the sky blue?").returncode == 0
+        assert run("ask", "-m", "simulated/lorem", "Write something.").returncode == 0
+        assert run(*ASK, "-o", "nope=1", "It fails.").returncode != 0
+        shutil.copy(place, kept)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(kept, place)
     return run
 
 

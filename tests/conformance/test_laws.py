@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.cases import CASES, Case
-from polyvox import jsontext
+from polyvox import estimate, jsontext
 from polyvox.assembly import fold, unfold
 from polyvox.dialects import ServerSentEvent
 from polyvox.errors import (
@@ -120,6 +120,10 @@ def test_an_answer_that_fails_at_any_event_keeps_what_arrived(case: Case, data: 
         events += decoder.feed(frame)
     ended = decoder.ended
     before = decoder.message()
+    outline, texts = decoder.outline()
+    tokens = estimate.content_tokens(outline.content) + sum(map(estimate.joined_tokens, texts))
+    assert tokens == estimate.content_tokens(before.content)
+    assert msgspec.structs.replace(outline, content=before.content) == before
     events += decoder.fail(AbortedError("stop"))
     check_grammar(events)
     assert decoder.fail(AbortedError("stop")) == decoder.close() == []

@@ -1,7 +1,7 @@
 """Who cuts server-sent events, what is joined to runs, and what decoders make of these."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -82,7 +82,18 @@ def told(events: list[Event]) -> list[str]:
 # -- who reads -------------------------------------------------------------------------------------
 
 
-def test_python_reads_where_the_wheel_is_not_there(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def looked_up_anew() -> Iterator[Callable[[], None]]:
+    """Lets who reads be looked up again, which is otherwise done once in a process."""
+    forget = event_frames._by_compiled_code.cache_clear
+    forget()
+    yield forget
+    forget()
+
+
+def test_python_reads_where_the_wheel_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, looked_up_anew: Callable[[], None]
+):
     monkeypatch.setattr(event_frames, "_compiled", lambda: None)
     monkeypatch.delenv("POLYVOX_TRANSPORT", raising=False)
     assert not NativeSSEReader.available()
@@ -92,10 +103,11 @@ def test_python_reads_where_the_wheel_is_not_there(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["openai-chat", "anthropic-messages", "openai-responses"])
 @needs_the_wheel
 def test_compiled_code_reads_where_it_is_and_is_not_switched_off(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch, looked_up_anew: Callable[[], None]
 ):
     for word, kind in {"": NativeSSEReader, "auto": NativeSSEReader, "aiohttp": SSEReader}.items():
         monkeypatch.setenv("POLYVOX_TRANSPORT", word)
+        looked_up_anew()
         reader = get_dialect(name).frame_reader()
         assert isinstance(reader, kind)
         assert (reader.media_type, reader.whole) == ("text/event-stream", (b"{", b"["))

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unwatched import unwatched
+
 ADMIN_KEY = "pv-admin000-1lKq8Zt5rXw3yV7bN2mC4dF6gH8jP0sQ9uT1oE3iA5c"
 
 
 class Running:
     """A gateway on a folder of its own, which may be stopped, killed and started again.
 
-    ``config`` is its polyvox.toml. ``url`` is where it serves since it was last started.
+    ``config`` is its polyvox.toml. ``url`` is where it serves since it was last started. Coverage
+    sees what it does, unless ``watched`` is False.
     """
 
     def __init__(
@@ -25,6 +28,7 @@ class Running:
         *,
         arguments: Sequence[str] = (),
         environ: dict[str, str] | None = None,
+        watched: bool = True,
     ) -> None:
         self.folder = folder
         self.key = ADMIN_KEY
@@ -33,8 +37,9 @@ class Running:
         self._file = folder / "polyvox.toml"
         self._file.write_text(config, encoding="utf-8")
         self._arguments = arguments
+        ours = os.environ if watched else unwatched()
         self._environ = {
-            **{name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
+            **{name: value for name, value in ours.items() if not name.endswith("_API_KEY")},
             "POLYVOX_GATEWAY__ADMIN_KEY": ADMIN_KEY,
             **(environ or {}),
         }

@@ -1,13 +1,16 @@
 """A provider's model over a transport made here: what each kind of answer becomes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+import threading
 from contextlib import aclosing
 
 import pytest
 
+from polyvox import estimate
 from polyvox.assembly import unfold
-from polyvox.dialects import Target, get_dialect
+from polyvox.dialects import StreamDecoder, Target, get_dialect
+from polyvox.dialects.decoding import AssemblyDecoder
+from polyvox.dialects.passing import JsonPassing
 from polyvox.errors import (
     AbortedError,
     AuthenticationError,
@@ -18,91 +21,20 @@ from polyvox.errors import (
     ProtocolError,
     RateLimitError,
 )
-from polyvox.events import Done, Event, Failed, Start, TextDelta, Warned
+from polyvox.events import Done, Failed, Start, TextDelta, Warned
 from polyvox.http import HttpRequest
-from polyvox.messages import File, ToolCall, assistant, user
+from polyvox.messages import AssistantMessage, File, ToolCall, assistant, user
 from polyvox.model import Call, Interrupt
 from polyvox.providers import ProviderModel, provider_model
 from polyvox.request import Request
-from polyvox.secret import Secret
 from polyvox.testing import check_grammar
 from polyvox.usage import Cost, Usage
+from polyvox.verbatim import LONG, Verbatim
+
+from .answers import Answer, a_model, an_answer, streamed
 
 DIALECTS = ["openai-chat", "anthropic-messages"]
 REQUEST = Request(messages=[user("Why is the sky blue?")])
-
-
-class Answer:
-    """An HTTP answer whose body is a list of pieces; an exception among them is raised."""
-
-    def __init__(
-        self,
-        *pieces: bytes | Exception,
-        status: int = 200,
-        headers: dict[str, str] | None = None,
-        then_wait: bool = False,
-    ) -> None:
-        self.status = status
-        self.headers = headers or {}
-        self.pieces = pieces
-        self.then_wait = then_wait
-        self.read_to_end = False
-        self.closed = False
-        self.body = self._body()
-
-    async def _body(self) -> AsyncGenerator[bytes]:
-        for piece in self.pieces:
-            if isinstance(piece, Exception):
-                raise piece
-            yield piece
-        if self.then_wait:
-            await asyncio.get_running_loop().create_future()
-        self.read_to_end = True
-
-    async def aclose(self) -> None:
-        self.closed = True
-        await self.body.aclose()
-
-
-class Line:
-    """A transport that gives the same answer to every request."""
-
-    def __init__(self, answer: Answer | PolyvoxError) -> None:
-        self.answer = answer
-        self.sent: list[HttpRequest] = []
-
-    async def send(self, request: HttpRequest) -> Answer:
-        self.sent.append(request)
-        if isinstance(self.answer, PolyvoxError):
-            raise self.answer
-        return self.answer
-
-
-def a_model(dialect: str, answer: Answer | PolyvoxError) -> ProviderModel:
-    target = Target(
-        provider="acme", model="m1", base_url="https://acme.test/v1", key=Secret("sk-canary")
-    )
-    return ProviderModel(get_dialect(dialect), target, Line(answer), pricing=a_dollar_per_token)
-
-
-def a_dollar_per_token(usage: Usage) -> Cost:
-    return Cost("known", usage.total_tokens * 10**9, source="catalog")
-
-
-def streamed(dialect: str, events: Iterable[Event]) -> list[bytes]:
-    request = Request(
-        messages=[], options={"openai-chat": {"stream_options": {"include_usage": True}}}
-    )
-    encoder = get_dialect(dialect).stream_encoder(request)
-    return [data for event in events if (data := encoder.encode(event))]
-
-
-def an_answer(*content: str | ToolCall):
-    message = assistant(*content)
-    message.usage = Usage(12, 5)
-    message.stop_reason = "tool_calls" if message.tool_calls else "stop"
-    message.id = "msg_1"
-    return message
 
 
 async def listen(model: ProviderModel, request: Request = REQUEST, call: Call | None = None):
@@ -139,6 +71,14 @@ async def test_a_server_that_does_not_hang_up_after_the_end_is_not_waited_for(di
     *_, done = await listen(a_model(dialect, answer))
     assert isinstance(done, Done)
     assert answer.closed
+
+
+async def test_all_of_a_stream_at_once_is_enough_for_its_end(dialect):
+    """Also if the server does not hang up, and nothing more ever comes."""
+    data = b"".join(streamed(dialect, unfold(an_answer("Hello"))))
+    async with asyncio.timeout(30):  # far from the 300 s that a pause may take
+        *_, done = await listen(a_model(dialect, Answer(data, then_wait=True)))
+    assert isinstance(done, Done)
 
 
 async def test_an_answer_given_whole_though_streaming_was_asked_for_is_an_answer(dialect):
@@ -300,6 +240,49 @@ async def test_a_cancelled_call_leaves_its_partial_message_and_cost_on_the_call(
     (attempt,) = call.attempts
     assert attempt.error == "aborted"
     assert attempt.usage == call.partial.usage
+
+
+async def test_what_had_arrived_is_joined_when_somebody_looks_at_it(dialect, monkeypatch):
+    joined: list[StreamDecoder] = []
+    message = AssemblyDecoder.message
+
+    def counted(decoder: AssemblyDecoder) -> AssistantMessage:
+        joined.append(decoder)
+        return message(decoder)
+
+    monkeypatch.setattr(AssemblyDecoder, "message", counted)
+    pieces = streamed(dialect, list(unfold(an_answer("Because")))[:-1])
+    call = Call()
+    async with aclosing(a_model(dialect, Answer(*pieces)).stream(REQUEST, call)) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+    (attempt,) = call.attempts
+    assert attempt.usage.output_tokens == estimate.text_tokens("Because")
+    assert joined == []
+    assert call.partial.text == "Because"
+    assert call.partial.usage == attempt.usage
+    assert len(joined) == 1
+
+
+async def test_a_long_body_is_written_in_a_thread_and_a_short_one_at_once(monkeypatch):
+    threads: list[int] = []
+    written = JsonPassing.request
+
+    def noted(passing: JsonPassing, verbatim: Verbatim, target: Target) -> HttpRequest:
+        threads.append(threading.get_ident())
+        return written(passing, verbatim, target)
+
+    monkeypatch.setattr(JsonPassing, "request", noted)
+    pieces = streamed("openai-chat", unfold(an_answer("Because")))
+    for said in ("Why?", "Why?" * (LONG // 4)):
+        model, request = a_model("openai-chat", Answer(*pieces)), Request(messages=[user(said)])
+        body = model.dialect.encode_request(request, model.target).body
+        heard = await listen(model, request, Call(verbatim=Verbatim("openai-chat", request, body)))
+        assert isinstance(heard[-1], Done)
+        assert said.encode() in model.transport.sent[0].body
+    short, long = threads
+    assert short == threading.get_ident() != long
 
 
 async def test_an_interrupt_ends_the_stream_with_what_had_arrived(dialect):

@@ -1,6 +1,7 @@
 """JSON of a schema on every way, through both dialects: the reply looks the same."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -8,9 +9,10 @@ import pytest
 
 from polyvox.client import AsyncClient, Client, parse
 from polyvox.dialects import Quirks
-from polyvox.events import Done, TextDelta, TextEnd, TextStart, Warned
-from polyvox.messages import Text, user
-from polyvox.providers.schema_detour import way_for
+from polyvox.events import Done, Event, Start, TextDelta, TextEnd, TextStart, Warned
+from polyvox.messages import AssistantMessage, Text, ToolCall, user
+from polyvox.model import Call
+from polyvox.providers.schema_detour import Detour, way_for
 from polyvox.request import NamedTool, Reasoning, Request, ResponseFormat, ToolDefinition
 from polyvox.testing import Knobs, ThreadedMock, check_grammar
 
@@ -161,6 +163,25 @@ def test_an_answer_that_broke_off_is_text_too(served: Any):
         message = stream.message
     assert message.stop_reason == "error"
     assert message.tool_calls == []
+
+
+async def test_the_outer_call_too_is_left_the_answer_as_text():
+    outer = Call()
+    inner = outer.child()
+    detour = Detour(ask(), "tool", ANTHROPIC)
+    said = ToolCall("call_1", detour.request.tools[0].name, {}, unparsed='{"name":"Os')
+
+    async def told() -> AsyncGenerator[Event]:
+        try:
+            yield Start("lab", "m")
+        finally:
+            inner.leave(AssistantMessage([said], "aborted"))
+
+    async with aclosing(detour.read(told(), inner)) as events:
+        await anext(events)
+    assert outer.partial is not None
+    assert inner.partial is outer.partial
+    assert outer.partial.content == [Text('{"name":"Os')]
 
 
 @pytest.mark.parametrize("knobs", [Knobs(), Knobs(arguments_piece=1, write_size=64)])

@@ -3,7 +3,24 @@ import threading
 import pytest
 
 from polyvox.errors import BadRequestError
+from polyvox.messages import AssistantMessage, assistant
 from polyvox.model import Call, Interrupt
+
+
+def test_what_is_left_is_made_once_at_the_first_look_of_whoever_looks_first():
+    made: list[AssistantMessage] = []
+
+    def make() -> AssistantMessage:
+        made.append(assistant("so far"))
+        return made[-1]
+
+    outer = Call()
+    inner = outer.child()
+    assert inner.partial is outer.partial is None
+    inner.leave(make)
+    assert made == []
+    assert outer.partial is inner.partial is made[0]
+    assert len(made) == 1
 
 
 def test_an_interrupt_calls_its_listeners_once_with_the_first_reason():

@@ -22,6 +22,7 @@ from polyvox.catalog.model_facts import PARTS, ModelFacts, Price, PriceSet, Tier
 from polyvox.usage import Cost, PriceSource, PriceStatus, Usage
 
 _PER = 1_000_000  # prices are for a million
+_HALF = _PER // 2
 
 _Bucket: TypeAlias = Literal["input", "cache_read", "cache_write", "output"]
 
@@ -36,51 +37,92 @@ class Tariff:
     Prices are those of the time of the call, on no special terms.
     """
 
-    __slots__ = ("_dearest", "_facts")
+    __slots__ = ("_facts", "_plain", "_source")
 
     def __init__(self, facts: ModelFacts) -> None:
         self._facts = facts
-        self._dearest: _Dearest | Literal["unasked"] = "unasked"
+        self._source: PriceSource = facts.source
+        self._plain = _plain(facts)
 
     def __call__(self, usage: Usage) -> Cost:
-        return cost_of(self._facts, usage, datetime.now(UTC), {})
+        prices = self._plain
+        read, thought = usage.cache_read_tokens, usage.reasoning_tokens
+        fresh, spoken = usage.input_tokens - read, usage.output_tokens - thought
+        if prices is None or fresh < 0 or spoken < 0 or _has_seldom_parts(usage):
+            return cost_of(self._facts, usage, datetime.now(UTC), {})
+        # The same in one go, as after nearly every call.
+        exact = fresh * prices.input + prices.request
+        before = (exact + _HALF) // _PER
+        exact += read * prices.cache_read
+        asked = (exact + _HALF) // _PER
+        exact += spoken * prices.output + thought * prices.reasoning
+        total = (exact + _HALF) // _PER
+        return Cost("known", total, before, asked - before, 0, total - asked, self._source)
 
     def most(self, usage: Usage) -> Cost | None:
         """The most that so much input and output may cost, whichever parts they have.
 
         None where the prices are too many for a short answer: by time or length, free, or unknown.
         """
-        if self._dearest == "unasked":
-            self._dearest = _dearest(self._facts)
-        if self._dearest is None:
+        prices = self._plain
+        if prices is None:
             return None
-        read, written, fee = self._dearest
-        exact = usage.input_tokens * read + fee
-        before = (exact + _PER // 2) // _PER
-        total = (exact + usage.output_tokens * written + _PER // 2) // _PER
-        return Cost("known", total, before, 0, 0, total - before, self._facts.source)
+        exact = usage.input_tokens * prices.dearest_input + prices.request
+        before = (exact + _HALF) // _PER
+        total = (exact + usage.output_tokens * prices.dearest_output + _HALF) // _PER
+        return Cost("known", total, before, 0, 0, total - before, self._source)
 
 
-_Dearest: TypeAlias = tuple[int, int, int] | None
-"""The highest prices of input and of output, and the fee for a request."""
+class _Plain(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices that are a number each and always hold: those of most models."""
+
+    input: int
+    cache_read: int
+    output: int
+    reasoning: int
+    request: int
+    dearest_input: int
+    dearest_output: int
 
 
-def _dearest(facts: ModelFacts) -> _Dearest:
+def _plain(facts: ModelFacts) -> _Plain | None:
+    """The model's prices; None where they are by time or length, free, unknown, or may hide dearer ones."""
     steady = len(facts.prices) == 1 and all(variant.terms for variant in facts.variants)
-    one_of_each = Usage(input_tokens=1, output_tokens=1)
-    if not steady or cost_of(facts, one_of_each, datetime.now(UTC), {}).status != "known":
+    some_of_each = Usage(2, 2, cache_read_tokens=1, reasoning_tokens=1)
+    if not steady or cost_of(facts, some_of_each, datetime.now(UTC), {}).status != "known":
         return None
-    prices = facts.prices[0]
-    kinds = (
-        (prices.input, prices.cache_write, prices.cache_write_1h),
-        (prices.output, prices.reasoning),
-        (prices.request, 0),
+    numbers: dict[str, int] = {}
+    for part in PARTS:
+        price: Price | None = getattr(facts.prices[0], part)
+        if isinstance(price, Tiered):
+            return None
+        if price is not None:
+            numbers[part] = price
+    read, written = numbers["input"], numbers["output"]
+    reasoning = numbers.get("reasoning", written)
+    dearest = max(read, numbers.get("cache_write", 0), numbers.get("cache_write_1h", 0))
+    if not dearest or not (written or reasoning):
+        return None
+    return _Plain(
+        input=read,
+        cache_read=numbers.get("cache_read", read),
+        output=written,
+        reasoning=reasoning,
+        request=numbers.get("request", 0),
+        dearest_input=dearest,
+        dearest_output=max(written, reasoning),
     )
-    stated = [[price for price in kind if price is not None] for kind in kinds]
-    if any(isinstance(price, Tiered) for kind in stated for price in kind):
-        return None
-    read, written, fee = (max(map(_highest, kind)) for kind in stated)
-    return (read, written, fee) if read and written else None
+
+
+def _has_seldom_parts(usage: Usage) -> bool:
+    """Whether there is more to it than what every usage has, or nothing."""
+    return bool(
+        usage.cache_write_tokens
+        or usage.cache_write_1h_tokens
+        or usage.input_audio_tokens
+        or usage.output_audio_tokens
+        or usage.basis == "missing"
+    )
 
 
 def cost_of(facts: ModelFacts, usage: Usage, when: datetime, terms: Mapping[str, str]) -> Cost:
@@ -185,7 +227,7 @@ def _sum(lines: list[_Line], input_tokens: int, status: PriceStatus, source: Pri
     for amount in exact.values():
         # Rounding the running total, not the part, makes the parts add up to the rounded whole.
         so_far += amount
-        before, total = total, (so_far + _PER // 2) // _PER
+        before, total = total, (so_far + _HALF) // _PER
         parts.append(total - before)
     return Cost(status, total, parts[0], parts[1], parts[2], parts[3], source)
 

@@ -118,6 +118,7 @@ class AsyncClient(AsyncClosing):
         providers: Mapping[str, Provider | dict[str, object]] | None = None,
         catalog: Catalog | None = None,
         keys: Mapping[str, str] | None = None,
+        tracked: bool = True,
     ) -> "AsyncClient":
         from polyvox.config import Setup  # only its users pay for it
         from polyvox.config.registering import registry_settings
@@ -127,16 +128,19 @@ class AsyncClient(AsyncClosing):
         settings["catalog"] = catalog or settings["catalog"]
         settings["keys"] = {**(keys or {}), **settings["keys"]}
         client = cls(transport=transport, **settings)
-        client._setup = Setup(config, client.registry)
+        client._setup = Setup(config, client.registry, tracked=tracked)
         return client
 
     @classmethod
-    def of_config(cls, config: "Config", *, keys: Mapping[str, str] | None = None) -> "AsyncClient":
+    def of_config(
+        cls, config: "Config", *, keys: Mapping[str, str] | None = None, tracked: bool = True
+    ) -> "AsyncClient":
         """A client that knows what this configuration says, which was loaded before.
 
-        ``keys`` are those of providers for which the configuration has none.
+        ``keys`` are those of providers for which the configuration has none. With ``tracked=False``
+        its setup's ``tracker`` counts nothing, for programs that keep books of their own.
         """
-        return cls._of(config, None, keys=keys)
+        return cls._of(config, None, keys=keys, tracked=tracked)
 
     @property
     def setup(self) -> "Setup | None":

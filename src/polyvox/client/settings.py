@@ -135,12 +135,12 @@ def make_request(prompt: Prompt, settings: Settings) -> Request:
     system = [*_system(settings.get("system", ())), *_leading_system(messages)]
     if not any(_says_something(message) for message in messages):
         raise BadRequestError("the prompt is empty: there is nothing to ask")
-    fields: dict[str, Any] = {**settings, "messages": [], "system": system}
-    for name in CallSettings.__annotations__:
-        fields.pop(name, None)
-    for name, shape in _SHAPES.items():
-        if name in fields:
-            fields[name] = shape(fields[name])
+    fields: dict[str, Any] = {
+        name: _SHAPES[name](said) if name in _SHAPES else said
+        for name, said in settings.items()
+        if name not in CallSettings.__annotations__
+    }
+    fields["messages"], fields["system"] = [], system
     try:
         request = msgspec.convert(fields, Request)
     except msgspec.ValidationError as error:
@@ -172,6 +172,8 @@ def make_call(settings: CallSettings) -> Call:
     """The call that these settings are about. Raises ``BadRequestError`` for one of the wrong kind."""
     call = Call.timeout(settings.get("timeout"), settings.get("interrupt"))
     given = {name: said for name, said in settings.items() if name in _About.__struct_fields__}
+    if not given:
+        return call
     try:
         about = msgspec.convert(given, _About)
     except msgspec.ValidationError as error:
@@ -269,7 +271,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "caching": get_args(Caching),
 }
 
-_SHAPES = {
+_SHAPES: dict[str, Callable[[Any], Any]] = {
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,

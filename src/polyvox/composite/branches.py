@@ -9,7 +9,7 @@ from polyvox.errors import AbortedError, PolyvoxError, ProtocolError
 from polyvox.events import Event
 from polyvox.http import Timeouts
 from polyvox.model import Call
-from polyvox.transport.deadlines import Watch
+from polyvox.transport.watch import Watch
 from polyvox.waiting import soon
 
 __all__ = ["end_all", "interruption", "is_left", "kept", "on_interrupt", "unfinished"]

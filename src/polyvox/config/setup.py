@@ -54,12 +54,14 @@ class Setup:
     Args:
         config: what is wanted; ``load_config`` has checked it.
         registry: where "provider/model" becomes a model; see ``registering``.
+        tracked: whether ``tracker`` counts; a gateway has books of its own.
     """
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(self, config: Config, registry: Registry, *, tracked: bool = True) -> None:
         self.config = config
         self.registry = registry
         self.tracker = CostTracker()
+        self._tracked = tracked
         self._lock = threading.RLock()
         self._made: dict[str, Model] = {}
         self._embedders: dict[str, Embedder] = {}
@@ -164,7 +166,8 @@ class Setup:
         return self._booked(model)
 
     def _booked(self, model: Model) -> Model:
-        model = Tracked(model, self.tracker)
+        if self._tracked:
+            model = Tracked(model, self.tracker)
         if self.config.telemetry is not None:
             model = traced(model, self.config.telemetry, secrets_of(self.config))
         return Logged(model, self.log) if self.log else model

@@ -141,6 +141,10 @@ class StreamDecoder(Protocol):
         """The message as it stands."""
         ...
 
+    def outline(self) -> tuple[AssistantMessage, list[list[str]]]:
+        """The same without the texts of its open blocks, and those in pieces: soon had, however long."""
+        ...
+
 
 class StreamEncoder(Protocol):
     """Writes one streamed answer."""

@@ -36,7 +36,9 @@ def read_cost(bill: Bill) -> Cost:
     """The cost that a bill tells; unknown when it tells none."""
     if bill.cost_in_usd_ticks is not None:
         return _billed(bill.cost_in_usd_ticks // _TICKS_PER_NANO)
-    dollars = bill.cost if isinstance(bill.cost, Decimal) else bill.cost and bill.cost.total_cost
+    if bill.cost is None:
+        return UNKNOWN_COST
+    dollars = bill.cost if isinstance(bill.cost, Decimal) else bill.cost.total_cost
     if dollars is None or not dollars.is_finite():
         return UNKNOWN_COST
     if bill.is_byok:

@@ -6,12 +6,26 @@ of the prompt before it, in the order tools, instructions, messages; a request m
 
 from collections.abc import Iterable, Sequence
 
-from polyvox.messages import CacheHint
+from polyvox.messages import CacheHint, ToolMessage
+from polyvox.request import Request
 
-__all__ = ["MOST_MARKS", "auto_marks", "turn_ends"]
+__all__ = ["MOST_MARKS", "auto_marks", "has_marks", "turn_ends"]
 
 MOST_MARKS = 4
 """How many marks a request may hold."""
+
+
+def has_marks(request: Request) -> bool:
+    """Whether the request itself says where to cache; "auto" leaves that to us."""
+    if request.cache not in (None, "auto"):
+        return True
+    for message in request.messages:
+        for block in message.content:
+            if block.cache:
+                return True
+        if isinstance(message, ToolMessage) and message.cache:
+            return True
+    return any(block.cache for block in (*request.system, *request.tools))
 
 
 def auto_marks(

@@ -8,6 +8,7 @@ may be sent.
 """
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -76,6 +77,7 @@ _UNVERSIONED = {
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?!\d)(?:[-.](\d{1,2})(?!\d))?")
 
 
+@lru_cache(64)
 def traits_of(model: str) -> Traits:
     """How the model of this name wants to be asked.
 

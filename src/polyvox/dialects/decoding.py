@@ -23,6 +23,10 @@ class AssemblyDecoder:
         """The message as it stands."""
         return self._assembly.message()
 
+    def outline(self) -> tuple[AssistantMessage, list[list[str]]]:
+        """The same without the texts of its open blocks, and those in pieces."""
+        return self._assembly.message(outline=True), self._assembly.open_texts
+
     def fail(self, error: PolyvoxError) -> list[Event]:
         """The body can't be read further, for this reason."""
         if not self.ended:

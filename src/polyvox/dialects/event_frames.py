@@ -45,10 +45,14 @@ def event_frames(dialect: str = "") -> FrameReader:
     >>> event_frames("openai-chat").media_type
     'text/event-stream'
     """
+    return NativeSSEReader(dialect=dialect) if _by_compiled_code() else SSEReader()
+
+
+@cache
+def _by_compiled_code() -> bool:
+    """Who cuts in this process; looked up once, for every answer asks."""
     switched_off = os.environ.get("POLYVOX_TRANSPORT", "").strip() == "aiohttp"
-    if switched_off or not NativeSSEReader.available():
-        return SSEReader()
-    return NativeSSEReader(dialect=dialect)
+    return not switched_off and NativeSSEReader.available()
 
 
 @cache

@@ -16,7 +16,8 @@ Json: TypeAlias = dict[str, Any]
 class Fields:
     """An object of a request; what is taken from it is gone, and ``rest`` is what nobody took.
 
-    ``place`` is where it stands, such as "messages[2].content[0]". Null is the same as not there.
+    ``place`` is where it stands, such as "messages[2].content[0]", or the object that it stands in,
+    with the name there, and its number in a list. Null is the same as not there.
     All methods raise ``BadRequestError`` for what is not as it must be.
     """
 
@@ -25,20 +26,13 @@ class Fields:
     one_for_list = False
     """Whether a single object may stand for a list of one."""
 
-    def __init__(self, value: Any, place: str = "") -> None:
+    def __init__(self, value: Any, place: "str | tuple[Fields, str, int | None]" = "") -> None:
+        self._place = place  # told in words only where something is wrong
         if not isinstance(value, dict):
             kind = type(value).__name__
-            raise BadRequestError(f"{place or 'the body'}: must be an object, not {kind}")
+            raise BadRequestError(f"{self._where() or 'the body'}: must be an object, not {kind}")
         values = cast(Json, value)
-        self.rest: Json = {
-            self.named(key): each for key, each in values.items() if each is not None
-        }
-        self._place = place
-
-    @staticmethod
-    def named(key: str) -> str:
-        """The name that a key of the object stands for."""
-        return key
+        self.rest: Json = {key: each for key, each in values.items() if each is not None}
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -61,9 +55,12 @@ class Fields:
             if default is ...:
                 raise self.wrong(name, "is missing")
             return default
+        value: Any = self.rest.pop(name)
+        if type(value) is kind or (isinstance(value, dict) and kind == Json):
+            return cast(Any, value)
         try:
             lax = self.integers_as_text and kind is int
-            return msgspec.convert(self.rest.pop(name), kind, strict=not lax)
+            return msgspec.convert(value, kind, strict=not lax)
         except msgspec.ValidationError as error:
             raise self.wrong(name, str(error)) from None
 
@@ -73,19 +70,32 @@ class Fields:
 
     def take_object(self, name: str) -> Self | None:
         """The field as an object of its own, or None."""
-        value = self.take_any(name)
-        return None if value is None else type(self)(value, self.at(name))
+        value = self.rest.pop(name, None)
+        return None if value is None else type(self)(value, (self, name, None))
 
     def take_list(self, name: str) -> list[Self]:
         """The field as a list of objects; empty when it is not there."""
-        if self.one_for_list and not isinstance(self.rest.get(name, []), list):
-            self.rest[name] = [self.rest[name]]
-        values = self.take(name, list[Any], [])
-        return [type(self)(value, f"{self.at(name)}[{i}]") for i, value in enumerate(values)]
+        values: Any = self.rest.get(name, [])
+        if not isinstance(values, list):  # taking it as a list says what is wrong
+            values = [values] if self.one_for_list else self.take(name, list[Any])
+        self.rest.pop(name, None)
+        return self.each(name, cast(list[Any], values))
+
+    def each(self, name: str, values: list[Any]) -> list[Self]:
+        """These values of the field as objects."""
+        make = type(self)
+        return [make(value, (self, name, index)) for index, value in enumerate(values)]
 
     def at(self, name: str) -> str:
         """The place of a field of this object."""
-        return f"{self._place}.{name}" if self._place else name
+        where = self._where()
+        return f"{where}.{name}" if where else name
+
+    def _where(self) -> str:
+        if isinstance(self._place, str):
+            return self._place
+        owner, name, index = self._place
+        return owner.at(name) if index is None else f"{owner.at(name)}[{index}]"
 
     def wrong(self, name: str, problem: str) -> BadRequestError:
         """The error to raise about a field."""

@@ -4,9 +4,10 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from polyvox.dialects.base import Quirks, Target
+from polyvox.dialects.cache import has_marks
 from polyvox.dialects.schema import OPENAI_STRICT
 from polyvox.dialects.strict import as_openai_takes_it, strict_tool
-from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage
+from polyvox.messages import AssistantMessage, Image, Text, ToolCall
 from polyvox.request import NamedTool, Reasoning, Request, ToolDefinition
 
 
@@ -20,14 +21,15 @@ def dropped_wishes(
     """
     quirks, name = target.quirks, target.producer
     sampling = takes_sampling(request, quirks)
-    understood = {
+    understood: dict[str, bool] = {
         "temperature": sampling,
         "top_p": sampling,
         "stop": quirks.stop,
         "seed": quirks.seed,
         "parallel_tool_calls": quirks.parallel_tool_calls,
         "metadata": quirks.metadata,
-    } | dict.fromkeys(never, False)
+        **dict.fromkeys(never, False),
+    }
     for field, taken in understood.items():
         if not taken and getattr(request, field) not in (None, {}, []):
             yield field, f"not sent: {name} does not take it"
@@ -41,22 +43,27 @@ def dropped_wishes(
         else:
             about = f"not sent: {name} takes no schema; any JSON is asked for"
             yield "response_format.schema", about
-    yield from _loose_tools(request, target)
-    if not cache_marks and _has_cache_marks(request):
+    if request.tools:
+        yield from _loose_tools(request, target)
+    if not cache_marks and has_marks(request):
         yield "cache", f"not sent: {name} caches by itself, or not at all"
     yield from _dropped_blocks(request)
 
 
 def takes_sampling(request: Request, quirks: Quirks) -> bool:
     """Whether temperature and top_p may be sent; some models take them only while they don't think."""
+    if quirks.sampling is True:
+        return True
     wanted = request.reasoning or Reasoning()
     thinks = wanted.effort != "none" and bool(wanted.effort or wanted.budget_tokens)
-    return quirks.sampling is True or (quirks.sampling == "unthinking" and not thinks)
+    return quirks.sampling == "unthinking" and not thinks
 
 
 def takes_choice(request: Request) -> bool:
     """Whether there are tools to choose from; without any, OpenAI refuses every choice."""
-    return bool(request.tools) or any(fields.get("tools") for fields in request.options.values())
+    if request.tools or not request.options:
+        return bool(request.tools)
+    return any(fields.get("tools") for fields in request.options.values())
 
 
 def tool_fields(
@@ -92,19 +99,13 @@ def _loose_tools(request: Request, target: Target) -> Iterator[tuple[str, str]]:
         yield "tools[].strict", f"not sent: {target.producer} does not take it"
 
 
-def _has_cache_marks(request: Request) -> bool:
-    blocks = [*request.system, *request.tools]
-    for message in request.messages:
-        blocks += [message] if isinstance(message, ToolMessage) else []
-        blocks += message.content
-    return request.cache not in (None, "auto") or any(block.cache for block in blocks)
-
-
 def _dropped_blocks(request: Request) -> Iterator[tuple[str, str]]:
     for place, message in enumerate(request.messages):
         if not isinstance(message, AssistantMessage):
             continue
         for index, block in enumerate(message.content):
+            if isinstance(block, Text):
+                continue
             if isinstance(block, ToolCall) and not block.executable:
                 field = f"messages[{place}].content[{index}].arguments"
                 yield field, "broke off and are no JSON: sent as {}"

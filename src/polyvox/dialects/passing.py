@@ -26,7 +26,7 @@ Patch: TypeAlias = Callable[[dict[str, Any], Request, Target], None]
 
 Empty: TypeAlias = Callable[[Request, Target], HttpRequest]
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_fields: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LONGEST_FRAME = 16 << 20
 
 
@@ -52,7 +52,7 @@ class JsonPassing:
     def request(self, verbatim: Verbatim, target: Target) -> HttpRequest:
         """The caller's body for this target. Raises ``BadRequestError`` for one that is no object."""
         try:
-            fields: dict[str, Any] = dict(_fields.decode(verbatim.body))
+            fields = _fields.decode(verbatim.body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequestError(f"the body is no JSON object: {error}") from None
         fields.pop(OURS, None)

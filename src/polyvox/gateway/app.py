@@ -12,6 +12,7 @@ from polyvox.dialects.openai_errors import encode_error
 from polyvox.errors import BadRequestError, NotFoundError, PolyvoxError
 from polyvox.gateway.asking.dialects import DialectPaths
 from polyvox.gateway.asking.refusals import refusal
+from polyvox.gateway.web.crowd import Crowd
 from polyvox.gateway.web.door import Door, Scope
 from polyvox.gateway.web.endpoints import DOOR, MAX_BODY, Endpoint, routes_of
 from polyvox.gateway.web.incoming import Incoming, Receive, Send
@@ -69,6 +70,7 @@ class Application:
         self._max_body = max_body
         self._sockets = sockets or {}
         self._lifespan = lifespan
+        self._crowd = Crowd()
         self._routes = routes_of(endpoints)
         self._router = Router(self._routes, redirect_slashes=False, default=_nowhere)
 
@@ -76,7 +78,7 @@ class Application:
         """Handle one connection's request, WebSocket or lifespan."""
         kind = scope["type"]
         if kind == "http":
-            incoming = Incoming(scope, receive, send)
+            incoming = Incoming(scope, receive, send, self._crowd)
             handler = self._dialects.find(incoming)
             if handler is not None:
                 await handler(incoming)

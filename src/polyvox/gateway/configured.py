@@ -55,7 +55,7 @@ class Configured:
     ) -> None:
         self.config = config
         first = {name: own[0].reveal() for name, own in _usable(config, keys).items()}
-        self.client = AsyncClient.of_config(config, keys=first)
+        self.client = AsyncClient.of_config(config, keys=first, tracked=False)
         agents = load_agents(config.agents, config.templates, self.client)
         keep = {name: section.keep_seconds for name, section in config.agents.items()}
         self.agents = Agents(agents, calls, approvals, keep)

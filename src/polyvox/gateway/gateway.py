@@ -129,10 +129,13 @@ class Gateway:
             snapshot=data / f"keys-{worker.number}.snapshot",
         )
         self.door = Door(AdminFinder(self.directory, launch.admin_digest))
-        self.tenants = Tenants(self.database)
+        together = worker.count == 1 or isinstance(self.limits, RedisLimits)
+        self.tenants = Tenants(self.database, together=together)
         self.provider_keys = ProviderKeys(self.database, Sealing(section.secret or secret_in(data)))
         self.prompts = Prompts(self.database)
-        self.contexts = Contexts(self.database, section.contexts, applied=self.prompts.applied)
+        self.contexts = Contexts(
+            self.database, section.contexts, applied=self.prompts.applied, together=together
+        )
         self.calls = Calls()
         self.approvals = Approvals()
         self.admission = Admission(
@@ -184,7 +187,7 @@ class Gateway:
             worker=worker.number,
             redactor=Redactor(secrets_of(config)),
         )
-        self.application: ASGIApp = with_cors(logged, section.origins)
+        self.application: ASGIApp = with_cors(_within_traces(logged, config), section.origins)
 
     @property
     def config(self) -> Config:
@@ -351,6 +354,15 @@ class Gateway:
             return await self.asking.whole(asked)
 
         return ask
+
+
+def _within_traces(app: ASGIApp, config: Config) -> ASGIApp:
+    """The application; its calls are part of their callers' traces where OpenTelemetry is told of them."""
+    if config.telemetry is None:
+        return app
+    from polyvox.gateway.operations.trace_context import TraceContext  # of another extra
+
+    return TraceContext(app)
 
 
 def _revealed(keys: Mapping[str, Sequence[Secret]]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Model
 from polyvox.request import Request
 from polyvox.usage import Cost, Usage
+from polyvox.whole import whole
 
 __all__ = ["CostTracker", "Tracked"]
 
@@ -225,8 +226,15 @@ class Tracked(Around):
 
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as it is."""
+        return self.model.stream(request, self._counted(call))
+
+    async def answer(self, request: Request, call: Call) -> AssistantMessage:
+        """The whole answer as it is."""
+        return await whole(self.model, request, self._counted(call))
+
+    def _counted(self, call: Call) -> Call:
         inner = call.child()
         inner.on_attempt = self.tracker.counter(
             tenant=call.tenant, session=call.session, tags=call.tags
         )
-        return self.model.stream(request, inner)
+        return inner

@@ -28,18 +28,16 @@ class Account:
         """So many periods have passed."""
         self.mark = mark
         if passed > 0:
-            self.used = max(0, self.used - limit * passed)
+            drained = limit * passed
+            self.used = self.used - drained if drained < self.used else 0
             if passed >= 1:
                 self.held = 0
 
-    def has_room(self, limit: float, amount: float) -> bool:
-        """Whether so much may be reserved. What costs nothing always fits."""
-        return amount <= 0 or self.used + amount <= limit
-
-    def reserve(self, amount: float) -> None:
-        """Debit the most that a call may use."""
+    def reserve(self, amount: float) -> float:
+        """Debit the most that a call may use. Gives the mark as of which it is reserved."""
         self.used += amount
         self.held += amount
+        return self.mark
 
     def settle(self, limit: float, reserved: float, actual: float, passed: float) -> None:
         """Put what was used in the place of what was reserved ``passed`` periods ago.
@@ -48,8 +46,8 @@ class Account:
         not drained away meanwhile: a call counts in the window in which it was let in.
         """
         if passed < 1:
-            self.held = max(0, self.held - reserved)
+            self.held = self.held - reserved if reserved < self.held else 0
         unused = reserved - actual
-        if unused > 0:
-            unused = max(0, unused - limit * max(0, passed))
-        self.used = max(0, self.used - unused)
+        if unused > 0 and passed > 0:
+            unused = max(0, unused - limit * passed)
+        self.used = self.used - unused if unused < self.used else 0

@@ -109,8 +109,12 @@ class BudgetLimit:
         """What the attempts have cost; where nobody knows, no less than was reserved."""
         spent, priced = 0, True
         for attempt in attempts:
-            spent += self._nanos(attempt.usage)
-            priced = priced and attempt.usage.cost.status != "unknown"
+            cost = attempt.usage.cost
+            if cost.status == "unknown":
+                priced = False
+                spent += self._nanos(attempt.usage)
+            else:
+                spent += cost.nanos
         return spent if priced or self.budget.unknown_price != "deny" else max(spent, reserved)
 
     def denies(self, quote: Usage) -> bool:

@@ -6,9 +6,10 @@ from polyvox.around import Around
 from polyvox.errors import ConfigurationError
 from polyvox.events import Event, Warned
 from polyvox.limits.budget import Budget, BudgetLimit
-from polyvox.limits.gate import Admission, Gate, admitted
+from polyvox.limits.gate import Admission, Gate, admitted, answered
 from polyvox.limits.memory import MemoryLimits
 from polyvox.limits.store import LimitStore
+from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
@@ -43,6 +44,10 @@ class Budgeted(Around):
         """The answer, or ``BudgetExceededError`` as its only event."""
         return admitted(self._admit, request, call)
 
+    async def answer(self, request: Request, call: Call) -> AssistantMessage:
+        """The whole answer. Raises ``BudgetExceededError``, and whatever the model raises."""
+        return await answered(self._admit, request, call)
+
     async def _admit(self, request: Request, call: Call) -> Admission:
         """Let the call in, if need be to a cheaper model. Raises ``BudgetExceededError``."""
         model, asked = self.model, [self.model]
@@ -52,6 +57,9 @@ class Budgeted(Around):
             over = [(limit, limit.unpriced(model)) for limit in self._limits if limit.denies(quote)]
             if not over or all(limit.soft for limit, _ in over):
                 admission = await self._gate.enter(model, quote, call)
+                if not over and not admission.over:  # nearly always
+                    admission.warnings = warnings
+                    return admission
                 for standing in admission.over:
                     limit = self._limits[standing.place]
                     over.append((limit, limit.exceeded(standing, quote.cost)))

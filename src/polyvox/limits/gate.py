@@ -11,11 +11,13 @@ from polyvox.attempt import Attempt
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Done, Event, Failed, Start, Warned
 from polyvox.limits.store import Hold, LimitStore, Standing
+from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Model
 from polyvox.request import Request
 from polyvox.usage import Usage
+from polyvox.whole import whole
 
-__all__ = ["Admission", "Admit", "Gate", "Limit", "admitted", "scope_of"]
+__all__ = ["Admission", "Admit", "Gate", "Limit", "admitted", "answered", "scope_of"]
 
 _TURNS = (Start, Done, Failed)
 
@@ -57,32 +59,40 @@ class Gate:
         holds = [limit.hold(quote, call) for limit in self._limits]
         # Of this gate in this process, which may have been forked: drawing lots each time is slower.
         reservation = f"{self._mark}-{os.getpid()}-{next(self._count)}"
-        admission = Admission(self, model, holds, reservation)
-        admission.over = await self._store.reserve(admission.reservation, holds)
-        return admission
-
-    def settle(self, admission: "Admission", attempts: Sequence[Attempt]) -> Awaitable[None]:
-        """Debit what these attempts have used."""
-        holds = admission.holds
-        actual = [
-            limit.actual(attempts, hold.amount)
-            for limit, hold in zip(self._limits, holds, strict=True)
-        ]
-        return self._store.settle(admission.reservation, holds, actual)
+        over = await self._store.reserve(reservation, holds)
+        return Admission(self._store, self._limits, model, holds, reservation, over)
 
 
 class Admission:
     """One call at the gate: whom it may ask, what is reserved for it, where that did not fit."""
 
-    __slots__ = ("_gate", "holds", "model", "over", "reservation", "settled", "warnings")
+    __slots__ = (
+        "_limits",
+        "_store",
+        "holds",
+        "model",
+        "over",
+        "reservation",
+        "settled",
+        "warnings",
+    )
 
-    def __init__(self, gate: Gate, model: Model, holds: list[Hold], reservation: str) -> None:
-        self._gate = gate
+    def __init__(
+        self,
+        store: LimitStore,
+        limits: Sequence[Limit],
+        model: Model,
+        holds: list[Hold],
+        reservation: str,
+        over: list[Standing],
+    ) -> None:
+        self._store = store
+        self._limits = limits
         self.settled = False
         self.model = model
         self.holds = holds
         self.reservation = reservation
-        self.over: list[Standing] = []
+        self.over = over
         self.warnings: list[Warned] = []
 
     @property
@@ -91,10 +101,21 @@ class Admission:
         over = self.over
         return bool(over) and not all(self.holds[standing.place].soft for standing in over)
 
+    def actual(self, attempts: Sequence[Attempt]) -> list[float]:
+        """What these attempts have used of each limit, in the order of the holds."""
+        limits = self._limits
+        return [
+            limits[place].actual(attempts, hold.amount) for place, hold in enumerate(self.holds)
+        ]
+
     def settle(self, attempts: Sequence[Attempt]) -> Awaitable[None]:
         """The call is over."""
+        return self.debit(self.actual(attempts))
+
+    def debit(self, actual: Sequence[float]) -> Awaitable[None]:
+        """The call is over, and has used so much of each limit."""
         self.settled = True
-        return self._gate.settle(self, attempts)
+        return self._store.settle(self.reservation, self.holds, actual)
 
 
 Admit: TypeAlias = Callable[[Request, Call], Awaitable[Admission]]
@@ -129,6 +150,23 @@ async def admitted(admit: Admit, request: Request, call: Call) -> AsyncGenerator
     finally:
         if not admission.settled:
             await admission.settle(inner.attempts)
+
+
+async def answered(admit: Admit, request: Request, call: Call) -> AssistantMessage:
+    """The whole answer of the model that may be asked, settled before it is given.
+
+    Raises ``PolyvoxError``: that of ``admit``, or of the model.
+    """
+    try:
+        admission = await admit(request, call)
+    except PolyvoxError as error:
+        failed(error)  # which gives it the message of a call that never began
+        raise
+    inner = call.child()
+    try:
+        return await whole(admission.model, request, inner)
+    finally:
+        await admission.settle(inner.attempts)
 
 
 def scope_of(scope: str, name: str) -> Callable[[Call], str]:

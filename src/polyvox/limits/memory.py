@@ -51,20 +51,21 @@ class MemoryLimits:
             now = self._clock()
             if self._dues and self._dues[0] <= now:
                 self._forget(now, len(holds) + _MORE_FORGOTTEN)
-            accounts: list[Account] = []
+            debits: list[tuple[Account, float]] = []
             over: list[Standing] = []
             refused = False
-            for place, hold in enumerate(holds):
-                account = self._account(hold, now)
-                accounts.append(account)
-                if not account.has_room(hold.limit, hold.amount):
-                    wait = hold.meter.wait(account.used + hold.amount - hold.limit, hold.limit, now)
-                    over.append(Standing(place, account.used, account.held, wait))
+            for hold in holds:
+                account, amount = self._account(hold, now), hold.amount
+                excess = account.used + amount - hold.limit
+                if excess > 0 and amount > 0:  # what costs nothing always fits
+                    wait = hold.meter.wait(excess, hold.limit, now)
+                    over.append(Standing(len(debits), account.used, account.held, wait))
                     refused = refused or not hold.soft
+                debits.append((account, amount))
             if not refused:
-                for account, hold in zip(accounts, holds, strict=True):
-                    account.reserve(hold.amount)
-                self._reserved[reservation] = [account.mark for account in accounts]
+                self._reserved[reservation] = [
+                    account.reserve(amount) for account, amount in debits
+                ]
             return over
 
     async def settle(

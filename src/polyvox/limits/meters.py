@@ -60,7 +60,7 @@ class Leak:
 
     def passed(self, mark: float, now: float) -> tuple[float, float]:
         """The periods that have passed; none when the clock was put back."""
-        return max(0.0, now - mark) / self.seconds, now
+        return ((now - mark) / self.seconds if now > mark else 0.0), now
 
     def wait(self, excess: float, limit: float, now: float) -> float | None:
         """How long the excess needs to leak away."""

@@ -76,12 +76,10 @@ class _Rate:
     def __init__(self, rate: RateLimit, limit: int, what: str) -> None:
         period = f"per {rate.per}" if isinstance(rate.per, str) else f"in {rate.per:g} seconds"
         self.limit = limit
+        self._one = min(1, limit)
         self.name = f"{rate.name or rate.scope} {what} {period}"
         self._key = scope_of(rate.scope, f"rate:{self.name}")
         self._meter = Leak(_seconds(rate.per))
-
-    def _hold(self, amount: int, call: Call) -> Hold:
-        return Hold(self._key(call), self._meter, self.limit, min(amount, self.limit))
 
 
 class _Requests(_Rate):
@@ -89,7 +87,7 @@ class _Requests(_Rate):
 
     def hold(self, quote: Usage, call: Call) -> Hold:
         """One time."""
-        return self._hold(1, call)
+        return Hold(self._key(call), self._meter, self.limit, self._one)
 
     def actual(self, attempts: Sequence[Attempt], reserved: float) -> float:
         """As often as they were asked."""
@@ -101,12 +99,16 @@ class _Tokens(_Rate):
 
     def hold(self, quote: Usage, call: Call) -> Hold:
         """The most that the call may use."""
-        return self._hold(quote.total_tokens, call)
+        most = quote.input_tokens + quote.output_tokens
+        return Hold(self._key(call), self._meter, self.limit, min(most, self.limit))
 
     def actual(self, attempts: Sequence[Attempt], reserved: float) -> float:
         """What the attempts have used; where nobody said, no less than was reserved."""
-        used = sum(attempt.usage.total_tokens for attempt in attempts)
-        missing = any(attempt.usage.basis == "missing" for attempt in attempts)
+        used, missing = 0, False
+        for attempt in attempts:
+            usage = attempt.usage
+            used += usage.input_tokens + usage.output_tokens
+            missing = missing or usage.basis == "missing"
         return max(used, reserved) if missing else used
 
 

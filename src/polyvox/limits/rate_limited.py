@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator
 from polyvox.around import Around
 from polyvox.errors import ConfigurationError, RateLimitError
 from polyvox.events import Event
-from polyvox.limits.gate import Admission, Gate, admitted
+from polyvox.limits.gate import Admission, Gate, admitted, answered
 from polyvox.limits.memory import MemoryLimits
 from polyvox.limits.rate_limit import RateLimit, limits_of
 from polyvox.limits.store import LimitStore
+from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Model
 from polyvox.quote import quote_of
 from polyvox.request import Request
@@ -52,6 +53,10 @@ class RateLimited(Around):
     def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer, or ``RateLimitError`` as its only event."""
         return admitted(self._admit, request, call)
+
+    async def answer(self, request: Request, call: Call) -> AssistantMessage:
+        """The whole answer. Raises ``RateLimitError``, and whatever the model raises."""
+        return await answered(self._admit, request, call)
 
     async def _admit(self, request: Request, call: Call) -> Admission:
         """Let the call in, when it is its turn. Raises ``RateLimitError``."""

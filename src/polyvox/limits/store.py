@@ -10,7 +10,7 @@ from polyvox.limits.meters import Meter
 __all__ = ["Hold", "LimitStore", "Standing"]
 
 
-class Hold(msgspec.Struct, frozen=True):
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """What is to be reserved on one account.
 
     ``key`` names the account. A ``soft`` hold is debited even where it does not fit.
@@ -23,7 +23,7 @@ class Hold(msgspec.Struct, frozen=True):
     soft: bool = False
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """An account on which a hold does not fit.
 
     ``place`` is the hold's place among those asked for, ``used`` what was used and reserved before

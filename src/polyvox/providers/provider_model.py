@@ -2,38 +2,42 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 
 from polyvox.assembly import unfold
-from polyvox.dialects import Dialect, FrameReader, Quirks, ServerSentEvent, StreamDecoder, Target
-from polyvox.dialects.base import PassedFrames
-from polyvox.errors import (
-    NetworkError,
-    NotFoundError,
-    PolyvoxError,
-    ProtocolError,
-    RequestTimeoutError,
-)
-from polyvox.events import Done, Event, Failed, Passed, Start, Warned
+from polyvox.dialects import Dialect, Quirks, StreamDecoder, Target
+from polyvox.errors import NetworkError, NotFoundError, PolyvoxError, RequestTimeoutError
+from polyvox.events import Done, Event, Failed, Start, Warned
 from polyvox.handover import claimed
 from polyvox.http import HttpRequest, HttpResponse, Signer, Timeouts, Transport
+from polyvox.messages import AssistantMessage
 from polyvox.model import Call
 from polyvox.providers.fetching import UrlFetcher
+from polyvox.providers.reading import (
+    ENDINGS,
+    MAX_WHOLE_BODY,
+    LastWord,
+    PassedOn,
+    PassingOn,
+    Reading,
+    Told,
+    check_head,
+    first_bytes,
+    with_bytes,
+)
 from polyvox.providers.schema_detour import Detour, way_for
 from polyvox.providers.settlement import Pricing, Settlement, unknown_price
 from polyvox.quote import priced, worst_usage
 from polyvox.request import Request
 from polyvox.transport import exchange, read_all
-from polyvox.transport.deadlines import Watch
+from polyvox.transport.watch import Watch
 from polyvox.usage import Usage
-from polyvox.verbatim import Verbatim
+from polyvox.whole import drained
 
 MAX_ERROR_BODY = 1 << 20
-MAX_WHOLE_BODY = 256 << 20
 REFUSAL_SECONDS = 5.0
 DRAIN_SECONDS = 0.1
 
-_ENDINGS = (Done, Failed)
 _NO_QUIRKS = Quirks()
 
 
@@ -82,6 +86,34 @@ class ProviderModel:
         detour = Detour(request, way, self.dialect.name)
         return detour.read(self._stream(detour.request, call), call)
 
+    async def answer(self, request: Request, call: Call) -> AssistantMessage:
+        """The provider's answer without events. Raises ``PolyvoxError``."""
+        if way_for(request, self.target.quirks, self.dialect.name) != "native":
+            return await drained(self, request, call)
+        settlement = Settlement(request, self.pricing, self.target, call)
+        reading = LastWord(self.dialect, self.target)
+        try:
+            http, passed = await self._prepared(request, call)
+            settlement.asking()
+            async with exchange(
+                self.transport, http, timeouts=self.timeouts, call=call
+            ) as response:
+                head = await self._head(response, settlement)
+                last = await reading.read(head, response.body, passed)
+                self._end(last, settlement)
+                if reading.is_stream:
+                    await response.drain(DRAIN_SECONDS)
+        except PolyvoxError as error:
+            *_, last = reading.decoder.fail(error)
+            self._end(last, settlement)
+        except (asyncio.CancelledError, GeneratorExit):
+            settlement.left(reading.decoder)
+            raise
+        if isinstance(last, Failed):
+            raise last.error
+        assert isinstance(last, Done)
+        return last.message
+
     def quote(self, request: Request) -> Usage:
         """The most that answering may use, with its cost."""
         return priced(worst_usage(request, self.target.max_output_tokens), self.pricing)
@@ -90,35 +122,62 @@ class ProviderModel:
         decoder = self.dialect.stream_decoder(self.target)
         settlement = Settlement(request, self.pricing, self.target, call)
         try:
-            request = await self._inlined(request, call)
-            http, passed = self._written(request, call)
-            http = await self._signed(http, call)
+            http, passed = await self._prepared(request, call)
             settlement.asking()
             async with exchange(
                 self.transport, http, timeouts=self.timeouts, call=call
             ) as response:
-                settlement.heard(response)
-                reading = self._read(response, decoder, settlement, passed)
-                async with aclosing(reading) as batches:
-                    async for events in batches:
-                        if type(events[0]) is Start:
-                            dropped = [Warned(text, field) for field, text in http.dropped]
-                            events = [events[0], *dropped, *events[1:]]
-                        last = type(events[-1]) in _ENDINGS
-                        for event in events[:-1] if last else events:
-                            yield event
-                        if last:
-                            self._end(events[-1], settlement)
-                            yield events[-1]
+                head = await self._head(response, settlement)
+                reading = await self._reading(head, response.body, decoder, passed)
+                while events := await reading.batch():
+                    if http.dropped and type(events[0]) is Start:
+                        dropped = [Warned(text, field) for field, text in http.dropped]
+                        events = [events[0], *dropped, *events[1:]]
+                    last = events.pop() if type(events[-1]) in ENDINGS else None
+                    for event in events:
+                        yield event
+                    if last is not None:
+                        self._end(last, settlement)
+                        yield last
+                if decoder.ended:
+                    await response.drain(DRAIN_SECONDS)
         except PolyvoxError as error:
             for event in decoder.fail(error):
                 self._end(event, settlement)
                 yield event
         except (asyncio.CancelledError, GeneratorExit):
-            settlement.cut_short(decoder.message())
+            settlement.left(decoder)
             raise
 
-    def _written(self, request: Request, call: Call) -> "tuple[HttpRequest, _Passed | None]":
+    async def _reading(
+        self,
+        head: bytes,
+        body: AsyncGenerator[bytes],
+        decoder: StreamDecoder,
+        passed: PassedOn | None,
+    ) -> Reading | Told:
+        """What reads an answer that begins like this."""
+        frames = self.dialect.frame_reader()
+        if head.startswith(frames.whole):  # also when streaming was asked for
+            answer = head + await read_all(body, MAX_WHOLE_BODY)
+            events = list(unfold(self.dialect.decode_response(answer, self.target)))
+            return Told(with_bytes(events, answer) if passed and passed.whole(answer) else events)
+        passing = None if passed is None else passed.streamed()
+        if passing is None:
+            return Reading(frames, decoder, head, body)
+        return PassingOn(frames, decoder, head, body, passing)
+
+    async def _prepared(self, request: Request, call: Call) -> tuple[HttpRequest, PassedOn | None]:
+        """The request as it is sent, and what passes its answer on, if that may go as it comes."""
+        if self.fetcher is not None:
+            request = await self.fetcher.inlined(request, self.dialect, self.target, call)
+        if call.verbatim is not None and call.verbatim.is_long:
+            http, passed = await asyncio.to_thread(self._written, request, call)
+        else:
+            http, passed = self._written(request, call)
+        return (http if self.signer is None else await self._signed(http, call)), passed
+
+    def _written(self, request: Request, call: Call) -> tuple[HttpRequest, PassedOn | None]:
         """The request for the provider, and what passes its answer on, if that may go as it comes."""
         verbatim, passing = call.verbatim, self.dialect.passing
         if verbatim is None or passing is None:
@@ -131,8 +190,7 @@ class ProviderModel:
         )
         if not verbatim.used:
             return self._told(request), None
-        passed = _Passed(verbatim, passing.frames(request))
-        return passing.request(verbatim, self.target), passed
+        return passing.request(verbatim, self.target), PassedOn(verbatim, passing)
 
     def _told(self, request: Request) -> HttpRequest:
         return self.dialect.encode_request(claimed(request, self.dialect.name), self.target)
@@ -154,44 +212,15 @@ class ProviderModel:
         finally:
             watch.close()
 
-    async def _read(
-        self,
-        response: HttpResponse,
-        decoder: StreamDecoder,
-        settlement: Settlement,
-        passed: "_Passed | None",
-    ) -> AsyncGenerator[list[Event]]:
-        """The events in batches, none of them empty: what came at once needs no step each."""
+    async def _head(self, response: HttpResponse, settlement: Settlement) -> bytes:
+        """How the answer's body begins. Raises for a refusal, and for what is no answer."""
+        settlement.heard(response)
         if response.status >= 300:
             raise await self._refusal(response)
-        async with aclosing(response.body) as body:
-            head = await _first_bytes(body)
-            settlement.first_byte()
-            if head[:1] == b"<":
-                raise _web_page(head)
-            frames = self.dialect.frame_reader()
-            if head.startswith(frames.whole):  # also when streaming was asked for
-                answer = head + await read_all(body, MAX_WHOLE_BODY)
-                events = list(unfold(self.dialect.decode_response(answer, self.target)))
-                if passed is not None and passed.whole():
-                    events = _with(events, answer)
-                yield events
-                return
-            reading = (
-                _Reading(frames, decoder)
-                if passed is None
-                else _PassingOn(frames, decoder, passed.frames)
-            )
-            if events := reading.feed(head):
-                yield events
-            async for chunk in body:
-                if events := reading.feed(chunk):
-                    yield events
-                if decoder.ended:
-                    await _drain(body)
-                    return
-            if events := reading.close():
-                yield events
+        head = await first_bytes(response.body)
+        settlement.first_byte()
+        check_head(head)
+        return head
 
     def _end(self, event: Event, settlement: Settlement) -> None:
         """Complete the stream's last event; other events are left alone."""
@@ -257,98 +286,3 @@ class ProviderModel:
                 error.model or self.target.model,
             )
             raise
-
-
-class _Reading:
-    """Bytes of a body in, events out: the frames' reader and the dialect's decoder as one."""
-
-    def __init__(self, frames: FrameReader, decoder: StreamDecoder) -> None:
-        self._frames = frames
-        self._decoder = decoder
-
-    def feed(self, chunk: bytes) -> list[Event]:
-        frames = self._frames.feed(chunk)
-        if len(frames) == 1:  # nearly always
-            return self._decoder.feed(frames[0])
-        return self._decode(frames)
-
-    def close(self) -> list[Event]:
-        return self._decode(self._frames.close()) + self._decoder.close()
-
-    def _decode(self, frames: list[ServerSentEvent]) -> list[Event]:
-        return [event for frame in frames for event in self._decoder.feed(frame)]
-
-
-class _Passed:
-    """A call whose answer goes on as it comes."""
-
-    def __init__(self, verbatim: Verbatim, frames: PassedFrames) -> None:
-        self.frames = frames
-        self._verbatim = verbatim
-
-    def whole(self) -> bool:
-        """An answer came whole: whether the caller, who may have asked for a stream, can have it so."""
-        self._verbatim.used = not self._verbatim.request.stream
-        return self._verbatim.used
-
-
-class _PassingOn(_Reading):
-    """The same, with the bytes themselves behind the events that were read from them."""
-
-    def __init__(self, frames: FrameReader, decoder: StreamDecoder, passed: PassedFrames) -> None:
-        super().__init__(frames, decoder)
-        self._passed = passed
-        self._begun = False
-        self._early = b""
-
-    def feed(self, chunk: bytes) -> list[Event]:
-        events = super().feed(chunk)
-        data = self._passed.feed(chunk)
-        if events and type(events[-1]) in _ENDINGS:
-            data += self._passed.close()
-        return self._both(events, data)
-
-    def close(self) -> list[Event]:
-        ended = self._decode(self._frames.close())
-        data = self._passed.close()
-        if ended and type(ended[-1]) is Done:
-            return self._both(ended, data)
-        return [*ended, *self._decoder.close()]  # a frame that broke off is not told
-
-    def _both(self, events: list[Event], data: bytes) -> list[Event]:
-        if not self._begun:  # a stream begins with its start
-            if not events:
-                self._early += data
-                return events
-            data, self._begun = self._early + data, True
-        return _with(events, data) if data else events
-
-
-def _with(events: list[Event], data: bytes) -> list[Event]:
-    """The events, and their bytes before the last one if that is the end."""
-    if events and type(events[-1]) in _ENDINGS:
-        return [*events[:-1], Passed(data, ends=True), events[-1]]
-    return [*events, Passed(data)]
-
-
-def _web_page(head: bytes) -> ProtocolError:
-    return ProtocolError(
-        f"the answer is a web page, not a model's: {head[:80].decode('utf-8', 'replace')!r}",
-        hint="Check the base URL, and whether a proxy or a login page stands in between.",
-    )
-
-
-async def _first_bytes(body: AsyncGenerator[bytes]) -> bytes:
-    """The body up to and including its first piece that isn't blank; no leading white space."""
-    async for chunk in body:
-        if head := chunk.lstrip():
-            return head
-    return b""
-
-
-async def _drain(body: AsyncGenerator[bytes]) -> None:
-    """Read what follows the stream's end, so that the connection can be used again; but not for long."""
-    with suppress(PolyvoxError, TimeoutError):
-        async with asyncio.timeout(DRAIN_SECONDS):
-            async for _ in body:
-                pass

@@ -233,10 +233,10 @@ def base_url_of(provider: Provider, environ: Mapping[str, str]) -> str:
     override = _first(provider.base_url_env, environ)
     if override is not None:
         return address_of(provider, *override)
-    needed = _PLACEHOLDER.findall(provider.base_url)
-    if not needed:
-        return provider.base_url
     url = provider.base_url
+    if "{" not in url:
+        return url
+    needed = _PLACEHOLDER.findall(url)
     for variables in needed:
         found = _first(variables.split(" or "), environ)
         if found is None:

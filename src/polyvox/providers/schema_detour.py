@@ -90,8 +90,9 @@ class Detour:
                             "response_format",
                         )
         finally:
-            if call.partial is not None:
-                call.partial = self._message(call.partial)
+            left = call.left
+            if left is not None:
+                call.leave(lambda: self._message(left()))
 
     def _with_tool(self, request: Request) -> Request:
         tool = ToolDefinition(

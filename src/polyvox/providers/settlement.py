@@ -1,12 +1,14 @@
 """What one attempt used and cost, however it ended."""
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from polyvox import estimate
 from polyvox.attempt import Stopwatch
+from polyvox.dialects import StreamDecoder
 from polyvox.errors import AbortedError, PolyvoxError, RequestTimeoutError
 from polyvox.events import Done, Event, Failed
 from polyvox.messages import AssistantMessage
@@ -18,6 +20,7 @@ Pricing: TypeAlias = Callable[[Usage], Cost]
 
 NOTHING_USED = Usage(basis="estimated", cost=Cost("known"))
 _COUNTS = [name for name in Usage.__struct_fields__ if name.endswith("_tokens")]
+_counts: Callable[[Usage], tuple[int, ...]] = attrgetter(*_COUNTS)
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
@@ -83,8 +86,11 @@ class Settlement:
     def heard(self, response: Head) -> None:
         """The head of the answer is there."""
         self._accepted = response.status < 300
-        found = (response.headers.get(name) for name in _REQUEST_ID_HEADERS)
-        self._request_id = next((request_id for request_id in found if request_id), None)
+        headers = response.headers
+        for name in _REQUEST_ID_HEADERS:
+            if request_id := headers.get(name):
+                self._request_id = request_id
+                return
 
     def first_byte(self) -> None:
         """The first byte of the answer is there."""
@@ -107,40 +113,61 @@ class Settlement:
                 self._record(event.message, event.error)
 
     def cut_short(self, message: AssistantMessage) -> None:
-        """The stream was closed, or its task cancelled: this had arrived, if it was before the end."""
+        """The task was cancelled: this had arrived, if it was before the end."""
+        if not self._ended:
+            self._break_off(message)
+            self._call.leave(message)
+
+    def left(self, decoder: StreamDecoder) -> None:
+        """The stream was closed, or its task cancelled: this had been read, if it was before the end.
+
+        Nothing is joined here: when many leave at once, others wait, and hardly anybody looks at it.
+        """
         if self._ended:
             return
+        outline, texts = decoder.outline()
+        self._break_off(outline, sum(map(estimate.joined_tokens, texts)))
+        self._call.leave(
+            lambda: msgspec.structs.replace(
+                decoder.message(), usage=outline.usage, request_id=outline.request_id
+            )
+        )
+
+    def _break_off(self, message: AssistantMessage, more_tokens: int = 0) -> None:
         if self._sent:
-            self._settle(message, cut=True)
+            self._settle(message, cut=True, more_tokens=more_tokens)
             self._record(message, AbortedError("the reader left"))
         else:
             message.usage = NOTHING_USED
-        self._call.leave(message)
 
     def _record(self, message: AssistantMessage, error: PolyvoxError | None = None) -> None:
         self._ended = True
         who = self._asked
         self._call.record(self._stopwatch.attempt(who.provider, who.model, message, error))
 
-    def _settle(self, message: AssistantMessage, *, cut: bool) -> None:
+    def _settle(self, message: AssistantMessage, *, cut: bool, more_tokens: int = 0) -> None:
+        """Complete the message, which said so many tokens more than there are in it."""
         message.request_id = message.request_id or self._request_id
         usage = _counted(message.usage)
         if cut or usage.basis == "missing":
-            usage = self._estimated(usage, message, "partial" if cut else "estimated")
+            said = estimate.content_tokens(message.content) + more_tokens
+            usage = self._estimated(usage, said, "partial" if cut else "estimated")
         if usage.cost.source != "provider":
             usage = msgspec.structs.replace(usage, cost=self._pricing(usage))
         message.usage = usage
 
-    def _estimated(self, usage: Usage, message: AssistantMessage, basis: Basis) -> Usage:
+    def _estimated(self, usage: Usage, said: int, basis: Basis) -> Usage:
         return msgspec.structs.replace(
             usage,
             input_tokens=usage.input_tokens or estimate.request_tokens(self._request),
-            output_tokens=max(usage.output_tokens, estimate.content_tokens(message.content)),
+            output_tokens=max(usage.output_tokens, said),
             basis=basis,
         )
 
 
 def _counted(usage: Usage) -> Usage:
     """The usage without numbers below zero, which would take something off from what others used."""
+    if min(_counts(usage)) >= 0:
+        return usage
     wrong = {name: 0 for name in _COUNTS if getattr(usage, name) < 0}
-    return msgspec.structs.replace(usage, **wrong) if wrong else usage
+    return msgspec.structs.replace(usage, **wrong)

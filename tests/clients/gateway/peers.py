@@ -1,12 +1,13 @@
 """Other people's clients, each running as a program of its own in the environment that it needs."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from unwatched import unwatched
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -45,7 +46,7 @@ class Peer:
 
     def __init__(self, client: str) -> None:
         hidden = ("_API_KEY", "_BASE_URL", "_HOST", "_proxy", "_PROXY")
-        environ = {key: value for key, value in os.environ.items() if not key.endswith(hidden)}
+        environ = {key: value for key, value in unwatched().items() if not key.endswith(hidden)}
         environ |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGCHAIN_TRACING_V2": "false"}
         self._process = subprocess.Popen(
             CLIENTS[client],

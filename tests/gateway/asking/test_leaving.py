@@ -8,7 +8,13 @@ import pytest
 
 from polyvox import AsyncClient
 from polyvox.composite import Council
+from polyvox.errors import AbortedError
+from polyvox.gateway.asking.leaving import watched
 from polyvox.gateway.operations.admission import Admission
+from polyvox.gateway.web.crowd import Crowd
+from polyvox.gateway.web.incoming import Incoming
+from polyvox.messages import AssistantMessage
+from polyvox.model import Call
 from polyvox.testing import Knobs, MockProvider
 
 CHAT = "/v1/chat/completions"
@@ -67,6 +73,38 @@ async def test_what_had_come_by_then_is_in_the_books(serve) -> None:
     assert ended.partial
     assert usage.basis == "partial"
     assert usage.output_tokens > 0
+
+
+async def test_what_had_come_by_then_is_put_together_for_nobody(serve, monkeypatch) -> None:
+    left: list[Call] = []
+    made: list[AssistantMessage] = []
+    leave = Call.leave
+
+    def noted(call: Call, message: AssistantMessage | Callable[[], AssistantMessage]) -> None:
+        if not callable(message):  # the provider's own script
+            leave(call, message)
+            return
+
+        def make() -> AssistantMessage:
+            made.append(message())
+            return made[-1]
+
+        leave(call, make)
+        left.append(call)
+
+    monkeypatch.setattr(Call, "leave", noted)
+    knobs = Knobs(cut_after=4_000, cut_mode="stall")
+    async with (
+        MockProvider("openai-chat", script=[LONG], knobs=knobs) as mock,
+        upstream(mock) as client,
+        serve(client) as gateway,
+    ):
+        await leave_after_text(gateway, hello(stream=True))
+        await gateway.books.next_end()
+        await gateway.calls.idle()
+    (call,) = left
+    assert made == []
+    assert call.partial.text.startswith("word")
 
 
 async def test_every_member_of_a_composite_sees_it(serve) -> None:
@@ -232,3 +270,81 @@ async def test_those_that_are_under_way_now_are_waited_for_and_no_later_ones(ser
         assert len(gateway.calls) == 1
         mock.release()
         await second
+
+
+class Caller:
+    """Somebody who waits for an answer, for as long as they like."""
+
+    def __init__(self) -> None:
+        self.looked_at, self.left = asyncio.Event(), asyncio.Event()
+        scope = {"method": "POST", "path": "/", "headers": [], "query_string": b""}
+        self.incoming = Incoming(scope, self._receive, self._send)
+
+    async def _receive(self) -> dict[str, object]:
+        self.looked_at.set()
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: object) -> None:
+        raise NotImplementedError
+
+
+async def test_who_has_been_here_for_a_while_is_seen_to_leave() -> None:
+    caller = Caller()
+
+    async def asked() -> None:
+        async with watched(caller.incoming, detached=False):
+            await caller.looked_at.wait()
+            caller.left.set()
+            await asyncio.Event().wait()
+
+    with pytest.raises(AbortedError):
+        await asked()
+    assert caller.incoming.left
+    await asyncio.sleep(0)  # the task would be cancelled here, had it not been told that it is over
+
+
+async def test_a_detached_call_learns_of_it_and_goes_on() -> None:
+    caller = Caller()
+    async with watched(caller.incoming, detached=True):
+        await caller.looked_at.wait()
+        caller.left.set()
+        for _ in range(3):  # as many turns of the loop as it takes to tell of it
+            await asyncio.sleep(0)
+        assert caller.incoming.left
+    await asyncio.sleep(0)
+
+
+async def test_who_is_answered_at_once_is_not_watched() -> None:
+    short, long = Caller(), Caller()
+    short.incoming.crowd = long.incoming.crowd = Crowd()
+    async with watched(long.incoming, detached=False):
+        async with watched(short.incoming, detached=False):
+            pass
+        await long.looked_at.wait()
+        assert not short.looked_at.is_set()
+
+
+async def test_a_cancel_from_elsewhere_stays_one() -> None:
+    caller = Caller()
+
+    async def asked() -> None:
+        async with watched(caller.incoming, detached=False):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(asked())
+    await caller.looked_at.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_who_is_answered_while_they_leave_is_not_cancelled_afterwards() -> None:
+    caller = Caller()
+    async with watched(caller.incoming, detached=False):
+        await caller.looked_at.wait()
+        caller.left.set()
+        while not caller.incoming.left:  # noqa: ASYNC110 - it ends in the very turn in which that is seen
+            await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)

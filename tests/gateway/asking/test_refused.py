@@ -277,3 +277,18 @@ async def test_one_model_is_told_of_as_in_the_list(serve, path, headers, said) -
         async with gateway.http.get(gateway.url + path + "x", headers=headers) as answer:
             assert answer.status == 404
     assert said in told.items()
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/simulated/echo", "/api/tags"])
+async def test_head_gives_the_head_of_what_get_tells(serve, path: str) -> None:
+    key = {"authorization": "Bearer good"}
+    async with AsyncClient() as client, serve(client) as gateway:
+        url = gateway.url + path
+        async with gateway.http.get(url, headers=key) as whole:
+            length = len(await whole.read())
+        async with gateway.http.head(url, headers=key) as head:
+            assert head.status == 200
+            assert int(head.headers["content-length"]) == length
+            assert await head.read() == b""
+        async with gateway.http.head(url) as refused:
+            assert refused.status == 401

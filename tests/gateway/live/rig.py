@@ -222,6 +222,7 @@ async def serving(
     listening = socket.create_server(("127.0.0.1", 0), backlog=100)
     listening.setblocking(False)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as ``bind`` has it
     gateway.address = f"127.0.0.1:{listening.getsockname()[1]}"
     serves = server_of(server, gateway.app, listening)
     task = asyncio.create_task(serves.serve())

@@ -43,7 +43,8 @@ async def test_every_message_comes_once_however_often_the_connection_is_lost(
         seqs += [each["seq"] for each in ours.of("a")]
         text += ours.text("a")
         for round in itertools.count():
-            async with gateway.connected() as ours:
+            # With a bound on what is not read yet, its close would wait behind that for ten seconds.
+            async with gateway.connected(max_queue=None) as ours:
                 await resumed(gateway, ours, call, seqs[-1])
                 paced.allow(5)
                 for _ in range(4):

@@ -1,11 +1,13 @@
 """What a template may do, and what it may not, whoever wrote it."""
 
 from bisect import bisect
+from functools import partial
 from typing import Any
 
 import pytest
 
 from polyvox.errors import BadRequestError
+from polyvox.gateway.prompts import sandbox
 from polyvox.gateway.prompts.purse import UNITS, Purse
 from polyvox.gateway.prompts.sandbox import MAX_OUTPUT, MAX_SOURCE, compiled, environment, render
 
@@ -234,7 +236,7 @@ def test_a_template_that_would_take_for_ever_or_fill_the_memory_is_stopped(bomb:
         rendered(BOMBS[bomb], doc=doc, cod=doc[1:] + "y", x={"a": 1}, a=[1])
 
 
-def test_the_work_of_a_rendering_is_the_same_each_time():
+def test_the_work_of_a_rendering_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch):
     text = "{% for i in range(n) %}{{ i }} {% endfor %}"
     source = compiled(environment(), text)
 
@@ -245,8 +247,11 @@ def test_the_work_of_a_rendering_is_the_same_each_time():
             return False
         return True
 
-    limit = bisect(range(500_000), False, key=lambda count: not fits(count))
-    assert limit > 50_000
+    assert fits(50_000)
+    monkeypatch.setattr(
+        sandbox, "Purse", partial(Purse, UNITS // 20)
+    )  # so that the end is found soon
+    limit = bisect(range(25_000), False, key=lambda count: not fits(count))
     assert fits(limit - 1)
     assert not fits(limit)
 

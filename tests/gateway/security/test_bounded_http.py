@@ -162,6 +162,85 @@ async def test_on_a_connection_that_was_used_it_is_the_same() -> None:
     assert told.count(b"HTTP/1.1 200") == 1
 
 
+class Forgetful(BoundedHttp):
+    """Keeps no connection for long that is not used."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.timeout_keep_alive = 0.05  # type: ignore[assignment]
+
+
+async def test_a_connection_that_is_not_used_again_is_closed() -> None:
+    async with serving(Recorder(), Forgetful) as served:
+        told = await served.told(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert told.endswith(b"ok")
+
+
+@pytest.mark.parametrize("is_unread", [False, True])
+async def test_a_connection_with_an_unanswered_request_is_used(is_unread: bool) -> None:
+    """However long ago the answer to the one before was."""
+    made: list[BoundedHttp] = []
+
+    class Made(BoundedHttp):
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            made.append(self)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/again":
+            if not is_unread:
+                await receive()
+            made[0]._quiet_since = -1e9
+            made[0]._look()
+        headers = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with serving(app, Made) as served:
+        reader, writer = await served.connect()
+        async with asyncio.timeout(LONG):
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+            await reader.readuntil(b"ok")
+            head = b"POST /again HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+            writer.write(head + b"content-length: 2\r\n\r\n" + b"{}" * (not is_unread))
+            assert (await reader.read()).endswith(b"ok")
+        writer.close()
+
+
+async def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = scope["path"].encode()
+        await asyncio.sleep(0)
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    request = b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n"
+    last = b"GET /last HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    async with serving(app) as served:
+        told = await served.told(b"".join(request % n for n in range(5)) + last)
+    paths = [part.partition(b"HTTP/1.1")[0] for part in told.split(b"\r\n\r\n")[1:]]
+    assert paths == [b"/0", b"/1", b"/2", b"/3", b"/4", b"/last"]
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/a%20b?c=%20d", "/a b", b"c=%20d"),
+        (b"/a?", "/a", b""),
+        (b"http://x/a?b", "/a", b"b"),
+        (b"/a#b", "/a", b""),
+    ],
+)
+async def test_the_address_is_told_apart_into_path_and_query(
+    target: bytes, path: str, query: bytes
+) -> None:
+    app = Recorder()
+    async with serving(app) as served:
+        await served.told(b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % target)
+    assert (app.scopes[0]["path"], app.scopes[0]["query_string"]) == (path, query)
+
+
 async def test_a_body_that_stops_coming_ends_the_request() -> None:
     heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

@@ -1,7 +1,7 @@
 """Whatever bytes come, on every route: no failure of ours, no crash, nothing that hangs.
 
-A failure prints the request and, with ``print_blob``, what repeats it. POLYVOX_FUZZ=<n> tries n times as
-many; each run goes on from what failed before.
+A failure prints the request and, with ``print_blob``, what repeats it. POLYVOX_FUZZ=<n>, which ``make fuzz``
+says, tries n times as many; each run goes on from what failed before.
 """
 
 import json
@@ -21,6 +21,7 @@ from gateway.running import Running
 from gateway.security.garbage import DEEP, requests, texts, values
 from gateway.security.wire import SECONDS, ask, exchange, statuses
 
+pytestmark = pytest.mark.hypothesis  # `make fuzz` runs what has it
 TIMES = int(os.environ.get("POLYVOX_FUZZ", "1"))
 SAID = [{"role": "user", "content": "Hi"}]
 PARTS = {"parts": [{"text": "Hi"}]}
@@ -36,7 +37,7 @@ SAMPLES: dict[str, Any] = {
 }
 OURS = {500, 502, 504, 505}
 fuzzed = settings(
-    max_examples=400 * TIMES,
+    max_examples=200 * TIMES,
     deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),

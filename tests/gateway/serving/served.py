@@ -44,6 +44,7 @@ def make_app(folder: Path, mode: str, worker: Worker) -> ASGIApp:
             "number": worker.number,
             "count": worker.count,
             "pid": os.getpid(),
+            "turn": sys.getswitchinterval(),
             "draining": worker.draining.is_set,
             "cut": worker.cut.is_set,
         }

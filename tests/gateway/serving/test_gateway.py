@@ -64,6 +64,8 @@ class Upstream:
                 connection.sendall(
                     _chunk(content=" last") + _chunk(finish="stop") + b"data: [DONE]\n\n"
                 )
+                # A close alone would wait for the one who reads in ``_watch``.
+                connection.shutdown(socket.SHUT_WR)
             except OSError:
                 self.left.set()
 

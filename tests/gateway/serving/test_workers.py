@@ -23,6 +23,10 @@ def test_each_worker_knows_its_number_and_how_many_there_are(start: Start, serve
     assert served.get("/").rest()["count"] == 3
 
 
+def test_whoever_waits_for_the_interpreter_gets_it_within_a_millisecond(start: Start, server: str):
+    assert start(server=server).get("/").rest()["turn"] <= 0.001
+
+
 def test_a_worker_that_dies_is_replaced(start: Start, server: str):
     served = start(server=server, workers=2)
     before = numbers(served, 2)

@@ -66,7 +66,8 @@ async def test_thousands_of_abandoned_streams_leave_nothing_behind(
         MockProvider("anthropic-messages", script=script, knobs=knobs) as den,
     ):
         mocks = {"lab": lab, "den": den}
-        gateway = running(toml(mocks, f'database = "{url}"\nserver = "{server}"'))
+        config = toml(mocks, f'database = "{url}"\nserver = "{server}"')
+        gateway = running(config, watched=False)
         key = (await new_key(gateway))["secret"]
         pid = gateway.process.pid
 

@@ -36,7 +36,7 @@ async def test_a_gateway_that_ends_at_random_moments_has_a_ledger_that_is_right(
     chance = random.Random(seed)
     async with providers() as mocks:
         config = toml(mocks, f'database = "{database_url}"\ndrain_seconds = 0.3')
-        gateway, books = running(config), Books(database_url)
+        gateway, books = running(config, watched=False), Books(database_url)
         key = await new_key(gateway, "$100000")
         callers = Callers(gateway, key["secret"], MODELS, seed)
         for number in range(ROUNDS):

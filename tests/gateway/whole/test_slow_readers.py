@@ -121,7 +121,7 @@ async def test_a_slow_reader_of_a_fast_stream_holds_the_provider_up_and_no_memor
     path: str, server: str, running
 ) -> None:
     async with Hose().serving() as hose:
-        gateway = running(CONFIG.format(server=server, url=hose.url))
+        gateway = running(CONFIG.format(server=server, url=hose.url), watched=False)
         pid = gateway.process.pid
 
         async def it_is_left() -> bool:
@@ -160,7 +160,7 @@ async def test_health_is_answered_beside_large_bodies_and_streams_that_are_dropp
     server: str, running
 ) -> None:
     async with Hose().serving() as hose:
-        gateway = running(CONFIG.format(server=server, url=hose.url))
+        gateway = running(CONFIG.format(server=server, url=hose.url), watched=False)
         await asyncio.gather(*(look_in(gateway, path) for path in PATHS))
 
         async def nobody_is_there() -> bool:

@@ -57,7 +57,7 @@ class MessagesDecoder(AssemblyDecoder):
         super().__init__(Assembly(target.provider, target.model))
         self._done_marker = target.quirks.done_marker
         self._blocks: dict[int, _Open] = {}
-        self._usage = wire.UsageFields()
+        self._usage: wire.UsageFields | None = None
         self._stopped: wire.Stop | None = None
         self._fed = False
         self._begun = False
@@ -111,7 +111,7 @@ class MessagesDecoder(AssemblyDecoder):
 
     def read(self, answer: wire.Message) -> AssistantMessage:
         """A whole answer, by the same steps as a streamed one."""
-        self._begin(answer)
+        self._begin(answer, None)
         for index, block in enumerate(answer.content):
             self._release(cut=False)
             self._open(index, block)
@@ -122,14 +122,15 @@ class MessagesDecoder(AssemblyDecoder):
 
     # The steps of an answer, streamed or whole
 
-    def _begin(self, message: wire.Message) -> None:
-        """The answer has an id and a model."""
+    def _begin(self, message: wire.Message, usage: wire.UsageFields | None) -> None:
+        """The answer has an id and a model, and has used so much by now."""
         if self._begun:
             self._break("a second message_start")
             return
         self._begun = True
         self._assembly.id, self._assembly.response_model = message.id, message.model
-        self._count(message.usage)
+        if usage is not None:
+            self._count(usage)
         self._assembly.start()
 
     def _open(self, index: int, block: Json) -> None:
@@ -194,8 +195,9 @@ class MessagesDecoder(AssemblyDecoder):
 
     def _stop(self, stop: wire.Stop, usage: wire.UsageFields | None) -> None:
         """Why the answer ends, and what all of it used."""
-        self._counted = self._counted or usage is not None
-        self._count(usage)
+        if usage is not None:
+            self._counted = True
+            self._count(usage)
         if stop.stop_reason is not None:
             self._stopped = stop
             self._release(cut=STOP_REASONS.get(stop.stop_reason) == "length")
@@ -223,7 +225,7 @@ class MessagesDecoder(AssemblyDecoder):
     def _handle(self, event: wire.Event) -> None:
         match event:
             case wire.MessageStart(message=message):
-                self._begin(message)
+                self._begin(message, message.usage)
             case wire.BlockStart(index=index, content_block=block):
                 self._release(cut=False)
                 self._open(index, block)
@@ -291,9 +293,8 @@ class MessagesDecoder(AssemblyDecoder):
         else:
             self._break(f"{problem}: {snippet(data)}")
 
-    def _count(self, usage: wire.UsageFields | None) -> None:
-        if usage is not None:
-            self._usage = self._usage.updated(usage)
+    def _count(self, usage: wire.UsageFields) -> None:
+        self._usage = usage if self._usage is None else self._usage.updated(usage)
         counted = self._usage.inclusive()
         if counted.basis == "reported" and not self._counted:
             # What is told at the start knows next to nothing of the output.

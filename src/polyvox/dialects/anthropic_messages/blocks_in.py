@@ -27,8 +27,7 @@ def read_content(owner: Fields, name: str = "content") -> list[Fields]:
         return []
     if not isinstance(content, list):
         raise owner.wrong(name, "must be a string or a list of blocks")
-    blocks = cast(list[Any], content)
-    return [Fields(each, f"{owner.at(name)}[{place}]") for place, each in enumerate(blocks)]
+    return owner.each(name, cast(list[Any], content))
 
 
 def read_blocks(blocks: list[Fields], allowed: tuple[type[Block], ...]) -> list[Any]:

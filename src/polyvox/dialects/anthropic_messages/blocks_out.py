@@ -27,10 +27,11 @@ def content_block(block: Block, place: str = "") -> Json:
 
     Raises ``BadRequestError`` for a file that the format can't carry, naming its ``place``.
     """
-    more = extras(block)
+    more = extras(block) if block.meta else {}
     if "type" in more:
         return more
-    return {**_plain(block, place), **more}
+    plain = _plain(block, place)
+    return plain | more if more else plain
 
 
 def _plain(block: Block, place: str) -> Json:

@@ -112,6 +112,9 @@ class Prompt(PromptWriter):
     def _blocks(self, where: str, blocks: Sequence[Block]) -> list[Json]:
         written: list[Json] = []
         for place, block in enumerate(blocks):
+            if isinstance(block, Text) and not (block.meta or block.cache):  # nearly all are so
+                written += [] if blank(block.text) else [{"type": "text", "text": block.text}]
+                continue
             fields = self._block(f"{where}[{place}]", block)
             if fields["type"] != "text" or not blank(fields["text"]):
                 written.append(fields)
@@ -132,6 +135,8 @@ class Prompt(PromptWriter):
 
     def _mark_caches(self, tools: list[Json], system: list[Json], messages: list[Json]) -> None:
         cache = self.request.cache
+        if cache is None:
+            return
         markable = [_markable(message) for message in messages]
         if cache == "auto":
             ends = turn_ends([message["role"] for message in messages], list(map(bool, markable)))
@@ -148,9 +153,8 @@ class Prompt(PromptWriter):
 
 def shortened(content: list[Json]) -> list[Json] | str:
     """A single plain text as a string, which is the same for the API."""
-    if len(content) == 1 and content[0].keys() == {"type", "text"}:
-        return content[0]["text"]
-    return content
+    first = content[0] if len(content) == 1 else {}
+    return first["text"] if len(first) == 2 and "text" in first and "type" in first else content
 
 
 def _markable(message: Json) -> list[Json]:

@@ -122,6 +122,8 @@ def _read_tool_choice(fields: Fields) -> tuple[ToolChoice | None, bool | None]:
 
 def _read_output(fields: Fields, options: Json) -> tuple[Reasoning | None, ResponseFormat | None]:
     """``thinking`` and ``output_config``."""
+    if "thinking" not in fields.rest and "output_config" not in fields.rest:
+        return None, None
     output = fields.take_object("output_config") or Fields({}, "output_config")
     effort: Effort | None = output.take("effort", _EFFORT, None)
     schema = output.take_object("format")

@@ -65,6 +65,9 @@ class OutputDetails(msgspec.Struct):
     thinking_tokens: int | None = None
 
 
+_NO_PARTS = CacheCreation()
+
+
 class UsageFields(msgspec.Struct):
     """The ``usage`` object. Its input counts are additive: none is part of another."""
 
@@ -77,27 +80,27 @@ class UsageFields(msgspec.Struct):
 
     def updated(self, later: "UsageFields") -> "UsageFields":
         """These counts, with those that are said again later (they are cumulative) replaced."""
-        names = self.__struct_fields__
-        news = {name: getattr(later, name) for name in names if getattr(later, name) is not None}
+        told = msgspec.structs.asdict(later).items()
+        news = {name: count for name, count in told if count is not None}
         return msgspec.structs.replace(self, **news)
 
     def inclusive(self) -> Usage:
         """The same as our usage, in which the cache's tokens are a part of the input."""
         if self.input_tokens is None and self.output_tokens is None:
             return NO_USAGE
-        parts = self.cache_creation or CacheCreation()
+        parts = self.cache_creation or _NO_PARTS
         short, long = parts.ephemeral_5m_input_tokens or 0, parts.ephemeral_1h_input_tokens or 0
         written = self.cache_creation_input_tokens
         written = short + long if written is None else written
         read = self.cache_read_input_tokens or 0
-        details = self.output_tokens_details or OutputDetails()
+        details = self.output_tokens_details
         return Usage(
             input_tokens=(self.input_tokens or 0) + written + read,
             output_tokens=self.output_tokens or 0,
             cache_read_tokens=read,
             cache_write_tokens=written,
             cache_write_1h_tokens=min(long, written),
-            reasoning_tokens=details.thinking_tokens or 0,
+            reasoning_tokens=(details and details.thinking_tokens) or 0,
         )
 
 

@@ -6,7 +6,7 @@ answer is whole, but nobody knows what it used.
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import msgspec
 
@@ -25,8 +25,9 @@ from polyvox.messages import AssistantMessage
 
 __all__ = ["ConverseDecoder", "read_response"]
 
-_DELTAS = msgspec.json.Decoder(wire.BlockDelta)
 _WHOLE = msgspec.json.Decoder(wire.Answer)
+
+_Step: TypeAlias = "Callable[[ConverseDecoder, Any], None]"
 
 
 class _Open:
@@ -55,14 +56,6 @@ class ConverseDecoder(AssemblyDecoder):
         self._stopped: wire.Stop | None = None
         self._fed = False
         self._held: int | None = None  # a call without arguments: none, or cut off before them?
-        self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any], None]]] = {
-            "contentBlockDelta": (_DELTAS, self._grow),
-            "contentBlockStart": (msgspec.json.Decoder(wire.BlockStart), self._start),
-            "contentBlockStop": (msgspec.json.Decoder(wire.BlockStop), self._stop_block),
-            "messageStart": (msgspec.json.Decoder(Json), self._begin),
-            "messageStop": (msgspec.json.Decoder(wire.Stop), self._stop),
-            "metadata": (msgspec.json.Decoder(wire.Metadata), self._count),
-        }
 
     def feed(self, frame: ServerSentEvent) -> list[Event]:
         """The events that this frame completes. After the stream's end: none."""
@@ -74,7 +67,8 @@ class ConverseDecoder(AssemblyDecoder):
             if reader is None:
                 self._unusual(frame)
             else:
-                reader[1](jsontext.decode_with(reader[0], frame.data))
+                decoder, read = reader
+                read(self, jsontext.decode_with(decoder, frame.data))
         except (msgspec.DecodeError, RecursionError) as error:
             self._break(f"{frame.event}: {error}: {snippet(frame.data)}")
         return self._assembly.take()
@@ -286,6 +280,16 @@ class ConverseDecoder(AssemblyDecoder):
         self._release(cut=False)
         self._blocks[index] = _Open(kind, dict(fields))
         self._assembly.open_text(index)
+
+    _readers: ClassVar[dict[str, tuple[msgspec.json.Decoder[Any], _Step]]] = {
+        "contentBlockDelta": (msgspec.json.Decoder(wire.BlockDelta), _grow),
+        "contentBlockStart": (msgspec.json.Decoder(wire.BlockStart), _start),
+        "contentBlockStop": (msgspec.json.Decoder(wire.BlockStop), _stop_block),
+        "messageStart": (msgspec.json.Decoder(Json), _begin),
+        "messageStop": (msgspec.json.Decoder(wire.Stop), _stop),
+        "metadata": (msgspec.json.Decoder(wire.Metadata), _count),
+    }
+    """How each event is read, and what is done with it."""
 
 
 _EMPTY = "the answer is empty"

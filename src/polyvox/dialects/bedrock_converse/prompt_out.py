@@ -98,7 +98,10 @@ class Prompt(PromptWriter):
         hints: list[CacheHint] = [
             block.cache for block in message.content if block.cache
         ]  # none can stand inside
-        unmarked = [msgspec.structs.replace(block, cache=None) for block in message.content]
+        unmarked = [
+            msgspec.structs.replace(block, cache=None) if block.cache else block
+            for block in message.content
+        ]
         content = self._blocks(f"{where}.content", unmarked)
         result: Json = {"toolUseId": self._ids.of(message.tool_call_id), "content": content}
         if message.is_error:
@@ -110,7 +113,9 @@ class Prompt(PromptWriter):
     def _blocks(self, where: str, blocks: Sequence[Block]) -> list[Json]:
         written: list[Json] = []
         for place, block in enumerate(blocks):
-            if not isinstance(block, Text) or block.text.strip() or is_opaque(block):
+            if isinstance(block, Text) and not (block.meta or block.cache):  # nearly all are so
+                written += [{"text": block.text}] if block.text.strip() else []
+            elif not isinstance(block, Text) or block.text.strip() or is_opaque(block):
                 written.append(self._block(f"{where}[{place}]", block))
         return written
 
@@ -139,6 +144,8 @@ class Prompt(PromptWriter):
 
     def _mark_caches(self, tools: list[Json], system: list[Json], messages: list[Json]) -> None:
         cache = self.request.cache
+        if cache is None:
+            return
         markable = [
             [block for block in message["content"] if _may_end_cached(block)]
             for message in messages

@@ -98,7 +98,12 @@ class GeminiDecoder(AssemblyDecoder):
     def message(self) -> AssistantMessage:
         """The message as it stands."""
         self._count()
-        return self._assembly.message()
+        return super().message()
+
+    def outline(self) -> tuple[AssistantMessage, list[list[str]]]:
+        """The same without the texts of its open blocks, and those in pieces."""
+        self._count()
+        return super().outline()
 
     def read(self, response: Response) -> list[Event]:
         """The events of a whole answer."""

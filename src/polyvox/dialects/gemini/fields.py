@@ -1,6 +1,7 @@
 """Reading the objects of Gemini's requests: protocol buffers in JSON."""
 
 import re
+from typing import Any
 
 from polyvox.dialects import fields
 
@@ -18,7 +19,11 @@ class Fields(fields.Fields):
     integers_as_text = True
     one_for_list = True
 
-    @staticmethod
-    def named(key: str) -> str:
-        """The camelCase name."""
-        return _SNAKE.sub(lambda found: found[1].upper(), key)
+    def __init__(self, value: Any, place: Any = "") -> None:
+        super().__init__(value, place)
+        if "_" in "".join(self.rest):
+            self.rest = {_camel_case(key): each for key, each in self.rest.items()}
+
+
+def _camel_case(key: str) -> str:
+    return _SNAKE.sub(lambda found: found[1].upper(), key)

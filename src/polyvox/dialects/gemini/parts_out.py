@@ -70,8 +70,8 @@ def answer_part(block: Block) -> Json | None:
 
     A part of a kind unknown to us goes back as it came, and a signature where it came from.
     """
-    more = extras(block)
-    if any(kind in more for kind in OPAQUE):
+    more = extras(block) if block.meta else {}
+    if more and any(kind in more for kind in OPAQUE):
         return more
     signed = {SIGNATURE: more[SIGNATURE]} if SIGNATURE in more else {}
     match block:

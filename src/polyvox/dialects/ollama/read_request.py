@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from polyvox import jsontext
 from polyvox.assembly import parse_arguments
 from polyvox.dialects.base import ANYWHERE, Place
+from polyvox.dialects.convert import read_object
 from polyvox.dialects.ollama import request_wire as wire
 from polyvox.dialects.ollama.endpoint import GENERATE, OPTION
 from polyvox.errors import BadRequestError
@@ -36,10 +36,7 @@ def decode_request(body: bytes, place: Place = ANYWHERE) -> Request:
 
     Raises ``BadRequestError`` naming the field that is wrong.
     """
-    try:
-        fields = jsontext.decode(body, dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequestError(f"the body is no JSON object: {error}") from None
+    fields = read_object(body)
     return _generate(fields) if place.path == GENERATE else _chat(fields)
 
 

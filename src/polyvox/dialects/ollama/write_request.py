@@ -11,13 +11,14 @@ from typing import Any
 
 from polyvox import jsontext
 from polyvox.dialects.base import Target, auth_headers, merge_options
+from polyvox.dialects.cache import has_marks
 from polyvox.dialects.effort import effort_of, nearest_effort
 from polyvox.dialects.ollama.endpoint import CHAT, GENERATE, OPTION, is_generate
 from polyvox.dialects.ollama.write_messages import write_content, write_messages
 from polyvox.errors import BadRequestError
 from polyvox.handover import mend_request
 from polyvox.http import HttpRequest
-from polyvox.messages import AssistantMessage, Image, ToolCall, ToolMessage, UserMessage
+from polyvox.messages import AssistantMessage, Image, ToolCall, UserMessage
 from polyvox.request import Effort, Reasoning, Request, ToolDefinition
 
 _LEVELS: tuple[Effort, ...] = ("none", "low", "medium", "high", "max")
@@ -118,7 +119,7 @@ def _dropped(request: Request, target: Target) -> Iterator[tuple[str, str]]:
         yield "tools[].strict", "not sent: Ollama does not take it"
     if request.metadata:
         yield "metadata", "not sent: Ollama does not take it"
-    if _cache_hints(request):
+    if has_marks(request):
         yield "cache", "not sent: Ollama caches by itself"
     yield from _dropped_reasoning(request.reasoning, target)
     yield from _dropped_blocks(request)
@@ -145,17 +146,9 @@ def _dropped_blocks(request: Request) -> Iterator[tuple[str, str]]:
         if not isinstance(message, AssistantMessage):
             continue
         for index, block in enumerate(message.content):
-            field = f"messages[{place}].content[{index}]"
             if isinstance(block, ToolCall) and not block.executable:
-                yield f"{field}.arguments", "broke off and are no JSON: sent as {}"
+                field = f"messages[{place}].content[{index}].arguments"
+                yield field, "broke off and are no JSON: sent as {}"
             elif isinstance(block, Image):
+                field = f"messages[{place}].content[{index}]"
                 yield field, "not sent: Ollama has no place for pictures of the assistant"
-
-
-def _cache_hints(request: Request) -> bool:
-    blocks: list[Any] = [*request.system, *request.tools]
-    for message in request.messages:
-        blocks += [message] if isinstance(message, ToolMessage) else []
-        blocks += message.content
-    asked = request.cache not in (None, "auto")
-    return asked or any(block.cache for block in blocks)

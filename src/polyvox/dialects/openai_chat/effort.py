@@ -38,8 +38,11 @@ def beside_tools(request: Request, quirks: Quirks) -> tuple[Request, tuple[_Note
     effort that a model has by default, so that "none" has to be said. (OpenAI's error 400 "Function
     tools with reasoning_effort are not supported", openai-openapi issue 541.)
     """
-    wanted, rule = request.reasoning or Reasoning(), quirks.effort_with_tools
-    if rule is True or not takes_choice(request) or _is_off(wanted):
+    rule = quirks.effort_with_tools
+    if rule is True or not takes_choice(request):
+        return request, ()
+    wanted = request.reasoning or Reasoning()
+    if _is_off(wanted):
         return request, ()
     if rule is False and wanted == Reasoning():
         return request, ()

@@ -1,6 +1,7 @@
 """Chat completions that are passed on as they came."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ __all__ = ["PASSING"]
 
 _OWN = "openai-chat"
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_BETWEEN = re.compile(rb"(?<=\n\n)|(?<=\r\n\r\n)")
+_END = re.compile(rb"\n\n|\r\n\r\n")
 
 
 def _empty(request: Request, target: Target) -> HttpRequest:
@@ -50,12 +51,23 @@ class _Unasked(WholeFrames):
     """
 
     def _kept(self, frames: bytes) -> bytes:
-        if b'"usage"' not in frames or _NO_CHOICES.search(frames) is None:
+        if b'"usage"' not in frames:
             return frames
-        parts = _BETWEEN.split(frames)
         return b"".join(
-            part for part in parts if b'"usage"' not in part or not _NO_CHOICES.search(part)
+            [
+                frame
+                for frame in _each(frames)
+                if b'"usage"' not in frame or not _NO_CHOICES.search(frame)
+            ]
         )
+
+
+def _each(frames: bytes) -> list[bytes]:
+    if b"\r\n\r\n" not in frames:
+        *ended, last = frames.split(b"\n\n")  # several times as fast as by a pattern
+        return [*(frame + b"\n\n" for frame in ended), last]
+    ends = [0, *(match.end() for match in _END.finditer(frames)), len(frames)]
+    return [frames[start:end] for start, end in pairwise(ends)]
 
 
 def _frames(request: Request) -> PassedFrames:

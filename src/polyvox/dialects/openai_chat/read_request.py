@@ -5,10 +5,9 @@ from typing import Any
 
 import msgspec
 
-from polyvox import jsontext
 from polyvox.assembly import parse_arguments
 from polyvox.dialects.base import ANYWHERE, Place
-from polyvox.dialects.convert import convert
+from polyvox.dialects.convert import convert, read_object
 from polyvox.dialects.data_urls import read_data_url
 from polyvox.dialects.media import read_audio
 from polyvox.dialects.openai_chat import request_wire as wire
@@ -44,28 +43,29 @@ _OBSOLETE = {"functions": "tools", "function_call": "tool_choice"}
 
 def decode_request(body: bytes, place: Place = ANYWHERE) -> Request:
     """The request, wherever it came in. Raises ``BadRequestError`` naming the field that is wrong."""
-    try:
-        fields = jsontext.decode(body, dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequestError(f"the body is no JSON object: {error}") from None
+    fields = read_object(body)
     read = convert(fields, wire.WireRequest)
     extra = {name: value for name, value in fields.items() if name not in _UNDERSTOOD}
-    _refuse_obsolete(extra)
+    if extra:
+        _refuse_obsolete(extra)
     reasoning = _reasoning(read, extra)
-    messages = [_message(message, f"messages[{i}]") for i, message in enumerate(read.messages)]
-    system = messages.pop(0).content if messages and isinstance(messages[0], SystemMessage) else []
+    messages = [_message(message, place) for place, message in enumerate(read.messages)]
+    system: list[Text] = []
+    if messages and isinstance(first := messages[0], SystemMessage):
+        system = first.content
+        del messages[0]
     if not messages and not system:
         raise BadRequestError("messages: there are none")
-    limits = (read.max_completion_tokens, read.max_tokens)
+    limit = read.max_completion_tokens
     return Request(
         messages=messages,
         model=read.model,
-        system=[block for block in system if isinstance(block, Text)],
+        system=system,
         tools=[_tool(tool) for tool in read.tools or ()],
         tool_choice=_tool_choice(read.tool_choice),
         parallel_tool_calls=read.parallel_tool_calls,
         response_format=_response_format(read.response_format),
-        max_tokens=next((limit for limit in limits if limit is not None), None),
+        max_tokens=read.max_tokens if limit is None else limit,
         temperature=read.temperature,
         top_p=read.top_p,
         stop=[read.stop] if isinstance(read.stop, str) else read.stop or [],
@@ -100,15 +100,11 @@ def _reasoning(read: wire.WireRequest, extra: dict[str, Any]) -> Reasoning | Non
 
 def _tool(tool: wire.Tool) -> ToolDefinition:
     function = tool.function
-    described = ToolDefinition(
-        function.name,
-        function.description or "",
-        strict=function.strict,
-        cache=_cache(tool.cache_control),
-    )
+    name, told = function.name, function.description or ""
+    strict, cache = function.strict, _cache(tool.cache_control)
     if function.parameters is None:
-        return described
-    return msgspec.structs.replace(described, parameters=function.parameters)
+        return ToolDefinition(name, told, strict=strict, cache=cache)
+    return ToolDefinition(name, told, function.parameters, strict, cache)
 
 
 def _tool_choice(choice: str | wire.ChosenTool | None) -> ToolChoice | None:
@@ -145,19 +141,17 @@ def _cache(mark: wire.CacheControl | None) -> CacheHint | None:
 # Messages
 
 
-def _message(message: wire.AnyMessage, path: str) -> Message:
+def _message(message: wire.AnyMessage, place: int) -> Message:
     match message:
-        case wire.Instructions(content=content) | wire.DeveloperInstructions(content=content):
-            return SystemMessage(_texts(content))
-        case wire.Asked(content=content):
-            return UserMessage(list(_blocks(content, path)))
+        case wire.Asked():
+            return UserMessage(_content(message.content, place))
         case wire.Said():
-            return AssistantMessage(
-                list(_said(message)), "tool_calls" if message.tool_calls else "stop"
-            )
-        case wire.Result(content=content):
-            blocks = list(_blocks(content or [], path))
+            return AssistantMessage(_said(message), "tool_calls" if message.tool_calls else "stop")
+        case wire.Result():
+            blocks = _content(message.content or [], place)
             return ToolMessage(message.tool_call_id, blocks, message.name)
+        case wire.Instructions():
+            return SystemMessage(_texts(message.content))
 
 
 def _texts(content: str | list[wire.TextPart]) -> list[Text]:
@@ -166,10 +160,13 @@ def _texts(content: str | list[wire.TextPart]) -> list[Text]:
     return [Text(part.text, cache=_cache(part.cache_control)) for part in content]
 
 
-def _blocks(content: str | list[wire.AnyPart], path: str) -> Iterator[UserBlock]:
+def _content(content: str | list[wire.AnyPart], place: int) -> list[UserBlock]:
     if isinstance(content, str):
-        yield Text(content)
-        return
+        return [Text(content)]
+    return list(_blocks(content, f"messages[{place}]"))
+
+
+def _blocks(content: list[wire.AnyPart], path: str) -> Iterator[UserBlock]:
     for index, part in enumerate(content):
         cache = _cache(part.cache_control)
         match part:
@@ -189,25 +186,32 @@ def _blocks(content: str | list[wire.AnyPart], path: str) -> Iterator[UserBlock]
                 yield msgspec.structs.replace(read, cache=cache)
 
 
-def _said(said: wire.Said) -> Iterator[AssistantBlock]:
+def _said(said: wire.Said) -> list[AssistantBlock]:
     """The blocks of an assistant's message, in the order in which models make them."""
-    thought = said.reasoning_content or said.reasoning or details_text(said.reasoning_details or [])
-    if thought or said.reasoning_details:
-        details = said.reasoning_details
-        yield Thinking(thought, meta={"reasoning_details": details} if details else None)
-    content = said.content or []
-    for part in [wire.TextPart(text=content)] if isinstance(content, str) else content:
-        if isinstance(part, wire.ThinkingPart):
-            yield Thinking("".join(piece.text for piece in part.thinking))
-            continue
-        text = part.text if isinstance(part, wire.TextPart) else part.refusal
-        yield Text(text, cache=_cache(part.cache_control))
+    blocks: list[AssistantBlock] = []
+    details, content = said.reasoning_details, said.content
+    thought = said.reasoning_content or said.reasoning or (details_text(details) if details else "")
+    if thought or details:
+        meta = {"reasoning_details": details} if details else None
+        blocks.append(Thinking(thought, meta=meta))
+    if isinstance(content, str):
+        blocks += [Text(content)] if content else []
+    elif content:
+        blocks += map(_said_part, content)
     if said.refusal:
-        yield Text(said.refusal)
+        blocks.append(Text(said.refusal))
     for call in said.tool_calls or ():
         arguments, unparsed = parse_arguments(call.function.arguments)
         meta = {"extra_content": call.extra_content} if call.extra_content else None
-        yield ToolCall(call.id, call.function.name, arguments, unparsed, meta=meta)
+        blocks.append(ToolCall(call.id, call.function.name, arguments, unparsed, meta=meta))
+    return blocks
+
+
+def _said_part(part: wire.SaidPart) -> AssistantBlock:
+    if isinstance(part, wire.ThinkingPart):
+        return Thinking("".join(piece.text for piece in part.thinking))
+    text = part.text if isinstance(part, wire.TextPart) else part.refusal
+    return Text(text, cache=_cache(part.cache_control))
 
 
 def _image(image: wire.ImageUrl | str, cache: CacheHint | None, path: str) -> Image:

@@ -71,7 +71,8 @@ class AnswerReader:
             else:
                 text = "the provider sent several choices; only the first is kept"
                 assembly.warn(text, "choices")
-        self._read_usage(chunk.usage)
+        if chunk.usage is not ABSENT:
+            self._read_usage(chunk.usage)
         if chunk.x_groq:
             self._read_usage(chunk.x_groq.usage)
 
@@ -86,7 +87,8 @@ class AnswerReader:
         if choice.finish_reason:
             self.finish_reason = choice.finish_reason
         self._finish_error = choice.error or self._finish_error
-        self._read_usage(choice.usage)
+        if choice.usage is not ABSENT:
+            self._read_usage(choice.usage)
 
     def _read_usage(self, raw: msgspec.Raw) -> None:
         """Usage may come anywhere and more than once; it is cumulative, so the last one holds."""
@@ -278,7 +280,8 @@ class AnswerReader:
         if self._refused and stop in (None, "stop"):
             stop = "refusal"
         self._keep_details()
-        self._settle_calls(at_limit=stop == "length")
+        if self._calls:
+            self._settle_calls(at_limit=stop == "length")
         self.assembly.finish(stop or "stop")
 
     def fail(self, error: PolyvoxError) -> None:

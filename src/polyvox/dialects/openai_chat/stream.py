@@ -59,6 +59,9 @@ class ChatStreamDecoder(AssemblyDecoder):
         if frame.event == "error":
             self._fail(decode_error(200, {}, frame.data))
             return assembly.take()
+        if frame.data == _DONE:
+            self._read_done()
+            return assembly.take()
         try:
             chunk = jsontext.decode_with(CHUNK, frame.data)
         except (msgspec.DecodeError, RecursionError) as error:

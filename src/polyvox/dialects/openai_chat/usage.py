@@ -17,6 +17,8 @@ from polyvox.dialects.openai_chat.wire import (
 )
 from polyvox.usage import Usage
 
+_NO_PROMPT, _NO_COMPLETION = PromptDetails(), CompletionDetails()
+
 
 def read_usage(raw: bytes) -> Usage | None:
     """The usage, or None where the field is absent, null or says nothing.
@@ -28,30 +30,35 @@ def read_usage(raw: bytes) -> Usage | None:
     wire = USAGE.decode(raw)
     if wire.prompt_tokens is None and wire.completion_tokens is None:
         return None
-    prompt = wire.prompt_tokens_details or PromptDetails()
-    completion = wire.completion_tokens_details or CompletionDetails()
+    prompt = wire.prompt_tokens_details or _NO_PROMPT
+    completion = wire.completion_tokens_details or _NO_COMPLETION
     reasoning = _first(completion.reasoning_tokens, wire.reasoning_tokens)
     whole = wire.prompt_tokens is not None and wire.completion_tokens is not None
     return Usage(
-        _first(wire.prompt_tokens),
+        int(wire.prompt_tokens or 0),
         _output_tokens(wire, reasoning),
         _first(prompt.cached_tokens, wire.prompt_cache_hit_tokens, wire.cached_tokens),
-        _first(prompt.cache_write_tokens),
+        int(prompt.cache_write_tokens or 0),
         reasoning_tokens=reasoning,
-        input_audio_tokens=_first(prompt.audio_tokens),
-        output_audio_tokens=_first(completion.audio_tokens),
+        input_audio_tokens=int(prompt.audio_tokens or 0),
+        output_audio_tokens=int(completion.audio_tokens or 0),
         basis="reported" if whole else "partial",
         cost=read_cost(wire),
     )
 
 
 def _first(*counts: Number) -> int:
-    return next((int(count) for count in counts if count is not None), 0)
+    for count in counts:
+        if count is not None:
+            return int(count)
+    return 0
 
 
 def _output_tokens(wire: WireUsage, reasoning: int) -> int:
-    said = _first(wire.completion_tokens)
-    apart = reasoning and _first(wire.total_tokens) == _first(wire.prompt_tokens) + said + reasoning
+    said = int(wire.completion_tokens or 0)
+    if not reasoning:
+        return said
+    apart = int(wire.total_tokens or 0) == int(wire.prompt_tokens or 0) + said + reasoning
     return said + reasoning if apart else said
 
 

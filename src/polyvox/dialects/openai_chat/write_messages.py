@@ -62,7 +62,7 @@ def write_messages(request: Request, target: Target) -> list[_Json]:
     writer = _Writer(target)
     writer.add_instructions(request.system)
     for place, message in enumerate(request.messages):
-        writer.add(message, f"messages[{place}].content")
+        writer.add(message, place)
     writer.flush()
     if target.quirks.prefix and writer.written and writer.written[-1]["role"] == "assistant":
         writer.written[-1]["prefix"] = True
@@ -78,24 +78,26 @@ class _Writer:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.quirks = target.quirks
+        self.producer = target.producer
         self.written: list[_Json] = []
         self._waiting: list[_Json] = []
         self._ids = CallIds(NINE if target.quirks.call_ids == "nine" else FORTY)
 
-    def add(self, message: Message, path: str) -> None:
-        if not isinstance(message, ToolMessage):
-            self.flush()
+    def add(self, message: Message, place: int) -> None:
         match message:
-            case SystemMessage(content=content):
-                self.add_instructions(content)
-            case UserMessage(content=content):
-                if not content:
-                    raise BadRequestError(f"{path}: a user message is empty")
-                self._add_user(self._content(content, path))
-            case AssistantMessage():
-                self._add_answer(message)
             case ToolMessage():
-                self._add_result(message, path)
+                self._add_result(message, place)
+            case AssistantMessage():
+                self.flush()
+                self._add_answer(message)
+            case UserMessage():
+                self.flush()
+                if not message.content:
+                    raise BadRequestError(f"{_path(place)}: a user message is empty")
+                self._add_user(self._content(message.content, place))
+            case SystemMessage():
+                self.flush()
+                self.add_instructions(message.content)
 
     def flush(self) -> None:
         """Put what is waiting into a user message."""
@@ -113,12 +115,16 @@ class _Writer:
         if blocks:
             self.written.append({"role": role, "content": self._content(blocks, role)})
 
-    def _content(self, blocks: Sequence[Block], path: str) -> str | list[_Json]:
+    def _content(self, blocks: Sequence[Block], place: int | str) -> str | list[_Json]:
         """A string where that says it all: every provider takes one."""
-        parts = [self._part(block, f"{path}[{index}]") for index, block in enumerate(blocks)]
-        if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
-            return parts[0]["text"]
-        return parts
+        only = blocks[0]
+        if len(blocks) == 1 and isinstance(only, Text) and not self._marks(only):
+            return only.text
+        path = _path(place)
+        return [self._part(block, f"{path}[{index}]") for index, block in enumerate(blocks)]
+
+    def _marks(self, block: Block) -> bool:
+        return self.quirks.cache_control and block.cache is not None
 
     def _part(self, block: Block, path: str) -> _Json:
         match block:
@@ -129,7 +135,7 @@ class _Writer:
                 part = _image(block) if isinstance(block, Image) else self._file(block, path)
             case _:
                 raise BadRequestError(f"{path}: a {type(block).__name__} can't stand here")
-        return {**part, **cache_mark(block.cache, self.target)}
+        return part | cache_mark(block.cache, self.target) if self._marks(block) else part
 
     def _file(self, file: File, path: str) -> _Json:
         if is_audio(file):
@@ -172,17 +178,18 @@ class _Writer:
         calls: list[_Json] = []
         as_text = self.quirks.thinking_as_text
         for block in message.content:
-            match replayable(block, self.target.producer, thinking_as_text=as_text):
+            match replayable(block, self.producer, thinking_as_text=as_text):
                 case Text() as text:
                     texts.append(text)
-                case Thinking() as thought:
-                    thoughts.append(thought)
                 case ToolCall() as call:
                     calls.append(self._call(call))
+                case Thinking() as thought:
+                    thoughts.append(thought)
                 case Image() | None:  # the format has no place for an assistant's pictures
                     pass
         body: _Json = {"role": "assistant", "content": self._said(texts)}
-        body.update(self._thoughts(thoughts))
+        if thoughts:
+            body.update(self._thoughts(thoughts))
         if calls and self.quirks.reasoning_with_calls:
             # Nobody else's reasoning may stand here; nothing, and "", are refused as missing.
             body.setdefault(self.quirks.reasoning_replay, " ")
@@ -195,7 +202,7 @@ class _Writer:
     def _said(self, texts: list[Text]) -> str | list[_Json]:
         if self.quirks.cache_control and any(text.cache for text in texts):
             return [self._part(text, "") for text in texts]
-        return "".join(text.text for text in texts)
+        return "".join([text.text for text in texts])
 
     def _thoughts(self, thoughts: list[Thinking]) -> _Json:
         field = self.quirks.reasoning_replay
@@ -209,23 +216,29 @@ class _Writer:
 
     def _call(self, call: ToolCall) -> _Json:
         whole = call if call.executable else ToolCall(call.id, call.name, meta=call.meta)
-        return {**write_call(whole), "id": self._ids.of(call.id)}
+        body = write_call(whole)
+        body["id"] = self._ids.of(call.id)
+        return body
 
     # What a tool said
 
-    def _add_result(self, message: ToolMessage, path: str) -> None:
+    def _add_result(self, message: ToolMessage, place: int) -> None:
         body: _Json = {"role": "tool", "tool_call_id": self._ids.of(message.tool_call_id)}
         if message.tool_name and self.quirks.tool_result_name:
             body["name"] = message.tool_name
-        body["content"] = self._result(message, path)
+        body["content"] = self._result(message, place)
+        if self.quirks.cache_control:
+            self._mark_result(message, body)
+        self.written.append(body)
+
+    def _mark_result(self, message: ToolMessage, body: _Json) -> None:
         hints: list[CacheHint | None] = [message.cache, *(block.cache for block in message.content)]
         mark = cache_mark(next((hint for hint in hints if hint), None), self.target)
         if mark:
             mark_last([body], mark)
-        self.written.append(body)
 
-    def _result(self, message: ToolMessage, path: str) -> str | list[_Json]:
-        text = "\n".join(block.text for block in message.content if isinstance(block, Text))
+    def _result(self, message: ToolMessage, place: int) -> str | list[_Json]:
+        text = "\n".join([block.text for block in message.content if isinstance(block, Text)])
         if message.is_error and not text.lower().startswith("error"):
             text = f"Error: {text}"
         inside: list[_Json] = []
@@ -233,7 +246,8 @@ class _Writer:
         for index, block in enumerate(message.content):
             if not isinstance(block, Text):
                 fits = self.quirks.tool_result_images and isinstance(block, Image)
-                (inside if fits else outside).append(self._part(block, f"{path}[{index}]"))
+                part = self._part(block, f"{_path(place)}[{index}]")
+                (inside if fits else outside).append(part)
         if outside:
             about = f"What the tool call {self._ids.of(message.tool_call_id)} gave besides text:"
             self._waiting += [{"type": "text", "text": about}, *outside]
@@ -241,6 +255,11 @@ class _Writer:
         if not inside:
             return text
         return [{"type": "text", "text": text}, *inside] if text else inside
+
+
+def _path(place: int | str) -> str:
+    """Where a message's content stands, or that of the instructions with this role."""
+    return f"messages[{place}].content" if isinstance(place, int) else place
 
 
 def _image(image: Image) -> _Json:

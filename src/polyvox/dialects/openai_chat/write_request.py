@@ -34,7 +34,9 @@ def encode_request(request: Request, target: Target) -> HttpRequest:
     }
     if request.cache == "auto":
         mark_automatically(body["messages"], body.get("tools", []), target)
-    unmarked = settle_marks(body["messages"], body.get("tools", []))
+    unmarked: list[tuple[str, str]] = []
+    if target.quirks.cache_control:  # else nothing bears a mark
+        unmarked = settle_marks(body["messages"], body.get("tools", []))
     if request.response_format:
         body["response_format"] = _response_format(request.response_format, target)
     if request.metadata and target.quirks.metadata:
@@ -66,14 +68,18 @@ def _sampling(request: Request, target: Target) -> dict[str, Any]:
             f"stop holds {len(request.stop)} strings; {target.producer} takes {quirks.most_stops}",
             hint="Leave some out, and cut the answer at them yourself.",
         )
-    wishes = {
-        quirks.max_tokens_field: request.max_tokens,
-        "temperature": request.temperature if sampling else None,
-        "top_p": request.top_p if sampling else None,
-        "stop": (request.stop or None) if quirks.stop else None,
-        quirks.seed_field: request.seed if quirks.seed else None,
-    }
-    return {name: value for name, value in wishes.items() if value is not None}
+    wishes: dict[str, Any] = {}
+    if request.max_tokens is not None:
+        wishes[quirks.max_tokens_field] = request.max_tokens
+    if request.temperature is not None and sampling:
+        wishes["temperature"] = request.temperature
+    if request.top_p is not None and sampling:
+        wishes["top_p"] = request.top_p
+    if request.stop and quirks.stop:
+        wishes["stop"] = request.stop
+    if request.seed is not None and quirks.seed:
+        wishes[quirks.seed_field] = request.seed
+    return wishes
 
 
 def _tool(tool: ToolDefinition, target: Target) -> dict[str, Any]:

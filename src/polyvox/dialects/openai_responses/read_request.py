@@ -4,9 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from polyvox import jsontext
 from polyvox.dialects.base import ANYWHERE, Place
-from polyvox.dialects.convert import convert
+from polyvox.dialects.convert import convert, read_object
 from polyvox.dialects.openai_responses.items import NAME
 from polyvox.dialects.openai_responses.read_input import read_input
 from polyvox.dialects.openai_responses.wire import Json
@@ -78,10 +77,7 @@ _ELSEWHERE = ("previous_response_id", "conversation", "prompt")
 
 def decode_request(body: bytes, place: Place = ANYWHERE) -> Request:
     """The request, wherever it came in. Raises ``BadRequestError`` naming the field that is wrong."""
-    try:
-        fields = jsontext.decode(body, dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequestError(f"the body is no JSON object: {error}") from None
+    fields = read_object(body)
     read = convert(fields, _Body)
     options = _options(fields, read)
     messages = read_input(read.input or [])

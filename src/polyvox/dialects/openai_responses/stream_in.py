@@ -107,8 +107,10 @@ class ResponsesDecoder(AssemblyDecoder):
         if kind == "error" or frame.event == "error" or (kind is None and fields.get("error")):
             self._fail(decode_error(200, {}, data))
             return None
+        if isinstance(kind, str) and kind in REPEATED:
+            return None
         try:
-            return msgspec.json.decode(jsontext.encode(values), type=wire.Event)
+            return EVENTS.decode(jsontext.encode(values))
         except msgspec.ValidationError as error:
             if isinstance(kind, str) and "Invalid value" in str(error):
                 return self._skip(kind, fields)
@@ -117,6 +119,5 @@ class ResponsesDecoder(AssemblyDecoder):
     def _skip(self, kind: str, fields: Json) -> None:
         """An event of a type that is not read here."""
         index = fields.get("output_index")
-        known = kind in REPEATED or (isinstance(index, int) and self._reader.is_opaque(index))
-        if not known:
+        if not (isinstance(index, int) and self._reader.is_opaque(index)):
             self._reader.warn(f"events of type {kind!r} are not known here")

@@ -61,6 +61,7 @@ class _Writer:
     def __init__(self, target: Target, stored: bool) -> None:
         self.written: list[Json] = []
         self._target = target
+        self._producer = target.producer
         self._stored = stored
         self._ids = CallIds(_CALL_IDS)
 
@@ -93,7 +94,7 @@ class _Writer:
     def _sent(self, message: AssistantMessage) -> Iterable[Text | Thinking | ToolCall]:
         as_text = self._target.quirks.thinking_as_text
         for block in message.content:
-            sent = replayable(block, self._target.producer, thinking_as_text=as_text)
+            sent = replayable(block, self._producer, thinking_as_text=as_text)
             if isinstance(sent, (Text, Thinking, ToolCall)):
                 yield sent
 
@@ -135,10 +136,9 @@ class _Writer:
 
     def _content(self, blocks: Sequence[Block], path: str) -> str | list[Json]:
         """A string where that says it all."""
-        parts = [self._part(block, f"{path}[{index}]") for index, block in enumerate(blocks)]
-        if len(parts) == 1 and parts[0]["type"] == "input_text":
-            return parts[0]["text"]
-        return parts
+        if len(blocks) == 1 and isinstance(only := blocks[0], Text):
+            return only.text
+        return [self._part(block, f"{path}[{index}]") for index, block in enumerate(blocks)]
 
     def _part(self, block: Block, path: str) -> Json:
         match block:

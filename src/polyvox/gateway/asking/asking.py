@@ -5,15 +5,16 @@ asked, whom, and what is reserved for it; then the model is asked; and before th
 everything is settled and written down. However it ends, it is settled once.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Protocol
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from polyvox.assembly import failed
 from polyvox.embedding import Embedder, EmbeddingRequest, Embeddings
-from polyvox.errors import PolyvoxError, ServerError
+from polyvox.errors import PolyvoxError
 from polyvox.events import CONTENT_EVENTS, Done, Event, Failed
 from polyvox.gateway.asking.books import Books
 from polyvox.gateway.asking.calls import Calls, LiveCall
@@ -29,11 +30,13 @@ from polyvox.model import Call, Kind, Model
 from polyvox.quote import quote_of, worst_embedding
 from polyvox.request import Request
 from polyvox.usage import Usage
+from polyvox.whole import whole
 
 __all__ = ["Asked", "Asking", "Contexts", "Executor", "Plan", "Prompts", "Turn", "Watch"]
 
 
 _ENDINGS = (Done, Failed)
+_T = TypeVar("_T")
 
 
 class Turn(Protocol):
@@ -89,6 +92,10 @@ class Executor(Protocol):
         """The answer as events."""
         ...
 
+    async def whole(self, model: Model, request: Request, call: Call) -> AssistantMessage:
+        """The answer when it is whole. Raises ``PolyvoxError``, which keeps what there was of it."""
+        ...
+
 
 class Direct:
     """Asks the model in this process."""
@@ -96,6 +103,10 @@ class Direct:
     def stream(self, model: Model, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as events."""
         return model.stream(request, call)
+
+    async def whole(self, model: Model, request: Request, call: Call) -> AssistantMessage:
+        """The answer when it is whole. Raises ``PolyvoxError``, which keeps what there was of it."""
+        return await whole(model, request, call)
 
 
 class Asking:
@@ -142,54 +153,90 @@ class Asking:
 
     async def whole(self, asked: Asked) -> AssistantMessage:
         """The answer when it is whole. Raises ``PolyvoxError``."""
-        async with aclosing(self.events(asked)) as events:
-            async for event in events:
-                if isinstance(event, Done):
-                    return event.message
-                if isinstance(event, Failed):
-                    raise event.error
-        raise ServerError("the model ended its stream without an ending")
+        asked = _with_producers(asked)
+        if asked.wishes.context is None:
+            return await self._whole(asked)
+        async with self._turn(asked, asked.wishes.context) as (turn, within):
+            try:
+                message = await self._whole(within)
+            except PolyvoxError as error:
+                if error.message is not None:
+                    await turn.keep(error.message)
+                raise
+            await turn.keep(message)
+            return message
 
     async def embed(self, asked: Asked, request: EmbeddingRequest) -> Embeddings:
         """The vectors of texts; of ``asked.request`` only the model matters. Raises ``PolyvoxError``."""
-        live = self._live(asked)
-        plan: Plan | None = None
-        try:
-            embedder = self.models.embedder(asked.request.model, asked.access)
-            plan = await self._admitted(asked, live, _Vectors(embedder, request), "embedding")
+        embedder = self.models.embedder(asked.request.model, asked.access)
+
+        async def ask(plan: Plan) -> Embeddings:
             found = await embedder.embed(request, plan.call)
             await plan.settle(None, found.usage)
             return found
+
+        return await self._settled(asked, _Vectors(embedder, request), "embedding", ask)
+
+    async def _whole(self, asked: Asked) -> AssistantMessage:
+        asked = self._templated(asked)
+        model = self.models.model(asked.request.model, asked.access)
+
+        async def ask(plan: Plan) -> AssistantMessage:
+            message = await self.executor.whole(model, asked.request, plan.call)
+            plan.content()
+            await plan.settle(None, message=message)
+            return message
+
+        return await self._settled(asked, model, "answer", ask)
+
+    async def _settled(
+        self, asked: Asked, model: Model, kind: Kind, ask: Callable[[Plan], Awaitable[_T]]
+    ) -> _T:
+        """What ``ask`` gives, and settles, once the call is let in; a failure is settled here."""
+        live = self._live(asked)
+        plan: Plan | None = None
+        try:
+            plan = await self._admitted(asked, live, model, kind)
+            return await ask(plan)
         except PolyvoxError as error:
             if plan is not None and not plan.settled:
-                await plan.settle(error)
-            raise as_told(error) from error
+                if error.message is not None and error.message.content:
+                    plan.content()
+                await plan.settle(error, message=error.message)
+            told = as_told(error)
+            if told is error:
+                raise
+            raise told from error
         finally:
             if plan is not None and not plan.settled:
                 await plan.settle_left()
             self.calls.end(live)
 
+    @asynccontextmanager
+    async def _turn(self, asked: Asked, name: str) -> AsyncGenerator[tuple[Turn, Asked]]:
+        """The turn of a conversation, and what is asked in it. Raises ``PolyvoxError``."""
+        if self.contexts is None:
+            raise PolyvoxError("this gateway keeps no contexts", status=501)
+        asked = self._templated(asked)
+        facts = self.models.facts(asked.request.model)
+        window = facts.context_window if facts else None
+        plain = asked.prompt is None  # else its template takes the place of the context's
+        async with self.contexts.turn(
+            asked.access, name, asked.request, window, template=plain
+        ) as turn:
+            yield turn, replace(asked, request=turn.request, verbatim=None, level=turn.level)
+
     async def _in_context(self, asked: Asked, name: str) -> AsyncGenerator[Event]:
         """The answer in a conversation, which is kept before its last event is told."""
         try:
-            if self.contexts is None:
-                raise PolyvoxError("this gateway keeps no contexts", status=501)
-            asked = self._templated(asked)
-            facts = self.models.facts(asked.request.model)
-            window = facts.context_window if facts else None
-            plain = asked.prompt is None  # else its template takes the place of the context's
-            async with self.contexts.turn(
-                asked.access, name, asked.request, window, template=plain
-            ) as turn:
-                within = replace(asked, request=turn.request, verbatim=None, level=turn.level)
-                events = self._events(within)
-                try:
-                    async for event in events:
-                        if isinstance(event, _ENDINGS):
-                            await turn.keep(event.message)
-                        yield event
-                finally:
-                    await events.aclose()
+            async with (
+                self._turn(asked, name) as (turn, within),
+                aclosing(self._events(within)) as events,
+            ):
+                async for event in events:
+                    if isinstance(event, _ENDINGS):
+                        await turn.keep(event.message)
+                    yield event
         except PolyvoxError as error:
             yield failed(as_told(error))
 
@@ -203,8 +250,8 @@ class Asking:
             events = self.executor.stream(model, asked.request, plan.call)
             try:
                 async for event in events:
-                    if type(event) in CONTENT_EVENTS:
-                        plan.begun = plan.begun or plan.content()
+                    if not plan.begun and type(event) in CONTENT_EVENTS:
+                        plan.content()
                     elif isinstance(event, Done):
                         await plan.settle(None, message=event.message)
                     elif isinstance(event, Failed):
@@ -246,8 +293,15 @@ class Asking:
         gate = self.gates.of(asked.access, asked.wishes.end_user, asked.level)
         admission = None
         if gate is not None:
-            admission = await gate.enter(model, quote_of(model, asked.request), call)
+            admission = await gate.enter(model, await _quoted(model, asked), call)
         return Plan(self.books, self.watch, asked, call, gate, admission)
+
+
+async def _quoted(model: Model, asked: Asked) -> Usage:
+    """The most that answering may use."""
+    if asked.verbatim is not None and asked.verbatim.is_long:
+        return await asyncio.to_thread(quote_of, model, asked.request)
+    return quote_of(model, asked.request)
 
 
 def _with_producers(asked: Asked) -> Asked:

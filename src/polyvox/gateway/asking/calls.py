@@ -25,7 +25,7 @@ class CallView(msgspec.Struct, kw_only=True):
 
 
 class LiveCall:
-    """A call that is under way."""
+    """A call that is under way. ``over`` is there where somebody waits for its end."""
 
     __slots__ = ("access", "detached", "dialect", "id", "interrupt", "model", "over", "started")
 
@@ -35,7 +35,7 @@ class LiveCall:
         self.model = model
         self.dialect = dialect
         self.interrupt = Interrupt()
-        self.over = asyncio.Event()
+        self.over: asyncio.Event | None = None
         self.started = time.time()
         self.detached = False
 
@@ -58,8 +58,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._live: dict[str, LiveCall] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._live)
@@ -67,14 +66,15 @@ class Calls:
     def begin(self, call: LiveCall) -> None:
         """A call was let in."""
         self._live[call.id] = call
-        self._idle.clear()
 
     def end(self, call: LiveCall) -> None:
         """The call is over."""
         self._live.pop(call.id, None)
-        call.over.set()
-        if not self._live:
+        if call.over is not None:
+            call.over.set()
+        if self._idle is not None and not self._live:
             self._idle.set()
+            self._idle = None
 
     def seen_by(self, access: Access) -> list[CallView]:
         """The calls that the holder of this access may know of, oldest first."""
@@ -99,11 +99,15 @@ class Calls:
     async def over(self) -> None:
         """Wait until those are over that are under way now; others may have begun by then."""
         for call in list(self._live.values()):
-            await call.over.wait()
+            if self._live.get(call.id) is call:
+                call.over = call.over or asyncio.Event()
+                await call.over.wait()
 
     async def idle(self) -> None:
         """Wait until no call is under way."""
-        await self._idle.wait()
+        if self._live:
+            self._idle = self._idle or asyncio.Event()
+            await self._idle.wait()
 
 
 def _may_see(access: Access, call: LiveCall) -> bool:

@@ -7,6 +7,7 @@ back from a provider of the caller's dialect is passed on as it came.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -17,7 +18,7 @@ from polyvox.embedding import EmbeddingRequest
 from polyvox.errors import NotFoundError, PolyvoxError
 from polyvox.gateway.asking.asking import Asked, Asking
 from polyvox.gateway.asking.leaving import watched
-from polyvox.gateway.asking.telling import JSON, Told, cost_header, refuse
+from polyvox.gateway.asking.telling import JSON, Told, cost_header, refuse, whole_body
 from polyvox.gateway.asking.wishes import wishes_in
 from polyvox.gateway.tenants.access import Access
 from polyvox.gateway.web.door import Door
@@ -25,7 +26,7 @@ from polyvox.gateway.web.incoming import Incoming
 from polyvox.providers import ProviderModel
 from polyvox.request import Request
 from polyvox.routing.commit import opening
-from polyvox.verbatim import Verbatim
+from polyvox.verbatim import LONG, Verbatim
 
 __all__ = ["SPOKEN", "DialectPaths", "Found", "Turnstile", "read_body"]
 
@@ -33,7 +34,6 @@ SPOKEN = tuple(name for name in DIALECTS if name != "bedrock-converse")
 """The dialects that the gateway answers in; nobody sends Amazon's signed requests elsewhere."""
 
 _USES = {"answer": "chat", "count": "chat", "embed": "embeddings", "models": "models"}
-_LARGE = 1 << 20
 _PASSED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta")
 
 
@@ -78,6 +78,12 @@ class DialectPaths:
         self._turnstile = turnstile
         self._door = door
         self._max_body = max_body
+        self._kinds = {
+            "answer": self._answer,
+            "count": self._count,
+            "embed": self._embed,
+            "models": self._list,
+        }
         self._plain: dict[tuple[str, str], list[tuple[Dialect, Route]]] = {}
         self._holes: list[tuple[Dialect, Route, str, str]] = []
         for dialect in map(get_dialect, SPOKEN):
@@ -98,21 +104,22 @@ class DialectPaths:
 
     def find(self, incoming: Incoming) -> Found | None:
         """What answers this request, or None."""
-        spoken = self._plain.get((incoming.method, incoming.path))
+        # The head alone of what GET tells; the server leaves the body out.
+        method = "GET" if incoming.method == "HEAD" else incoming.method
+        spoken = self._plain.get((method, incoming.path))
         if spoken is not None:
             dialect, route = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
-            return self._handler(
-                dialect, route, Place("", route.stream, route.path, incoming.query)
-            )
-        if incoming.method == "GET":
+            place = Place("", route.stream, route.path, incoming.query)
+            return partial(self._handle, dialect, route, place)
+        if method == "GET":
             return self._find_model(incoming)
         for dialect, route, before, after in self._holes:
             path = incoming.path
-            if route.method == incoming.method and path.startswith(before) and path.endswith(after):
+            if route.method == method and path.startswith(before) and path.endswith(after):
                 model = path[len(before) : len(path) - len(after)]
                 if model:
                     place = Place(model, route.stream, route.path, incoming.query)
-                    return self._handler(dialect, route, place)
+                    return partial(self._handle, dialect, route, place)
         return None
 
     def _find_model(self, incoming: Incoming) -> Found | None:
@@ -121,7 +128,8 @@ class DialectPaths:
             if method == "GET" and incoming.path.startswith(f"{path}/"):
                 dialect, route = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
                 name = incoming.path[len(path) + 1 :]
-                return self._handler(dialect, route, Place(name, None, route.path, incoming.query))
+                place = Place(name, None, route.path, incoming.query)
+                return partial(self._handle, dialect, route, place)
         return None
 
     def methods(self, path: str) -> list[str]:
@@ -136,35 +144,27 @@ class DialectPaths:
             for _, route, before, after in self._holes
             if path.startswith(before) and path.endswith(after)
         }
-        return sorted(known)
+        return sorted(known | {"HEAD"} if "GET" in known else known)
 
-    def _handler(self, dialect: Dialect, route: Route, place: Place) -> Found:
-        handle = {
-            "answer": self._answer,
-            "count": self._count,
-            "embed": self._embed,
-            "models": self._list,
-        }[route.kind]
-
-        async def handler(incoming: Incoming) -> None:
+    async def _handle(
+        self, dialect: Dialect, route: Route, place: Place, incoming: Incoming
+    ) -> None:
+        try:
+            access = self._door.enter(incoming.scope, incoming.headers, _USES[route.kind])
+            if self._turnstile.is_free:
+                await self._turnstile.enter()
+            else:
+                await self._wait(incoming)
             try:
-                access = self._door.enter(incoming.scope, incoming.headers, _USES[route.kind])
-                await self._enter(incoming)
-                try:
-                    await handle(incoming, dialect, place, access)
-                finally:
-                    self._turnstile.leave()
-            except PolyvoxError as error:
-                await refuse(incoming, dialect, error)
+                await self._kinds[route.kind](incoming, dialect, place, access)
+            finally:
+                self._turnstile.leave()
+        except PolyvoxError as error:
+            await refuse(incoming, dialect, error)
 
-        return handler
-
-    async def _enter(self, incoming: Incoming) -> None:
-        """Wait for a turn, if need be; where there is room, the body is taken in only afterwards."""
-        if self._turnstile.is_free:
-            await self._turnstile.enter()
-            return
-        await incoming.body(self._max_body)  # whoever leaves is seen only behind it
+    async def _wait(self, incoming: Incoming) -> None:
+        """Wait for a turn; the body is taken in first, since who leaves is seen only behind it."""
+        await incoming.body(self._max_body)
         async with watched(incoming, detached=False):
             await self._turnstile.enter()
 
@@ -173,18 +173,20 @@ class DialectPaths:
     ) -> None:
         asked = await self._asked(incoming, dialect, place, access)
         incoming.notes["x-polyvox-call-id"] = asked.id
-        async with (
-            watched(incoming, detached=asked.wishes.detach),
-            aclosing(self._asking.events(asked)) as events,
-        ):
+        async with watched(incoming, detached=asked.wishes.detach):
+            if asked.request.stream:
+                await self._stream(incoming, dialect, asked)
+                return
+            message = await self._asking.whole(asked)
+            body = whole_body(message, dialect, asked)
+            await incoming.answer(200, body, {**JSON, **cost_header(message.usage)})
+
+    async def _stream(self, incoming: Incoming, dialect: Dialect, asked: Asked) -> None:
+        async with aclosing(self._asking.events(asked)) as events:
             begun = await opening(events)
             if begun.failed is not None:
                 raise begun.failed.error
-            told = Told(incoming, dialect, asked)
-            if asked.request.stream:
-                await told.stream(begun.events, events)
-            else:
-                await told.whole(begun.events, events)
+            await Told(incoming, dialect, asked).tell(begun.events, events)
 
     async def _asked(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
@@ -246,8 +248,8 @@ class DialectPaths:
 
 
 async def read_body(decode: Callable[[bytes, Place], Any], body: bytes, place: Place) -> Any:
-    """The request in a body; a long one is read in a thread, so that others get their turn."""
-    if len(body) < _LARGE:
+    """The request in a body; a long one is read in a thread."""
+    if len(body) < LONG:
         return decode(body, place)
     return await asyncio.to_thread(decode, body, place)
 

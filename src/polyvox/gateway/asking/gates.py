@@ -63,12 +63,9 @@ class AccessGate:
             self._look_at(admission, quote)
         return admission
 
-    def debits(self, admission: Admission, attempts: Sequence[Attempt]) -> dict[str, int]:
-        """Nano-dollars by account: what these attempts took of each budget."""
-        return {
-            (hold := admission.holds[place]).key: int(limit.actual(attempts, hold.amount))
-            for place, limit in self._budgets
-        }
+    def debits(self, admission: Admission, actual: Sequence[float]) -> dict[str, int]:
+        """Nano-dollars by account: what of the ``actual`` use of all limits is that of budgets."""
+        return {admission.holds[place].key: int(actual[place]) for place, _ in self._budgets}
 
     def _look_at(self, admission: Admission, quote: Usage) -> None:
         for standing in admission.over:

@@ -13,6 +13,7 @@ from polyvox.gateway.journal.balances import reserved_of
 from polyvox.gateway.journal.lines import Begun, Ended
 from polyvox.gateway.tenants.access import Access, Level
 from polyvox.gateway.web.ids import new_id
+from polyvox.ledger.tally import total_usage
 from polyvox.limits.gate import Admission
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Kind
@@ -90,10 +91,10 @@ class Plan:
         self._entry = Entry(books, begun)
         call.on_attempt = self._entry.attempt
 
-    def content(self) -> bool:
+    def content(self) -> None:
         """The first content of the answer is there."""
+        self.begun = True
         self._entry.content()
-        return True
 
     async def settle(
         self,
@@ -108,20 +109,21 @@ class Plan:
 
     async def settle_left(self) -> None:
         """Its reader left, or its task was cancelled."""
-        self.usage = self.call.partial.usage if self.call.partial is not None else None
+        self.usage = total_usage(self.call.attempts) if self.call.attempts else None
         await self._settled("aborted", cached=False)
 
     async def _settled(self, error: str | None, *, cached: bool) -> None:
         self.settled = True
-        attempts = self.call.attempts
+        actual: list[float] = []
         debits: dict[str, int] = {}
         if self._gate is not None and self._admission is not None:
-            debits = self._gate.debits(self._admission, attempts)
+            actual = self._admission.actual(self.call.attempts)
+            debits = self._gate.debits(self._admission, actual)
         # First the books, which wait for nothing; then the accounts, which may be in Redis.
         partial = self.begun and error is not None
         line = self._entry.end(debits, error, partial=partial, cached=cached)
         if self._admission is not None:
-            await self._admission.settle(attempts)
+            await self._admission.debit(actual)
         self._watch.ended(self, line)
 
 

@@ -8,6 +8,7 @@ dialect, and is good for those that do.
 
 from base64 import b64decode, b64encode
 from binascii import Error
+from collections.abc import Iterable
 
 import msgspec
 from msgspec.structs import replace
@@ -43,7 +44,7 @@ def sealed(event: Event) -> Event:
 
 def sealed_message(message: AssistantMessage) -> AssistantMessage:
     """The message as a caller is to have it; the same where nothing in it is signed."""
-    if not any(map(_is_signed, message.content)):
+    if not _is_any_signed([message]):
         return message
     content = [
         _sealed(block) if isinstance(block, Thinking) else block for block in message.content
@@ -56,10 +57,12 @@ def unsealed(request: Request, dialect: str) -> tuple[Request, bool]:
 
     It is the same request if nothing in it was signed.
     """
+    if not _is_any_signed(request.messages):  # nearly always
+        return request, False
     opened = False
     messages: list[Message] = []
     for message in request.messages:
-        if isinstance(message, AssistantMessage) and any(map(_is_signed, message.content)):
+        if isinstance(message, AssistantMessage) and _is_any_signed([message]):
             content = [
                 _unsealed(block, dialect) if isinstance(block, Thinking) else block
                 for block in message.content
@@ -67,13 +70,16 @@ def unsealed(request: Request, dialect: str) -> tuple[Request, bool]:
             opened = opened or any(map(_was_sealed, message.content))
             message = replace(message, content=content)
         messages.append(message)
-    if all(new is old for new, old in zip(messages, request.messages, strict=True)):
-        return request, False
     return replace(request, messages=messages), opened
 
 
-def _is_signed(block: object) -> bool:
-    return isinstance(block, Thinking) and bool(block.signature)
+def _is_any_signed(messages: Iterable[Message]) -> bool:
+    for message in messages:
+        if isinstance(message, AssistantMessage):
+            for block in message.content:
+                if isinstance(block, Thinking) and block.signature:
+                    return True
+    return False
 
 
 def _was_sealed(block: object) -> bool:

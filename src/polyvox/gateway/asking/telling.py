@@ -3,12 +3,13 @@
 from collections.abc import AsyncGenerator
 
 from polyvox.dialects import Dialect
-from polyvox.errors import PolyvoxError, ServerError
-from polyvox.events import Done, Event, Failed, Passed
+from polyvox.errors import PolyvoxError
+from polyvox.events import Event, Failed, Passed
 from polyvox.gateway.asking.asking import Asked
 from polyvox.gateway.asking.refusals import refusal
 from polyvox.gateway.asking.signatures import sealed, sealed_message
 from polyvox.gateway.web.incoming import Incoming
+from polyvox.messages import AssistantMessage
 from polyvox.usage import Usage
 
 __all__ = ["JSON", "Told", "cost_header", "refuse", "whole_body"]
@@ -17,7 +18,7 @@ JSON = {"content-type": "application/json"}
 
 
 class Told:
-    """One answer on its way to the caller."""
+    """One stream on its way to the caller."""
 
     def __init__(self, incoming: Incoming, dialect: Dialect, asked: Asked) -> None:
         self._incoming = incoming
@@ -26,7 +27,7 @@ class Told:
         self._encoder = dialect.stream_encoder(asked.request)
         self._ended = False
 
-    async def stream(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
+    async def tell(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
         """As it comes."""
         media = self._dialect.frame_reader().media_type
         headers = {"content-type": f"{media}; charset=utf-8", "cache-control": "no-cache"}
@@ -40,11 +41,6 @@ class Told:
                 await self._incoming.piece(data)
         await self._incoming.end()
 
-    async def whole(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
-        """When all of it is there."""
-        body, usage = await whole_body(begun, rest, self._dialect, self._asked)
-        await self._incoming.answer(200, body, {**JSON, **cost_header(usage)})
-
     def _bytes(self, event: Event) -> bytes:
         verbatim = self._asked.verbatim
         if verbatim is None or not verbatim.used:
@@ -57,24 +53,12 @@ class Told:
         return b""
 
 
-async def whole_body(
-    begun: list[Event], rest: AsyncGenerator[Event], dialect: Dialect, asked: Asked
-) -> tuple[bytes, Usage]:
-    """The body of a whole answer, and what it used. Raises the error of an answer that failed."""
-    last = begun[-1] if begun else None
-    passed = [event.data for event in begun if type(event) is Passed]
-    async for event in rest:
-        last = event
-        if type(event) is Passed:
-            passed.append(event.data)
-    if isinstance(last, Failed):
-        raise last.error
-    if not isinstance(last, Done):
-        raise ServerError("the model ended its stream without an ending")
-    if asked.verbatim is not None and asked.verbatim.used:
-        return b"".join(passed), last.message.usage
-    message = sealed_message(last.message)
-    return dialect.encode_response(message, asked.request), message.usage
+def whole_body(message: AssistantMessage, dialect: Dialect, asked: Asked) -> bytes:
+    """The body of a whole answer: as it came, or in the caller's dialect."""
+    verbatim = asked.verbatim
+    if verbatim is not None and verbatim.used:
+        return verbatim.answer
+    return dialect.encode_response(sealed_message(message), asked.request)
 
 
 async def refuse(incoming: Incoming, dialect: Dialect, error: PolyvoxError) -> None:

@@ -1,6 +1,5 @@
 """One line to its answer: by the path of every other call, with the rights of its key as they now stand."""
 
-from contextlib import aclosing
 from typing import Any, Protocol
 
 import msgspec
@@ -135,9 +134,7 @@ class Answering:
         asked = of.asked(access, request, dialect, request.options)
         if dialect.passing is not None:
             asked.verbatim = Verbatim(dialect.name, request, body)
-        async with aclosing(self._asking.events(asked)) as events:
-            body, _ = await whole_body([], events, dialect, asked)
-        return body
+        return whole_body(await self._asking.whole(asked), dialect, asked)
 
     async def _embedded(
         self, dialect: Dialect, place: Place, body: bytes, access: Access, of: "_Of"

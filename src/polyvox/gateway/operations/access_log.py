@@ -68,14 +68,13 @@ class AccessLog:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
         seen = _Seen(scope, send)
         try:
             await self._app(scope, receive, seen.send)
         except Exception as error:  # noqa: BLE001 -- whatever the application raises, the request is over
             await self._failed(seen, error)
         finally:
-            self._tell(scope, seen, time.perf_counter() - began)
+            self._tell(scope, seen)
 
     async def _failed(self, seen: "_Seen", error: Exception) -> None:
         """What nobody foresaw: in the log with what it says, to the caller without."""
@@ -84,7 +83,7 @@ class AccessLog:
         if seen.status == 0 and seen.kind == "http":
             await _answer_500(seen)
 
-    def _tell(self, scope: Scope, seen: "_Seen", seconds: float) -> None:
+    def _tell(self, scope: Scope, seen: "_Seen") -> None:
         status = seen.status or _GONE
         path: str = scope["path"]
         self._metrics.request(route_label(path), status)
@@ -104,7 +103,7 @@ class AccessLog:
             method=scope.get("method", "WS"),
             path=path[:500],
             status=status,
-            ms=round(seconds * 1000, 2),
+            ms=round((time.perf_counter() - seen.began) * 1000, 2),
             bytes=seen.bytes,
             client=client[0] if client else None,
             held_back=held or None,
@@ -115,9 +114,10 @@ class AccessLog:
 class _Seen:
     """What is seen of one request on its way out."""
 
-    __slots__ = ("_send", "_started", "bytes", "id", "kind", "notes", "status")
+    __slots__ = ("_send", "_started", "began", "bytes", "id", "kind", "notes", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
+        self.began = time.perf_counter()
         self._send = send
         self._started = False
         self.kind: str = scope["type"]
@@ -126,17 +126,19 @@ class _Seen:
         self.status = 0
         self.bytes = 0
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Look at it, and pass it on: what is given back is the sending itself."""
         if self._started:
             self.bytes += len(message.get("body", b""))
-        elif message["type"] in _BEGINNINGS:
+        elif (kind := message["type"]) in _BEGINNINGS:
             self._started = True
-            self.status = message.get("status", _BEGINNINGS[message["type"]])
-            ours = (HEADER, self.id.encode()), (b"server", b"polyvox")
-            message = {**message, "headers": [*message.get("headers", ()), *ours]}
-        await self._send(message)
+            self.status = message.get("status", _BEGINNINGS[kind])
+            ours = (HEADER, self.id.encode()), _SERVER
+            message["headers"] = [*message.get("headers", ()), *ours]
+        return self._send(message)
 
 
+_SERVER = b"server", b"polyvox"
 _BEGINNINGS = {
     "http.response.start": 200,
     "websocket.accept": 101,

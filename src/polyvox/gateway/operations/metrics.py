@@ -1,18 +1,20 @@
 """Metrics in the format of Prometheus, in a registry of this gateway's own.
 
 A call is observed once, when it is over, by counters that are found once for each combination of
-route, model and outcome: a few microseconds. What a part counts itself is read when somebody asks.
+route, model and outcome: a microsecond or two. What a part counts itself is read when somebody asks.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from polyvox.errors import ConfigurationError
+from polyvox.gateway.operations.counting import Count, Counts, Spread, Spreads
 from polyvox.gateway.operations.labels import Labels
 from polyvox.usage import Usage
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge, Histogram
+    from prometheus_client import Gauge
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -24,10 +26,11 @@ _NANOS = 1e-9
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 _PARTS = ("input", "output", "cache_read", "cache_write", "reasoning")
+_tokens_of: Callable[[Usage], tuple[int, ...]] = attrgetter(*(f"{part}_tokens" for part in _PARTS))
 
 
 class Metrics:
-    """What one worker counts. May be told from any thread.
+    """What one worker counts. To be told on one thread, the event loop's; may be read from any.
 
     Args:
         worker: its number, a label of everything.
@@ -47,13 +50,12 @@ class Metrics:
         self._models = Labels(_MODELS)
         self._routes = Labels(_ROUTES)
         self._rows: dict[tuple[str, str, str], _Row] = {}
-        self._paths: dict[tuple[str, int], Any] = {}
+        self._paths: dict[tuple[str, int], Count] = {}
         self._book = _Book(self)
         about = "How late the event loop was, measured four times a second."
         lag = self.histogram("loop_lag_seconds", about, (), _OVERHEAD)
-        self.loop_lag: Callable[[float], None] = lag.labels(self._worker).observe
-        refused = self.counter("refusals_total", _REFUSALS, ("what", "level"))
-        self._refused = refused
+        self.loop_lag: Callable[[float], None] = lag.of(self._worker).observe
+        self._refused = self.counter("refusals_total", _REFUSALS, ("what", "level"))
         self._shadowed = self.counter("shadow_hits_total", _SHADOW, ("what", "level"))
         self._http = self.counter("http_requests_total", "Requests over HTTP.", ("route", "status"))
 
@@ -76,42 +78,41 @@ class Metrics:
 
     def request(self, route: str, status: int) -> None:
         """A request over HTTP was answered; ``route`` as ``route_label`` gives it."""
-        child = self._paths.get((route, status))
-        if child is None:
+        count = self._paths.get((route, status))
+        if count is None:
             # A path that is none can be anything.
             label = "none" if status == 404 else self._routes.of(route)
-            child = self._http.labels(self._worker, label, str(status))
+            count = self._http.of(self._worker, label, str(status))
             if len(self._paths) < 10 * _ROUTES:
-                self._paths[route, status] = child
-        child.inc()
+                self._paths[route, status] = count
+        count.value += 1
 
     def refused(self, what: str, level: str) -> None:
         """A call was refused by a "budget" or a "rate" of a level: "key:<id>" counts as "key"."""
-        self._refused.labels(self._worker, what, level.partition(":")[0]).inc()
+        self._refused.of(self._worker, what, level.partition(":")[0]).value += 1
 
     def shadowed(self, what: str, level: str) -> None:
         """A call would have been refused by a level that only counts."""
-        self._shadowed.labels(self._worker, what, level.partition(":")[0]).inc()
+        self._shadowed.of(self._worker, what, level.partition(":")[0]).value += 1
 
     def watch(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
         """A number that is read whenever somebody asks for the metrics. One name, one set of labels."""
         gauge = self._book.gauge(name, about, tuple(labels))
         gauge.labels(self._worker, *labels.values()).set_function(read)
 
-    def counter(self, name: str, about: str, labels: tuple[str, ...]) -> "Counter":
+    def counter(self, name: str, about: str, labels: tuple[str, ...]) -> Counts:
         """A counter of this registry, with the label ``worker`` first."""
-        from prometheus_client import Counter
-
-        return Counter(f"polyvox_{name}", about, ("worker", *labels), registry=self._registry)
+        counts = Counts(f"polyvox_{name}", about, ("worker", *labels))
+        self._registry.register(counts)
+        return counts
 
     def histogram(
-        self, name: str, about: str, labels: tuple[str, ...], buckets: tuple[float, ...]
-    ) -> "Histogram":
+        self, name: str, about: str, labels: tuple[str, ...], bounds: tuple[float, ...]
+    ) -> Spreads:
         """A histogram of this registry, with the label ``worker`` first."""
-        from prometheus_client import Histogram
-
-        names = ("worker", *labels)
-        return Histogram(f"polyvox_{name}", about, names, buckets=buckets, registry=self._registry)
+        spreads = Spreads(f"polyvox_{name}", about, ("worker", *labels), bounds)
+        self._registry.register(spreads)
+        return spreads
 
     def gauge(self, name: str, about: str, labels: tuple[str, ...]) -> "Gauge":
         """A gauge of this registry, with the label ``worker`` first."""
@@ -157,32 +158,32 @@ class _Book:
 
     def row(self, worker: str, route: str, model: str, outcome: str) -> "_Row":
         return _Row(
-            self._calls.labels(worker, route, model, outcome).inc,
-            self._seconds.labels(worker, route, model).observe,
-            self._first.labels(worker, route, model).observe,
-            self._overhead.labels(worker, route).observe,
-            {part: self._tokens.labels(worker, model, part).inc for part in _PARTS},
-            self._cost.labels(worker, model).inc,
-            self._unpriced.labels(worker, model).inc,
+            self._calls.of(worker, route, model, outcome),
+            self._seconds.of(worker, route, model),
+            self._first.of(worker, route, model),
+            self._overhead.of(worker, route),
+            [self._tokens.of(worker, model, part) for part in _PARTS],
+            self._cost.of(worker, model),
+            self._unpriced.of(worker, model),
         )
 
 
 class _Row:
     """What is counted for one combination of route, model and outcome."""
 
-    __slots__ = ("_call", "_cost", "_first", "_overhead", "_seconds", "_tokens", "_unpriced")
+    __slots__ = ("_calls", "_cost", "_first", "_overhead", "_seconds", "_tokens", "_unpriced")
 
     def __init__(
         self,
-        call: Callable[[], None],
-        seconds: Callable[[float], None],
-        first: Callable[[float], None],
-        overhead: Callable[[float], None],
-        tokens: dict[str, Callable[[float], None]],
-        cost: Callable[[float], None],
-        unpriced: Callable[[], None],
+        calls: Count,
+        seconds: Spread,
+        first: Spread,
+        overhead: Spread,
+        tokens: list[Count],
+        cost: Count,
+        unpriced: Count,
     ) -> None:
-        self._call, self._seconds, self._first = call, seconds, first
+        self._calls, self._seconds, self._first = calls, seconds, first
         self._overhead, self._tokens = overhead, tokens
         self._cost, self._unpriced = cost, unpriced
 
@@ -193,21 +194,21 @@ class _Row:
         first_token: float | None,
         usage: Usage | None,
     ) -> None:
-        self._call()
-        self._seconds(seconds)
+        self._calls.value += 1
+        self._seconds.observe(seconds)
         if overhead is not None:
-            self._overhead(overhead)
+            self._overhead.observe(overhead)
         if first_token is not None:
-            self._first(first_token)
+            self._first.observe(first_token)
         if usage is None:
             return
-        for part, count in self._tokens.items():
-            if tokens := getattr(usage, f"{part}_tokens"):
-                count(tokens)
-        if nanos := usage.cost.nanos:
-            self._cost(nanos * _NANOS)
-        if usage.cost.status == "unknown" and usage.basis != "missing":
-            self._unpriced()
+        for count, tokens in zip(self._tokens, _tokens_of(usage), strict=True):
+            count.value += tokens
+        cost = usage.cost
+        if cost.nanos:
+            self._cost.value += cost.nanos * _NANOS
+        if cost.status == "unknown" and usage.basis != "missing":
+            self._unpriced.value += 1
 
 
 _REFUSALS = "Calls that a budget or a rate limit refused, by whose it was."

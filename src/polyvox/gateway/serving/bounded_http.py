@@ -1,7 +1,7 @@
 """uvicorn's reading of HTTP, with bounds that it has not: on heads, and on how long a peer may do nothing.
 
 What stands here costs a request nothing that comes in one piece: timers run only while one is unfinished,
-or while its answer is not taken.
+or while its answer is not taken; and one for the whole of a connection, which looks whether it is still used.
 
 Codes: "Request Header Fields Too Large" in RFC 6585, "Bad Request" in RFC 9110.
 """
@@ -11,12 +11,16 @@ import fcntl
 import socket
 import struct
 import termios
+from collections import deque
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from polyvox.dialects.openai_errors import encode_error
 from polyvox.errors import BadRequestError
+from polyvox.gateway.serving.exchange import Exchange
 
 __all__ = ["BoundedHttp"]
 
@@ -43,13 +47,20 @@ class BoundedHttp(HttpToolsProtocol):
     leave_seconds = 120.0
     unread_bytes = 1 << 20
 
+    app: Any
+
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._in_head = self._unfinished = self._came = False
         self._loose = 0  # bytes since something whole came: a head, a piece of a body
-        self._unread = 0
+        self._unread = self._size = 0
+        self._next = deque[
+            Exchange
+        ]()  # requests that came before the answer to the one ahead of them
         self._arrival: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
+        self._keeper: asyncio.TimerHandle | None = None
+        self._quiet_since = 0.0
         self._refused: int | None = None
 
     # ------------------------------------------------------------------------------ the connection
@@ -60,6 +71,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
+        self._keep_no_longer()
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -78,6 +90,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._rest()
+        self._keep_no_longer()
         self._unfinished = False
         super().handle_websocket_upgrade()
 
@@ -88,20 +101,61 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = self._unfinished = True
-        self._unread = 0
+        self._unread = self._size = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # what comes behind a body is no header, and decides nothing
-            super().on_header(name, value)
+            self._size += len(name) + len(value)
+            name = name.lower()
+            self.headers.append((name, value))
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         self._in_head, self._came = False, True
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > self.head_bytes or len(self.headers) > self.head_fields:
+        if self._size + len(self.url) > self.head_bytes or len(self.headers) > self.head_fields:
             self._refuse(431)
             raise _TooLargeError
-        super().on_headers_complete()
+        parser: Any = self.parser
+        scope = self.scope
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version = parser.get_http_version()
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        path: str = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        self._begin(keep_alive=version != "1.0" and parser.should_keep_alive())
+
+    def _begin(self, *, keep_alive: bool) -> None:
+        """Have the request answered, when all before it on this connection are."""
+        is_next = self._answered()
+        self.cycle = exchange = Exchange(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        if is_next:
+            self._start(exchange)
+        else:
+            self.flow.pause_reading()
+            self._next.append(exchange)
+
+    def _start(self, exchange: Exchange) -> None:
+        task = self.loop.create_task(exchange.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
         self._came = True
@@ -134,12 +188,8 @@ class BoundedHttp(HttpToolsProtocol):
         return cycle is None or bool(cycle.response_complete)
 
     def _idle(self) -> bool:
-        """Whether nobody waits for anything, and uvicorn's own timer does not run."""
-        return (
-            self._answered()
-            and self.timeout_keep_alive_task is None
-            and not self.transport.is_closing()
-        )
+        """Whether nobody waits for anything, and nobody looks whether the connection is used."""
+        return self._answered() and self._keeper is None and not self.transport.is_closing()
 
     def _await_more(self) -> None:
         if self._arrival is None:
@@ -170,13 +220,38 @@ class BoundedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        """Go on with the next request, if there is one; else look some time whether one has come."""
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._leave()
+            return
+        self.flow.resume_reading()
+        if self._next:
+            self._start(self._next.popleft())
+            return
+        self._quiet_since = self.loop.time()
+        if self._keeper is None:
+            self._keep(self.timeout_keep_alive)
 
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        self._leave()
+    def _keep(self, seconds: float) -> None:
+        self._keeper = self.loop.call_later(seconds, self._look)
+
+    def _keep_no_longer(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
+
+    def _look(self) -> None:
+        """Whether the connection is still used. A timer for each answer would cost more than this one."""
+        self._keeper = None
+        if self._unfinished or not self._answered():
+            return  # its answer sees to it that somebody looks again
+        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._keep(left)
+        else:
+            self.transport.close()
+            self._leave()
 
     def _leave(self) -> None:
         """What was written is to be taken, or at least some of it, ever again within so many seconds."""

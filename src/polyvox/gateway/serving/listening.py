@@ -91,7 +91,8 @@ def _listening(
     *,
     shared: bool = False,
 ) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small pieces at once (TCP_NODELAY) only where the protocol is said.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name != "nt":  # there it would take the address away from another program
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

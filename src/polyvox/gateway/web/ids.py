@@ -1,12 +1,13 @@
 """Names of things: short, without meaning, and in the order in which they were made."""
 
-import secrets
 import time
 from collections.abc import Callable
 
+from polyvox.chance import random_hex
+
 __all__ = ["new_id"]
 
-_RANDOM_BITS = 48
+_RANDOM_BYTES = 6
 
 
 def new_id(prefix: str, clock: Callable[[], float] = time.time) -> str:
@@ -15,5 +16,5 @@ def new_id(prefix: str, clock: Callable[[], float] = time.time) -> str:
     >>> new_id("ctx") < new_id("ctx", lambda: time.time() + 1)
     True
     """
-    milliseconds = int(clock() * 1000) & ((1 << 48) - 1)
-    return f"{prefix}_{milliseconds:012x}{secrets.randbits(_RANDOM_BITS):012x}"
+    milliseconds = int(clock() * 1000).to_bytes(6, "big")
+    return f"{prefix}_{milliseconds.hex()}{random_hex(_RANDOM_BYTES)}"

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from polyvox.errors import AbortedError
 from polyvox.gateway.web.bodies import too_long
+from polyvox.gateway.web.crowd import Crowd
 from polyvox.gateway.web.door import Scope, headers_of
 
 __all__ = ["Incoming", "Receive", "Send"]
@@ -24,13 +25,14 @@ class Incoming:
     """A request as it came, and the way back.
 
     ``status`` is that of the answer, 0 until one has begun; ``left`` whether the caller is gone.
-    ``notes`` are headers that every answer to it has.
+    ``notes`` are headers that every answer to it has; ``crowd`` knows all who wait for one.
     """
 
     __slots__ = (
         "_body",
         "_receive",
         "_send",
+        "crowd",
         "headers",
         "left",
         "method",
@@ -40,8 +42,11 @@ class Incoming:
         "status",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, crowd: Crowd | None = None
+    ) -> None:
         self.scope = scope
+        self.crowd = crowd or Crowd()
         self._receive = receive
         self._send = send
         self._body: bytes | None = None
@@ -97,13 +102,13 @@ class Incoming:
     async def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer as a whole."""
         await self.begin(status, {**headers, "content-length": str(len(body))})
-        await self.say({"type": "http.response.body", "body": body})
+        await self.end(body)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of an answer."""
         self.status = status
         pairs = [
-            (name.encode("latin-1"), value.encode("latin-1", "replace"))
+            (name.encode(), value.encode("latin-1", "replace"))
             for name, value in {**headers, **self.notes}.items()
         ]
         await self.say({"type": "http.response.start", "status": status, "headers": pairs})
@@ -120,9 +125,9 @@ class Incoming:
             if self.left:  # whoever watches for that is told in this turn, and may end it all
                 await asyncio.sleep(0)
 
-    async def end(self) -> None:
-        """The body is over."""
-        await self.say({"type": "http.response.body", "body": b""})
+    async def end(self, data: bytes = b"") -> None:
+        """The body is over with this."""
+        await self.say({"type": "http.response.body", "body": data})
 
     async def say(self, message: Message) -> None:
         """A message to the server; none where nobody listens any more."""

@@ -18,7 +18,7 @@ from polyvox.providers.litellm.loading import check_installed, loaded
 from polyvox.providers.litellm.prices import ListPrice, litellm_cost, no_list
 from polyvox.providers.settlement import Settlement
 from polyvox.quote import priced, worst_embedding
-from polyvox.transport.deadlines import Watch
+from polyvox.transport.watch import Watch
 from polyvox.usage import UNKNOWN_COST, Cost, Usage
 
 _CODEC = OpenAIEmbeddings(PROVIDER)

@@ -21,7 +21,7 @@ from polyvox.providers.litellm.prices import ListPrice, litellm_cost, no_list
 from polyvox.providers.settlement import Settlement, unknown_price
 from polyvox.quote import priced, worst_usage
 from polyvox.request import Request
-from polyvox.transport.deadlines import Watch
+from polyvox.transport.watch import Watch
 from polyvox.usage import Cost, Usage
 
 _HEADER = "llm_provider-"
@@ -77,7 +77,7 @@ class LiteLLMModel:
                 asking.complete(event)
                 yield event
         except (asyncio.CancelledError, GeneratorExit):
-            asking.settlement.cut_short(decoder.message())
+            asking.settlement.left(decoder)
             raise
 
 
