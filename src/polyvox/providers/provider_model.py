@@ -169,13 +169,12 @@ class ProviderModel:
 
     async def _prepared(self, request: Request, call: Call) -> tuple[HttpRequest, PassedOn | None]:
         """The request as it is sent, and what passes its answer on, if that may go as it comes."""
-        if self.fetcher is not None:
-            request = await self.fetcher.inlined(request, self.dialect, self.target, call)
+        request = await self._inlined(request, call)
         if call.verbatim is not None and call.verbatim.is_long:
             http, passed = await asyncio.to_thread(self._written, request, call)
         else:
             http, passed = self._written(request, call)
-        return (http if self.signer is None else await self._signed(http, call)), passed
+        return await self._signed(http, call), passed
 
     def _written(self, request: Request, call: Call) -> tuple[HttpRequest, PassedOn | None]:
         """The request for the provider, and what passes its answer on, if that may go as it comes."""
