@@ -56,7 +56,8 @@ def request_tokens(request: Request) -> int:
     tokens = TOKENS_PER_MESSAGE * len(request.messages)
     for message in request.messages:
         for block in message.content:
-            tokens += _block_tokens(block)
+            # Nearly always a text.
+            tokens += text_tokens(block.text) if type(block) is Text else _block_tokens(block)
     if request.system:
         tokens += content_tokens(request.system)
     for tool in request.tools:
@@ -75,8 +76,6 @@ def _tokens(size: int, utf8_bytes: int) -> int:
 
 
 def _block_tokens(block: AssistantBlock | ToolResultBlock) -> int:
-    if type(block) is Text:  # nearly always
-        return text_tokens(block.text)
     match block:
         case Text() | Thinking():
             return text_tokens(block.text)

@@ -97,6 +97,15 @@ def test_a_streamed_answer_is_read_as_it_was_written_wherever_it_is_cut(
     assert fold(events[:-1]).content == events[-1].message.content
 
 
+@given(data=st.data())
+def test_the_first_bytes_tell_a_whole_answer_from_a_streamed_one(case: Case, data: st.DataObject):
+    whole = case.dialect.encode_response(data.draw(case.answers))
+    streamed = written(case, list(unfold(data.draw(case.streamed))))
+    assert not streamed.startswith(case.dialect.whole)
+    if not whole.startswith(case.dialect.whole):  # it is a stream of one frame
+        assert isinstance(read(case, frames_of(case, [whole]))[-1], Done)
+
+
 # ----------------------------------------------------------------------------------------- endings
 
 

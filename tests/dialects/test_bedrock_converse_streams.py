@@ -327,6 +327,19 @@ def test_a_body_that_is_no_answer(body: bytes):
     assert caught.value.model == TARGET.model
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"reasoningContent": {"reasoningText": "Hm."}},
+        {"citationsContent": {"content": ["So."]}},
+        {"citationsContent": {"content": [{"text": "So."}], "citations": 7}},
+    ],
+)
+def test_a_block_of_another_shape_is_no_answer(block: dict[str, Any]):
+    with pytest.raises(ProtocolError, match="no answer"):
+        whole(block)
+
+
 # ------------------------------------------------------------------------------------- server half
 
 

@@ -110,7 +110,7 @@ def test_compiled_code_reads_where_it_is_and_is_not_switched_off(
         looked_up_anew()
         reader = get_dialect(name).frame_reader()
         assert isinstance(reader, kind)
-        assert (reader.media_type, reader.whole) == ("text/event-stream", (b"{", b"["))
+        assert reader.media_type == "text/event-stream"
 
 
 @needs_the_wheel

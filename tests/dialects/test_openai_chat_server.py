@@ -141,6 +141,8 @@ def test_nulls_and_defaults_mean_not_said():
     )
     assert read(**nulls) == Request(messages=[user("hi")], model="sage-1", stream=False)
     assert read(response_format={"type": "text"}, stop=["a", "b"]).stop == ["a", "b"]
+    assert read(stop="").stop == [""]  # for whoever is asked to refuse
+    assert read(stop=[]).stop == read(stop=None).stop == []
 
 
 def test_openrouters_way_to_ask_for_reasoning():

@@ -103,11 +103,6 @@ class FrameReader(Protocol):
         """The media type of such a body."""
         ...
 
-    @property
-    def whole(self) -> tuple[bytes, ...]:
-        """What a body begins with that has no such frames, but is a whole answer."""
-        ...
-
     def feed(self, chunk: bytes, /) -> list[ServerSentEvent]:
         """The frames that these bytes complete."""
         ...
@@ -203,6 +198,11 @@ class Dialect(Protocol):
     @property
     def embeddings(self) -> EmbeddingCodec | None:
         """Both halves of the codec for embeddings, or None if the format has none."""
+        ...
+
+    @property
+    def whole(self) -> tuple[bytes, ...]:
+        """What a body begins with that is a whole answer, and no frame of a streamed one."""
         ...
 
     @property

@@ -24,7 +24,6 @@ class NativeSSEReader:
     """
 
     media_type = SSEReader.media_type
-    whole = SSEReader.whole
 
     def __init__(self, max_event_bytes: int = 64 * 2**20, *, dialect: str = "") -> None:
         make: Any = _compiled()

@@ -42,7 +42,6 @@ class EventStreamReader(FrameCutter):
     """
 
     media_type = "application/vnd.amazon.eventstream"
-    whole = (b"{",)
 
     _frame = "a message of the event stream"
     _bound = "max_message_bytes"

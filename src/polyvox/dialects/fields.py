@@ -7,7 +7,7 @@ import msgspec
 from polyvox import jsontext
 from polyvox.errors import BadRequestError
 
-__all__ = ["Fields"]
+__all__ = ["Fields", "texts_in"]
 
 _T = TypeVar("_T")
 Json: TypeAlias = dict[str, Any]
@@ -28,11 +28,13 @@ class Fields:
 
     def __init__(self, value: Any, place: "str | tuple[Fields, str, int | None]" = "") -> None:
         self._place = place  # told in words only where something is wrong
+        fields: Json = value
         if not isinstance(value, dict):
             kind = type(value).__name__
             raise BadRequestError(f"{self._where() or 'the body'}: must be an object, not {kind}")
-        values = cast(Json, value)
-        self.rest: Json = {key: each for key, each in values.items() if each is not None}
+        self.rest = fields.copy()
+        if None in fields.values():
+            self.rest = {name: each for name, each in fields.items() if each is not None}
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -51,12 +53,14 @@ class Fields:
 
     def take(self, name: str, kind: Any, default: Any = ...) -> Any:
         """The field's value, or the default; without a default the field must be there."""
-        if name not in self.rest:
+        value: Any = self.rest.pop(name, None)
+        if type(value) is kind:
+            return value
+        if value is None:
             if default is ...:
                 raise self.wrong(name, "is missing")
             return default
-        value: Any = self.rest.pop(name)
-        if type(value) is kind or (isinstance(value, dict) and kind == Json):
+        if isinstance(value, dict) and kind == Json:
             return cast(Any, value)
         try:
             lax = self.integers_as_text and kind is int
@@ -75,10 +79,12 @@ class Fields:
 
     def take_list(self, name: str) -> list[Self]:
         """The field as a list of objects; empty when it is not there."""
-        values: Any = self.rest.get(name, [])
-        if not isinstance(values, list):  # taking it as a list says what is wrong
+        values: Any = self.rest.get(name)
+        if values is None:
+            return []
+        if type(values) is not list:  # taking it as a list says what is wrong
             values = [values] if self.one_for_list else self.take(name, list[Any])
-        self.rest.pop(name, None)
+        del self.rest[name]
         return self.each(name, cast(list[Any], values))
 
     def each(self, name: str, values: list[Any]) -> list[Self]:
@@ -100,3 +106,25 @@ class Fields:
     def wrong(self, name: str, problem: str) -> BadRequestError:
         """The error to raise about a field."""
         return BadRequestError(f"{self.at(name)}: {problem}")
+
+
+def texts_in(value: Any, beside: Json) -> list[str] | None:
+    """The texts in a list of objects that each hold a ``text`` and what stands ``beside`` it; else None.
+
+    >>> texts_in([{"type": "text", "text": "Hi"}], {"type": "text"})
+    ['Hi']
+    """
+    if not isinstance(value, list):
+        return None
+    texts: list[str] = []
+    for each in cast(list[Any], value):
+        if not isinstance(each, dict):
+            return None
+        fields = cast(Json, each)
+        text = fields.get("text")
+        if type(text) is not str or len(fields) != 1 + len(beside):
+            return None
+        if not beside.items() <= fields.items():
+            return None
+        texts.append(text)
+    return texts

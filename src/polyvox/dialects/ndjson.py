@@ -24,7 +24,6 @@ class NDJSONReader(LineCutter):
     """
 
     media_type = "application/x-ndjson"
-    whole = ()  # that is one line
 
     _frame = "a line of the stream"
     _bound = "max_line_bytes"

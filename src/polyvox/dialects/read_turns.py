@@ -30,7 +30,8 @@ class TurnReader:
     """Reads the ``messages`` of one request.
 
     Of the format it knows how the ``content`` of a turn is found, how its ``blocks`` are read, all
-    of which must be of the kinds allowed, and which block is the ``result`` of a tool.
+    of which must be of the kinds allowed, and which block is the ``result`` of a tool. ``texts`` are
+    those of a turn that is nothing else, which is how most turns are, and soon read; else None.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class TurnReader:
         content: Callable[[Fields], list[Fields]],
         blocks: ReadBlocks,
         result: Callable[[Fields], ToolMessage | None],
+        texts: Callable[[Fields], list[Any] | None] = lambda turn: None,
     ) -> None:
         self._content = content
         self._blocks = blocks
         self._result = result
+        self._texts = texts
         self._names: dict[str, str] = {}  # of the tools called so far, by call id
 
     def read(self, fields: Fields) -> list[Message]:
@@ -51,16 +54,18 @@ class TurnReader:
         return [message for each in fields.take_list("messages") for message in self._turn(each)]
 
     def _turn(self, turn: Fields) -> list[Message]:
-        role, blocks = turn.take("role", str), self._content(turn)
+        role, texts = turn.take("role", str), self._texts(turn)
+        blocks = [] if texts else self._content(turn)
         match role:
             case "user":
-                return self._users(blocks)
+                return [UserMessage(texts)] if texts else self._users(blocks)
             case "assistant":
-                said = AssistantMessage(self._blocks(blocks, (Text, Thinking, ToolCall)))
-                self._names.update({call.id: call.name for call in said.tool_calls})
+                said = AssistantMessage(texts or self._blocks(blocks, (Text, Thinking, ToolCall)))
+                if not texts:
+                    self._names.update({call.id: call.name for call in said.tool_calls})
                 return [said]
             case "system":
-                return [SystemMessage(self._blocks(blocks, (Text,)))]
+                return [SystemMessage(texts or self._blocks(blocks, (Text,)))]
             case _:
                 raise turn.wrong("role", f"{role!r} is neither 'user' nor 'assistant'")
 

@@ -29,7 +29,6 @@ class SSEReader(LineCutter):
     """
 
     media_type = "text/event-stream"
-    whole = (b"{", b"[")
 
     _frame = "a server-sent event"
     _bound = "max_event_bytes"

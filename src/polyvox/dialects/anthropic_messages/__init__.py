@@ -5,8 +5,9 @@ and "Errors" of Anthropic's API documentation, version 2023-06-01.
 
 One module each for the words and shapes of an answer (``wire``), blocks and requests both ways
 (``blocks_out``, ``blocks_in``, ``prompt_out``, ``request_out``, ``request_in``), answers both ways
-(``answer_in``, ``answer_out``) and ``errors``. What all dialects share in which Claude is asked stands
-beside them: ``claude_traits``, ``claude_thinking``, ``cache_marks``, ``write_prompt``, ``read_turns``.
+(``plain``, ``answer_in``, ``answer_out``) and ``errors``. What all dialects share in which Claude is
+asked stands beside them: ``claude_traits``, ``claude_thinking``, ``cache_marks``, ``write_prompt``,
+``read_turns``.
 """
 
 from functools import partial
@@ -85,6 +86,7 @@ class AnthropicMessages:
         Route("count", "POST", "/v1/messages/count_tokens"),
     )
     embeddings = None
+    whole = (b"{", b"[")
     passing = JsonPassing(_empty, name_model, ("anthropic-version", "anthropic-beta"))
 
     # Client half

@@ -13,6 +13,7 @@ from polyvox import jsontext
 from polyvox.assembly import Assembly, parse_arguments
 from polyvox.dialects.anthropic_messages import wire
 from polyvox.dialects.anthropic_messages.errors import frame_error
+from polyvox.dialects.anthropic_messages.plain import plain_message
 from polyvox.dialects.anthropic_messages.wire import NAME, STOP_REASONS, Json
 from polyvox.dialects.base import Target
 from polyvox.dialects.decoding import AssemblyDecoder
@@ -30,9 +31,6 @@ _WHOLE: msgspec.json.Decoder[wire.Message | wire.ErrorFrame] = msgspec.json.Deco
 )
 _EVENT_TYPES = {each.__struct_config__.tag for each in get_args(wire.Event)}
 
-# The fields of a block that are ours; what else it brings is kept in its ``meta``.
-_OWN = {"type", "text", "thinking", "signature", "data", "id", "name", "input"}
-
 
 class _Open:
     """What the assembly does not need to know of a block that is still growing."""
@@ -41,11 +39,7 @@ class _Open:
 
     def __init__(self, kind: str, block: Json) -> None:
         self.kind = kind
-        self.extras = {
-            key: value
-            for key, value in block.items()
-            if key not in _OWN and value not in (None, [])
-        }
+        self.extras = wire.extras(block)
         self.given = ""  # arguments that came with the start of a call
         self.parts: list[str] = []  # pieces of the input of a block that is not ours to read
 
@@ -322,7 +316,7 @@ def read_response(body: bytes, target: Target) -> AssistantMessage:
         raise _named(ProtocolError(what), target) from None
     if isinstance(answer, wire.ErrorFrame):
         raise _named(frame_error(answer), target)
-    return MessagesDecoder(target).read(answer)
+    return plain_message(answer, target) or MessagesDecoder(target).read(answer)
 
 
 def _named(error: PolyvoxError, target: Target) -> PolyvoxError:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from polyvox.dialects.anthropic_messages.wire import NAME
-from polyvox.dialects.fields import Fields
+from polyvox.dialects.fields import Fields, texts_in
 from polyvox.messages import Block, CacheHint, File, Image, Text, Thinking, ToolCall
 
-__all__ = ["read_blocks", "read_cache", "read_content"]
+__all__ = ["plain_texts", "read_blocks", "read_cache", "read_content"]
 
 
 def read_cache(fields: Fields) -> CacheHint | None:
@@ -18,14 +18,23 @@ def read_cache(fields: Fields) -> CacheHint | None:
     return "long" if control.take("ttl", str, "5m") == "1h" else "short"
 
 
+def plain_texts(turn: Fields) -> list[Text] | None:
+    """The content of a turn that is a text, or texts with nothing to them; None for any other."""
+    content: Any = turn.rest.get("content")
+    if isinstance(content, str):
+        return [Text(content)] if content else None
+    texts = texts_in(content, {"type": "text"})
+    return None if texts is None else list(map(Text, texts))
+
+
 def read_content(owner: Fields, name: str = "content") -> list[Fields]:
     """Content that may be a string or a list of blocks, as blocks."""
-    content = owner.take_any(name)
-    if isinstance(content, str):
-        content = [{"type": "text", "text": content}] if content else []
-    if content is None:
+    content: Any = owner.take_any(name)
+    if not content and (content is None or isinstance(content, str)):
         return []
-    if not isinstance(content, list):
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    if type(content) is not list:
         raise owner.wrong(name, "must be a string or a list of blocks")
     return owner.each(name, cast(list[Any], content))
 
@@ -52,8 +61,10 @@ def _meta(fields: Fields) -> dict[str, Any] | None:
 
 
 def _text(fields: Fields) -> Block:
-    text, cache = fields.take("text", str), read_cache(fields)
-    return Text(text, cache=cache, meta=_meta(fields))
+    text = fields.take("text", str)
+    if not fields.rest:  # nearly always
+        return Text(text)
+    return Text(text, cache=read_cache(fields), meta=_meta(fields))
 
 
 def _thinking(fields: Fields) -> Block:

@@ -7,7 +7,12 @@ shape in which the client half lays it over the body again.
 
 from typing import Any
 
-from polyvox.dialects.anthropic_messages.blocks_in import read_blocks, read_cache, read_content
+from polyvox.dialects.anthropic_messages.blocks_in import (
+    plain_texts,
+    read_blocks,
+    read_cache,
+    read_content,
+)
 from polyvox.dialects.anthropic_messages.wire import NAME, Json
 from polyvox.dialects.base import ANYWHERE, Place
 from polyvox.dialects.fields import Fields
@@ -37,7 +42,7 @@ def read_request(body: bytes, place: Place = ANYWHERE) -> Request:
     reasoning, response_format = _read_output(fields, options)
     request = Request(
         model=fields.take("model", str),
-        messages=TurnReader(read_content, read_blocks, _read_result).read(fields),
+        messages=TurnReader(read_content, read_blocks, _read_result, plain_texts).read(fields),
         system=read_blocks(read_content(fields, "system"), (Text,)),
         tools=tools,
         tool_choice=tool_choice,

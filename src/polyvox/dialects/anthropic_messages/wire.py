@@ -166,6 +166,16 @@ class Message(Stop, tag="message"):
     usage: UsageFields | None = None
 
 
+_OWN = frozenset({"type", "text", "thinking", "signature", "data", "id", "name", "input"})
+
+
+def extras(block: Json) -> Json:
+    """What a block of an answer says beyond our vocabulary, which is kept in its ``meta``."""
+    return {
+        name: value for name, value in block.items() if name not in _OWN and value not in (None, [])
+    }
+
+
 class MessageStart(msgspec.Struct, tag="message_start"):
     """The answer begins."""
 

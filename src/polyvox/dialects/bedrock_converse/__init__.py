@@ -72,6 +72,7 @@ class BedrockConverse:
         Route("count", "POST", _COUNT),
     )
     embeddings = None
+    whole = (b"{",)
     passing = None
 
     # Client half

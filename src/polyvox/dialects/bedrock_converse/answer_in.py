@@ -179,17 +179,18 @@ class ConverseDecoder(AssemblyDecoder):
 
     def _whole_object(self, index: int, kind: str, fields: Json, piece: wire.Delta) -> None:
         if kind == "reasoningContent":
-            shown: Json = fields.get("reasoningText") or {}
+            shown = msgspec.convert(fields.get("reasoningText") or {}, Json)
             hidden = fields.get("redactedContent")
             piece.reasoning_content = msgspec.convert(
                 {**shown, "redactedContent": hidden}, wire.ReasoningDelta
             )
         elif kind == "citationsContent":
-            texts: list[Json] = fields.get("content") or []
+            texts = msgspec.convert(fields.get("content") or [], list[Json])
             piece.text = "".join(_text(each.get("text")) for each in texts)
             self._grow(wire.BlockDelta(index, piece))
             piece.text = ""
-            self._blocks[index].citations += fields.get("citations") or []
+            cited = msgspec.convert(fields.get("citations") or [], list[Any])
+            self._blocks[index].citations += cited
         else:
             self._start(wire.BlockStart(index, {kind: fields}))
             if kind == "toolUse" and self._blocks[index].opaque is None and fields.get("input"):

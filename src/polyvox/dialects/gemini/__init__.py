@@ -90,6 +90,7 @@ class Gemini:
     base_path = ""
     routes = tuple(route for version in ("/v1beta", "/v1") for route in _routes(version))
     embeddings = GeminiEmbeddings()
+    whole = (b"{",)  # a list is a stream
     passing = JsonPassing(_empty, _leave)
 
     # Client half

@@ -22,7 +22,6 @@ class GeminiFrames:
     """
 
     media_type = "text/event-stream"
-    whole = (b"{",)
 
     def __init__(self) -> None:
         self._reader: FrameReader | JsonArrayReader | None = None

@@ -6,6 +6,7 @@ from typing import Any, cast
 import msgspec
 
 from polyvox import jsontext
+from polyvox.dialects.fields import texts_in
 from polyvox.dialects.gemini.fields import Fields
 from polyvox.dialects.gemini.parts_out import FILES
 from polyvox.dialects.gemini.wire import FOREIGN_SIGNATURES, NAME, OPAQUE, SIGNATURE, Json
@@ -27,6 +28,9 @@ from polyvox.messages import (
 __all__ = ["ConversationReader", "in_one", "read_text"]
 
 
+_SPEAKERS = {"user": UserMessage, "function": UserMessage, "model": AssistantMessage}
+
+
 class ConversationReader:
     """Reads the turns of a conversation, in order.
 
@@ -42,6 +46,9 @@ class ConversationReader:
     def read(self, content: Fields) -> list[Message]:
         """The messages in one turn."""
         role = content.take("role", str, "user")
+        texts = texts_in(content.rest.get("parts"), {})
+        if texts and role in _SPEAKERS:  # nearly always
+            return [_SPEAKERS[role](list(map(Text, texts)))]
         parts = content.take_list("parts")
         if role == "model":
             return [AssistantMessage([block for part in parts for block in self._said(part)])]

@@ -39,6 +39,7 @@ class Ollama(NoCounting):
         Route("embed", "POST", EMBED),
     )
     embeddings = OllamaEmbeddings()
+    whole = ()  # it is a stream of one line
     passing = None
 
     # Client half

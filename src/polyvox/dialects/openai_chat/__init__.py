@@ -3,6 +3,7 @@
     wire, request_wire               what is read of answers and of requests
     write_request, write_messages    requests, written (client)
     reading, answer, stream          answers, whole and streamed, both ways
+    plain                            whole answers as they mostly are, read at once
     read_request                     requests, read (server)
     passing                          what is passed on as it came
     finish, usage, effort, reasoning, errors
@@ -39,6 +40,7 @@ class OpenAIChat(NoCounting):
         Route("embed", "POST", ROUTE_PATH),
     )
     embeddings = OpenAIEmbeddings(name)
+    whole = (b"{", b"[")
     passing = PASSING
 
     # Client half

@@ -11,6 +11,7 @@ from polyvox.dialects.base import Target
 from polyvox.dialects.errors import snippet
 from polyvox.dialects.openai_chat.errors import chunk_error
 from polyvox.dialects.openai_chat.finish import FINISH_REASONS
+from polyvox.dialects.openai_chat.plain import plain_message
 from polyvox.dialects.openai_chat.reading import AnswerReader
 from polyvox.dialects.openai_chat.stream import new_answer_id
 from polyvox.dialects.openai_chat.usage import write_usage
@@ -27,9 +28,18 @@ def decode_response(body: bytes, target: Target) -> AssistantMessage:
     Raises the error that the body tells in spite of its good status, ``ContentFilterError`` when
     the answer was cut by a filter (with what there is of it), or ``ProtocolError``.
     """
-    reader = AnswerReader(target)
     try:
         chunk = _decode(body)
+    except ProtocolError as error:
+        AnswerReader(target).fail(error)
+        raise
+    return plain_message(chunk, target) or _assembled(chunk, body, target)
+
+
+def _assembled(chunk: Chunk, body: bytes, target: Target) -> AssistantMessage:
+    """The message of any answer, piece by piece."""
+    reader = AnswerReader(target)
+    try:
         error = chunk_error(chunk)
         if error:
             raise error

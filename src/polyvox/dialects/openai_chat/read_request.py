@@ -45,8 +45,9 @@ def decode_request(body: bytes, place: Place = ANYWHERE) -> Request:
     """The request, wherever it came in. Raises ``BadRequestError`` naming the field that is wrong."""
     fields = read_object(body)
     read = convert(fields, wire.WireRequest)
-    extra = {name: value for name, value in fields.items() if name not in _UNDERSTOOD}
-    if extra:
+    extra: dict[str, Any] = {}
+    if not fields.keys() <= _UNDERSTOOD:
+        extra = {name: value for name, value in fields.items() if name not in _UNDERSTOOD}
         _refuse_obsolete(extra)
     reasoning = _reasoning(read, extra)
     messages = [_message(message, place) for place, message in enumerate(read.messages)]
@@ -57,24 +58,37 @@ def decode_request(body: bytes, place: Place = ANYWHERE) -> Request:
     if not messages and not system:
         raise BadRequestError("messages: there are none")
     limit = read.max_completion_tokens
-    return Request(
+    request = Request(
         messages=messages,
         model=read.model,
         system=system,
-        tools=[_tool(tool) for tool in read.tools or ()],
-        tool_choice=_tool_choice(read.tool_choice),
-        parallel_tool_calls=read.parallel_tool_calls,
-        response_format=_response_format(read.response_format),
         max_tokens=read.max_tokens if limit is None else limit,
         temperature=read.temperature,
         top_p=read.top_p,
-        stop=[read.stop] if isinstance(read.stop, str) else read.stop or [],
         seed=read.seed,
         reasoning=reasoning,
-        metadata=read.metadata or {},
-        options={"openai-chat": extra} if extra else {},
         stream=bool(read.stream),
     )
+    if extra:
+        request.options = {"openai-chat": extra}
+    _add_rarer(request, read)
+    return request
+
+
+def _add_rarer(request: Request, read: wire.WireRequest) -> None:
+    """What most requests don't say."""
+    if read.tools:
+        request.tools = [_tool(tool) for tool in read.tools]
+    if read.tool_choice is not None:
+        request.tool_choice = _tool_choice(read.tool_choice)
+    if read.parallel_tool_calls is not None:
+        request.parallel_tool_calls = read.parallel_tool_calls
+    if read.response_format is not None:
+        request.response_format = _response_format(read.response_format)
+    if read.stop is not None:
+        request.stop = [read.stop] if isinstance(read.stop, str) else read.stop
+    if read.metadata:
+        request.metadata = read.metadata
 
 
 def _refuse_obsolete(extra: dict[str, Any]) -> None:
@@ -107,7 +121,7 @@ def _tool(tool: wire.Tool) -> ToolDefinition:
     return ToolDefinition(name, told, function.parameters, strict, cache)
 
 
-def _tool_choice(choice: str | wire.ChosenTool | None) -> ToolChoice | None:
+def _tool_choice(choice: str | wire.ChosenTool) -> ToolChoice | None:
     match choice:
         case wire.ChosenTool(function=function):
             return NamedTool(function.name)
@@ -119,8 +133,8 @@ def _tool_choice(choice: str | wire.ChosenTool | None) -> ToolChoice | None:
             return None
 
 
-def _response_format(wanted: wire.AnswerFormat | None) -> ResponseFormat | None:
-    if wanted is None or wanted.type == "text":
+def _response_format(wanted: wire.AnswerFormat) -> ResponseFormat | None:
+    if wanted.type == "text":
         return None
     if wanted.type == "json_object":
         return ResponseFormat()

@@ -11,7 +11,6 @@ from polyvox.dialects.bills import read_cost
 from polyvox.dialects.openai_chat.wire import (
     USAGE,
     CompletionDetails,
-    Number,
     PromptDetails,
     WireUsage,
 )
@@ -32,14 +31,19 @@ def read_usage(raw: bytes) -> Usage | None:
         return None
     prompt = wire.prompt_tokens_details or _NO_PROMPT
     completion = wire.completion_tokens_details or _NO_COMPLETION
-    reasoning = _first(completion.reasoning_tokens, wire.reasoning_tokens)
+    cached, reasoning = prompt.cached_tokens, completion.reasoning_tokens
+    if cached is None:
+        hit = wire.prompt_cache_hit_tokens
+        cached = wire.cached_tokens if hit is None else hit
+    if reasoning is None:
+        reasoning = wire.reasoning_tokens
     whole = wire.prompt_tokens is not None and wire.completion_tokens is not None
     return Usage(
         int(wire.prompt_tokens or 0),
-        _output_tokens(wire, reasoning),
-        _first(prompt.cached_tokens, wire.prompt_cache_hit_tokens, wire.cached_tokens),
+        _with_reasoning(wire, int(reasoning)) if reasoning else int(wire.completion_tokens or 0),
+        int(cached or 0),
         int(prompt.cache_write_tokens or 0),
-        reasoning_tokens=reasoning,
+        reasoning_tokens=int(reasoning or 0),
         input_audio_tokens=int(prompt.audio_tokens or 0),
         output_audio_tokens=int(completion.audio_tokens or 0),
         basis="reported" if whole else "partial",
@@ -47,17 +51,8 @@ def read_usage(raw: bytes) -> Usage | None:
     )
 
 
-def _first(*counts: Number) -> int:
-    for count in counts:
-        if count is not None:
-            return int(count)
-    return 0
-
-
-def _output_tokens(wire: WireUsage, reasoning: int) -> int:
+def _with_reasoning(wire: WireUsage, reasoning: int) -> int:
     said = int(wire.completion_tokens or 0)
-    if not reasoning:
-        return said
     apart = int(wire.total_tokens or 0) == int(wire.prompt_tokens or 0) + said + reasoning
     return said + reasoning if apart else said
 

@@ -54,6 +54,7 @@ class OpenAIResponses:
         Route("embed", "POST", ROUTE_PATH),
     )
     embeddings = OpenAIEmbeddings(name)
+    whole = (b"{", b"[")
     passing = JsonPassing(empty_request, name_model)
 
     # Client half
