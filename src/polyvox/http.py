@@ -56,7 +56,12 @@ class HttpRequest(msgspec.Struct):
 
 
 class HttpResponse(Protocol):
-    """What comes back, as soon as its head is there."""
+    """What comes back, as soon as its head is there.
+
+    It may offer one more method, as a short answer has mostly come whole by then:
+    ``def whole() -> bytes | None``, what is left of the body, if nothing of it is still to come. It
+    is not asked for pieces, nor closed, after it gave that; None if there is something to wait for.
+    """
 
     @property
     def status(self) -> int:

@@ -13,7 +13,7 @@ and raises the error of a ``Failed``, whose ``message`` is what had arrived. ``p
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
-from functools import cache
+from functools import cache, partial
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -79,7 +79,7 @@ class Interrupt:
         self._listeners[token] = listener  # before looking, so that it is seen by who sets it now
         if self._reason is not None:
             self._tell(token)
-        return lambda: self._forget(token)
+        return partial(self._forget, token)
 
     def _tell(self, token: object) -> None:
         """Once, by whoever takes it off first."""

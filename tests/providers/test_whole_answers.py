@@ -103,6 +103,28 @@ async def test_message_error_and_books_are_those_of_the_stream(dialect, answer, 
     assert "canary" not in repr(by_stream)
 
 
+class AtOnce(Answer):
+    """The same, all of it there with the head."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(*answer.pieces, status=answer.status, headers=answer.headers)
+
+    def whole(self) -> bytes | None:
+        broken = any(isinstance(piece, Exception) for piece in self.pieces)
+        return None if broken else b"".join(self.pieces)
+
+
+def at_once(answer: Answer | PolyvoxError) -> Answer | PolyvoxError:
+    return AtOnce(answer) if isinstance(answer, Answer) else answer
+
+
+@pytest.mark.parametrize(("dialect", "answer"), CASES)
+@pytest.mark.parametrize("way", [drained, ProviderModel.answer])
+async def test_an_answer_that_is_there_at_once_is_the_same_answer(way, dialect, answer):
+    waited_for = await told(way, a_model(dialect, answer()), Call())
+    assert await told(way, a_model(dialect, at_once(answer())), Call()) == waited_for
+
+
 async def test_what_is_told_is_more_than_nothing():
     """For the test above, which compares."""
     call = Call()

@@ -1,14 +1,16 @@
 """Each phase has its deadline, and only who waits on the network is held to it."""
 
 import asyncio
+import gc
 import socket
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import pytest
 
-from polyvox.errors import AbortedError, ProtocolError, RequestTimeoutError
+from polyvox.errors import AbortedError, NetworkError, ProtocolError, RequestTimeoutError
 from polyvox.http import HttpRequest, HttpResponse, Timeouts, Transport
 from polyvox.model import Call, Interrupt
 from polyvox.transport import exchange, read_all
@@ -141,6 +143,125 @@ async def test_a_deadline_that_has_passed_already_sends_nothing(transport: Trans
         assert server.peers == []
 
 
+# ------------------------------------------------------------------- all of it at once, or not
+
+
+def asked(transport: Transport, url: str, body: bytes = b"{}", call: Call | None = None):
+    request = HttpRequest("POST", url, {}, body)
+    return exchange(transport, request, timeouts=Timeouts(), call=call or Call())
+
+
+async def test_an_answer_that_came_with_its_head_is_had_without_waiting(transport: Transport):
+    interrupt = Interrupt()
+    async with RawServer(answering) as server:
+        for _ in range(3):
+            asking = asked(transport, server.url(), call=Call(interrupt=interrupt))
+            response = await soon(asking.__aenter__())
+            assert (response.status, response.rest()) == (200, b"ok")
+            assert response.rest() == b""
+            assert [piece async for piece in response.body] == []
+            await response.__aexit__(None, None, None)
+            assert not interrupt._listeners
+        assert len(server.peers) == 1
+
+
+async def test_an_answer_of_nothing_is_there_with_its_head(transport: Transport):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.answer(b"")
+
+    async with RawServer(script) as server, asked(transport, server.url()) as response:
+        assert response.rest() == b""
+
+
+async def test_reading_what_came_with_its_head_is_bounded_too(transport: Transport):
+    async with RawServer(answering) as server, asked(transport, server.url()) as response:
+        with pytest.raises(ProtocolError, match="1 bytes"):
+            await read_all(response.body, 1)
+
+
+@pytest.mark.parametrize("cut", ["deadline", "interrupt"])
+async def test_an_answer_that_is_there_when_the_call_is_to_end_is_not_had(
+    transport: Transport, cut: str
+):
+    interrupt = Interrupt()
+    call = Call(interrupt=interrupt)
+    async with (
+        RawServer(answering) as server,
+        asked(transport, server.url(), call=call) as response,
+    ):
+        if cut == "interrupt":
+            interrupt.set()
+        else:
+            response._watch.hurry(-1.0)
+        assert response.rest() is None
+        with pytest.raises(AbortedError if cut == "interrupt" else RequestTimeoutError):
+            await read_all(response.body, 100)
+
+
+async def test_an_answer_that_was_begun_and_then_had_leaves_the_loop_no_generator(
+    transport: Transport,
+):
+    """Ending that would be a task for each call."""
+    left: list[object] = []
+    hooks = sys.get_asyncgen_hooks()
+    async with RawServer(answering) as server:
+        async with asked(transport, server.url()):
+            pass  # whatever the transport keeps for as long as the loop runs
+        sys.set_asyncgen_hooks(finalizer=left.append)
+        try:
+            async with asked(transport, server.url()) as response:
+                assert await soon(anext(response.body)) == b"ok"
+                assert await soon(read_all(response.body, 100)) == b""
+            del response
+            gc.collect()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+    assert left == []
+
+
+async def test_what_is_still_to_come_is_waited_for(transport: Transport):
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await one_piece(peer)
+        await go_on.wait()
+        peer.chunk(b", second")
+        peer.chunk(b"")
+
+    async with RawServer(script) as server, asked(transport, server.url()) as response:
+        assert response.rest() is None
+        go_on.set()
+        assert await soon(read_all(response.body, 100)) == b"first, second"
+
+
+async def test_an_answer_that_was_cut_is_not_all_of_it(transport: Transport):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.begin(b"content-length: 10")
+        peer.send(b"cut")
+        peer.hang_up()
+
+    async with RawServer(script) as server, asked(transport, server.url()) as response:
+        await turns()
+        assert response.rest() is None
+        with pytest.raises(NetworkError):
+            await soon(read_all(response.body, 100))
+        assert response.rest() is None
+
+
+async def test_a_request_that_is_answered_before_it_was_sent_is_not_sent_on(transport: Transport):
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        peer.answer(b"enough")
+        await peer.gone.wait()
+
+    async with RawServer(script) as server:
+        async with asked(transport, server.url(), bytes(32 << 20)) as response:
+            assert response.rest() == b"enough"
+        await soon((await server.peer()).gone.wait())
+
+
 # --------------------------------------------------------------- over a transport of one's own
 
 
@@ -174,6 +295,19 @@ async def endless() -> AsyncGenerator[bytes]:
 
 def watched(transport: Transport, timeouts: Timeouts = NEVER, call: Call | None = None):
     return exchange(transport, get("http://a.test/"), timeouts=timeouts, call=call or Call())
+
+
+async def test_a_transport_that_gave_all_of_it_is_not_closed():
+    class AtOnce(Scripted):
+        def whole(self) -> bytes:
+            return b"all"
+
+    transport = AtOnce(stuck)
+    async with watched(transport) as response:
+        assert await read_all(response.body, 100) == b"all"
+        await response.aclose()
+        assert await read_all(response.body, 100) == b""
+    assert not transport.closed
 
 
 async def test_any_transport_gets_deadlines_and_is_closed():

@@ -72,6 +72,7 @@ class ProviderModel:
         self.pricing = pricing
         self.fetcher = fetcher
         self.signer = signer
+        self._passes = target.quirks.passes or target.quirks == _NO_QUIRKS
 
     @property
     def name(self) -> str:
@@ -109,10 +110,10 @@ class ProviderModel:
         except (asyncio.CancelledError, GeneratorExit):
             settlement.left(reading.decoder)
             raise
-        if isinstance(last, Failed):
-            raise last.error
-        assert isinstance(last, Done)
-        return last.message
+        if type(last) is Done:
+            return last.message
+        assert isinstance(last, Failed)
+        raise last.error
 
     def quote(self, request: Request) -> Usage:
         """The most that answering may use, with its cost."""
@@ -157,11 +158,11 @@ class ProviderModel:
         passed: PassedOn | None,
     ) -> Reading | Told:
         """What reads an answer that begins like this."""
-        frames = self.dialect.frame_reader()
-        if head.startswith(frames.whole):  # also when streaming was asked for
+        if head.startswith(self.dialect.whole):  # also when streaming was asked for
             answer = head + await read_all(body, MAX_WHOLE_BODY)
             events = list(unfold(self.dialect.decode_response(answer, self.target)))
             return Told(with_bytes(events, answer) if passed and passed.whole(answer) else events)
+        frames = self.dialect.frame_reader()
         passing = None if passed is None else passed.streamed()
         if passing is None:
             return Reading(frames, decoder, head, body)
@@ -181,11 +182,8 @@ class ProviderModel:
         verbatim, passing = call.verbatim, self.dialect.passing
         if verbatim is None or passing is None:
             return self._told(request), None
-        quirks = self.target.quirks
         verbatim.used = (
-            verbatim.request is request
-            and verbatim.dialect == self.dialect.name
-            and (quirks.passes or quirks == _NO_QUIRKS)
+            verbatim.request is request and verbatim.dialect == self.dialect.name and self._passes
         )
         if not verbatim.used:
             return self._told(request), None
@@ -211,12 +209,15 @@ class ProviderModel:
         finally:
             watch.close()
 
-    async def _head(self, response: HttpResponse, settlement: Settlement) -> bytes:
-        """How the answer's body begins. Raises for a refusal, and for what is no answer."""
+    async def _head(self, response: exchange, settlement: Settlement) -> bytes:
+        """How the answer's body begins: all of it, where it is there. Raises for a refusal, and for
+        what is no answer.
+        """
         settlement.heard(response)
         if response.status >= 300:
             raise await self._refusal(response)
-        head = await first_bytes(response.body)
+        rest = response.rest()
+        head = await first_bytes(response.body) if rest is None else rest.lstrip()
         settlement.first_byte()
         check_head(head)
         return head
@@ -224,11 +225,11 @@ class ProviderModel:
     def _end(self, event: Event, settlement: Settlement) -> None:
         """Complete the stream's last event; other events are left alone."""
         settlement.settle(event)
-        if isinstance(event, Failed):
+        if type(event) is Failed:
             self._keep_secret(event.error)
             event.message.error = event.error.text
 
-    async def _refusal(self, response: HttpResponse) -> PolyvoxError:
+    async def _refusal(self, response: exchange) -> PolyvoxError:
         """The error of an answer with a bad status, which says enough when its body never ends."""
         body = bytearray()
         with suppress(NetworkError, RequestTimeoutError, TimeoutError):

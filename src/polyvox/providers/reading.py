@@ -161,8 +161,7 @@ class LastWord:
         self, head: bytes, body: AsyncGenerator[bytes], passed: PassedOn | None
     ) -> Event:
         """The last event. A stream is read up to there, also if none was asked for."""
-        frames = self._dialect.frame_reader()
-        if head.startswith(frames.whole):
+        if head.startswith(self._dialect.whole):
             answer = head + await read_all(body, MAX_WHOLE_BODY)
             message = self._dialect.decode_response(answer, self._target)
             if passed is not None:
@@ -171,7 +170,7 @@ class LastWord:
         self.is_stream = True
         if passed is not None:
             passed.unseen()
-        reading = Reading(frames, self.decoder, head, body)
+        reading = Reading(self._dialect.frame_reader(), self.decoder, head, body)
         last: list[Event] = []
         while events := await reading.batch():
             last = events

@@ -65,6 +65,18 @@ class Settlement:
     or never reached the provider, used nothing.
     """
 
+    __slots__ = (
+        "_accepted",
+        "_asked",
+        "_call",
+        "_ended",
+        "_pricing",
+        "_request",
+        "_request_id",
+        "_sent",
+        "_stopwatch",
+    )
+
     def __init__(self, request: Request, pricing: Pricing, asked: Asked, call: Call) -> None:
         self._request = request
         self._pricing = pricing
@@ -98,10 +110,10 @@ class Settlement:
 
     def settle(self, event: Event) -> None:
         """Complete the message of the stream's last event; other events are left alone."""
-        if isinstance(event, Done):
+        if type(event) is Done:
             self._settle(event.message, cut=False)
             self._record(event.message)
-        elif isinstance(event, Failed):
+        elif type(event) is Failed:
             waited = self._sent and isinstance(event.error, (AbortedError, RequestTimeoutError))
             if self._accepted or (waited and getattr(event.error, "phase", "") != "connect"):
                 self._settle(event.message, cut=True)

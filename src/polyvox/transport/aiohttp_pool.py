@@ -138,15 +138,29 @@ class AiohttpResponse:
         self._request = request
         self._wire = getattr(response, "wire", None)
         self._closed = False
+        self._begun = False
         self.status: int = response.status
         self.headers: Mapping[str, str] = _lower(response.headers)
         self.body: AsyncGenerator[bytes] = self._pieces()
+
+    def whole(self) -> bytes | None:
+        """The body, if all of it has come by now, so that nothing is to be awaited.
+
+        None if some of it was read already: a generator that was begun wants to be ended.
+        """
+        content = self._response.content
+        if self._begun or self._closed or not content.is_eof() or content.exception() is not None:
+            return None
+        rest = content.read_nowait()
+        self._close()
+        return rest
 
     async def aclose(self) -> None:
         """Close the socket, unless the body is over: then the connection is in the pool again."""
         self._close()
 
     async def _pieces(self) -> AsyncGenerator[bytes]:
+        self._begun = True
         content = self._response.content
         try:
             while piece := await content.readany():

@@ -15,7 +15,7 @@ from polyvox.model import Call
 from polyvox.transport.watch import Watch
 
 
-class exchange:  # noqa: N801
+class exchange(AsyncGenerator[bytes]):  # noqa: N801
     """Send a request, and be its answer, with the deadlines and the interrupt kept.
 
     Entering the block and reading the body raise ``RequestTimeoutError`` with the phase whose time
@@ -27,16 +27,22 @@ class exchange:  # noqa: N801
         async with exchange(transport, request, timeouts=Timeouts(), call=call) as response:
             async for piece in response.body:
                 ...
+
+    It is its own body: a generator around each piece costs more than most transports take, and so
+    does each further object around a short answer.
     """
 
     __slots__ = (
+        "_body",
         "_call",
+        "_is_closed",
+        "_is_first",
+        "_is_over",
         "_request",
         "_response",
         "_timeouts",
         "_transport",
         "_watch",
-        "body",
         "headers",
         "status",
     )
@@ -48,6 +54,9 @@ class exchange:  # noqa: N801
         self._request = request
         self._timeouts = timeouts
         self._call = call
+        self._is_first = True
+        self._is_over = False
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         request, connect = self._request, self._timeouts.connect
@@ -60,63 +69,43 @@ class exchange:  # noqa: N801
         except BaseException:
             watch.close()
             raise
+        self._body = response.body
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
-        self.body: AsyncGenerator[bytes] = _WatchedBody(response.body, watch)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         try:
-            await self.aclose()
+            if not self._is_closed:
+                await self.aclose()
         finally:
             self._watch.close()
 
-    async def drain(self, seconds: float) -> None:
-        """Read what is left, so that the connection serves again; but no longer than this."""
-        self._watch.hurry(seconds)
-        with suppress(PolyvoxError):
-            async for _ in self.body:
-                pass
+    @property
+    def body(self) -> Self:
+        """The pieces of the body, each watched while somebody waits for it."""
+        return self
 
-    async def aclose(self) -> None:
-        """Let go at once, also in the middle of the body."""
-        # The socket first: a reader in another task ends by that, and its generator can't be closed.
-        await self._response.aclose()
-        with suppress(RuntimeError):
-            await self.body.aclose()
-
-
-async def read_all(body: AsyncIterable[bytes], limit_bytes: int) -> bytes:
-    """The whole body. Raises ``ProtocolError`` as soon as it is longer than ``limit_bytes``."""
-    if isinstance(body, _WatchedBody) and (rest := body.rest()) is not None:
+    def rest(self) -> bytes | None:
+        """What is left of the body, if the transport has all of it by now, as it mostly has of a short
+        answer: then nobody need wait, nor close anything. None if something is still to come, be it
+        that the call is to end here, which is told to whoever waits.
+        """
+        if self._is_over:
+            return b""
+        if self._watch.is_up:
+            return None
+        whole: Callable[[], bytes | None] | None = getattr(self._response, "whole", None)
+        rest = None if whole is None else whole()
+        self._is_over = self._is_closed = rest is not None
         return rest
-    whole = bytearray()
-    async for piece in body:
-        whole += piece
-        if len(whole) > limit_bytes:
-            raise ProtocolError(f"the answer is longer than {limit_bytes} bytes")
-    return bytes(whole)
-
-
-class _WatchedBody(AsyncGenerator[bytes]):
-    """A body that is watched while somebody waits for a piece.
-
-    A class, because what a generator costs around each piece is more than most transports take.
-    """
-
-    __slots__ = ("_body", "_is_first", "_is_over", "_pull", "_watch")
-
-    def __init__(self, body: AsyncGenerator[bytes], watch: Watch) -> None:
-        self._body = body
-        self._pull = body.__anext__
-        self._watch = watch
-        self._is_first = True
-        self._is_over = False
 
     async def __anext__(self) -> bytes:
+        if self._is_over:
+            raise StopAsyncIteration
         try:
             with self._watch:
-                piece = await self._pull()
+                piece = await self._body.__anext__()
         except StopAsyncIteration:
             self._is_over = True
             raise
@@ -125,21 +114,42 @@ class _WatchedBody(AsyncGenerator[bytes]):
             self._watch.first_byte()
         return piece
 
-    def rest(self) -> bytes | None:
-        """What is left, if the transport has all of it by now, so that nobody need wait: at most some
-        hundreds of kilobytes, which is what a transport reads ahead.
-        """
-        whole: Callable[[], bytes | None] | None = getattr(self._body, "whole", None)
-        rest = None if whole is None else whole()
-        self._is_over = self._is_over or rest is not None
-        return rest
-
     async def asend(self, value: None, /) -> bytes:
         return await self.__anext__()
 
     async def athrow(self, *error: Any) -> bytes:
         return await self._body.athrow(*error)
 
+    async def drain(self, seconds: float) -> None:
+        """Read what is left, so that the connection serves again; but no longer than this."""
+        self._watch.hurry(seconds)
+        with suppress(PolyvoxError):
+            async for _ in self:
+                pass
+
     async def aclose(self) -> None:
+        """Let go at once, also in the middle of the body."""
+        if self._is_closed:
+            return
+        # The socket first: a reader in another task ends by that, and its generator can't be closed.
+        await self._response.aclose()
         if not self._is_over:
-            await self._body.aclose()
+            with suppress(RuntimeError):
+                await self._body.aclose()
+
+
+async def read_all(body: AsyncIterable[bytes], limit_bytes: int) -> bytes:
+    """The whole body. Raises ``ProtocolError`` as soon as it is longer than ``limit_bytes``."""
+    if type(body) is exchange and (rest := body.rest()) is not None:
+        _check_length(rest, limit_bytes)
+        return rest
+    whole = bytearray()
+    async for piece in body:
+        whole += piece
+        _check_length(whole, limit_bytes)
+    return bytes(whole)
+
+
+def _check_length(read: bytes | bytearray, limit_bytes: int) -> None:
+    if len(read) > limit_bytes:
+        raise ProtocolError(f"the answer is longer than {limit_bytes} bytes")

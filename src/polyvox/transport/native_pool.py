@@ -117,13 +117,12 @@ class NativeResponse(AsyncGenerator[bytes]):
     A generator of Python's would cost more than what it passes on, and so does each further object.
     """
 
-    __slots__ = ("_exchange", "_read", "_request", "headers", "status")
+    __slots__ = ("_exchange", "_request", "headers", "status")
 
     def __init__(
         self, exchange: Exchange, request: HttpRequest, status: int, headers: Mapping[str, str]
     ) -> None:
         self._exchange = exchange
-        self._read = exchange.read
         self._request = request
         self.status = status
         self.headers = headers
@@ -139,7 +138,7 @@ class NativeResponse(AsyncGenerator[bytes]):
 
     async def __anext__(self) -> bytes:
         try:
-            while not isinstance(piece := self._read(), bytes):
+            while not isinstance(piece := self._exchange.read(), bytes):
                 await piece
         except Failure as failure:
             raise broken_body(failure, self._request) from failure

@@ -24,38 +24,29 @@ class _Rounds:
     A timer for each would be the dearest part of a short call.
     """
 
-    __slots__ = ("_due", "_due_by_watch", "_timer")
+    __slots__ = ("_timer", "due", "due_by_watch")
 
     def __init__(self) -> None:
-        self._due_by_watch: dict[Watch, float] = {}
-        self._due = inf
+        self.due_by_watch: dict[Watch, float] = {}
+        self.due = inf  # when it goes off
         self._timer: asyncio.TimerHandle | None = None
 
-    def join(self, watch: "Watch", due: float) -> None:
-        """Look at it then."""
-        self._due_by_watch[watch] = due
-        if due < self._due:
-            self._arm(due)
-
-    def leave(self, watch: "Watch") -> None:
-        """Don't. The timer is left as it is: the next call will want one like it."""
-        self._due_by_watch.pop(watch, None)
-
-    def _arm(self, due: float) -> None:
+    def arm(self, due: float) -> None:
+        """Have it go off then. When a watch leaves, it is left as it is: the next will want one like it."""
         if self._timer is not None:
             self._timer.cancel()
-        self._due = due
+        self.due = due
         delay = due - monotonic()
         self._timer = asyncio.get_running_loop().call_later(delay, self._go_round)
 
     def _go_round(self) -> None:
-        self._due, self._timer = inf, None
+        self.due, self._timer = inf, None
         now = monotonic()
-        for watch in [watch for watch, due in self._due_by_watch.items() if due <= now]:
+        for watch in [watch for watch, due in self.due_by_watch.items() if due <= now]:
             watch.look()
-        nearest = min(self._due_by_watch.values(), default=inf)
-        if nearest < self._due:
-            self._arm(nearest)
+        nearest = min(self.due_by_watch.values(), default=inf)
+        if nearest < self.due:
+            self.arm(nearest)
 
 
 # By loop, which may end at any time; they know nothing but watches, and nobody sees another's.
@@ -143,6 +134,11 @@ class Watch:
         self._first_byte_at = inf
         self._idle = self._pause
 
+    @property
+    def is_up(self) -> bool:
+        """Whether whoever waits next is told at once that there is no more time, or an interrupt."""
+        return self._stopped or monotonic() >= self._ends
+
     def hurry(self, seconds: float) -> None:
         """There is no more time than this."""
         self._ends = min(self._ends, monotonic() + seconds)
@@ -178,14 +174,17 @@ class Watch:
         Even at the first byte: for the first pause, should it begin just now.
         """
         self._armed = True
-        due = min(self._next_deadline(), now + self._pause)
+        due = min(self._first_byte_at, self._since + self._idle, self._ends, now + self._pause)
         if due < inf:
-            self._rounds.join(self, due)
+            rounds = self._rounds
+            rounds.due_by_watch[self] = due
+            if due < rounds.due:
+                rounds.arm(due)
 
     def _disarm(self) -> None:
         if self._armed:
             self._armed = False
-            self._rounds.leave(self)
+            self._rounds.due_by_watch.pop(self, None)
 
     def _next_deadline(self) -> float:
         return min(self._first_byte_at, self._since + self._idle, self._ends)
