@@ -55,6 +55,16 @@ async def test_what_is_restored_late_counts_beside_what_was_used_since():
     assert await used(store) == 7
 
 
+async def test_what_is_restored_after_the_window_has_turned_is_debited_in_the_new_one():
+    clock = Clock(NOON)
+    store = MemoryLimits(clock=clock)
+    await store.reserve("1", hold(amount=9))
+    await store.settle("1", hold(amount=9), [9])
+    clock.now += 86_400
+    store.restore("till", [(TODAY, 4), (TODAY + 1, 3)])
+    assert await used(store) == 3
+
+
 async def test_it_is_debited_once():
     clock = Clock(NOON)
     store = MemoryLimits(clock=clock)
@@ -70,3 +80,22 @@ async def test_an_account_that_was_used_up_is_closed_at_once():
     store.restore("till", [(TODAY, 10)])
     (standing,) = await store.reserve("1", hold(amount=1))
     assert standing.used == 10
+
+
+async def test_what_was_used_outlives_a_refused_call_however_dear_that_is():
+    store = MemoryLimits(clock=Clock(NOON))
+    store.restore("till", [(TODAY, 4.5)])
+    for dear in (1e16, 10**24):
+        (standing,) = await store.reserve("dear", hold(amount=dear))
+        assert (standing.used, standing.held) == (4.5, 0)
+    assert await used(store) == 4.5
+
+
+async def test_what_is_restored_counts_from_the_next_settlement_on():
+    clock = Clock(NOON)
+    store = MemoryLimits(clock=clock)
+    await store.reserve("1", hold(amount=8))
+    store.restore("till", [(TODAY, 9)])
+    await store.settle("1", hold(amount=8), [8])
+    clock.now += 24 * 3600
+    assert await used(store) == 7  # a debt that both have made

@@ -33,12 +33,6 @@ class Account:
             if passed >= 1:
                 self.held = 0
 
-    def reserve(self, amount: float) -> float:
-        """Debit the most that a call may use. Gives the mark as of which it is reserved."""
-        self.used += amount
-        self.held += amount
-        return self.mark
-
     def settle(self, limit: float, reserved: float, actual: float, passed: float) -> None:
         """Put what was used in the place of what was reserved ``passed`` periods ago.
 

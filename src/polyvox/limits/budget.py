@@ -103,7 +103,10 @@ class BudgetLimit:
 
     def hold(self, quote: Usage, call: Call) -> Hold:
         """The most that the call may cost."""
-        return Hold(self._key(call), self.calendar, self.limit, self._nanos(quote), self.soft)
+        nanos = quote.cost.nanos
+        if self._estimates:
+            nanos = self._nanos(quote)
+        return Hold(self._key(call), self.calendar, self.limit, nanos, self.soft)
 
     def actual(self, attempts: Sequence[Attempt], reserved: float) -> float:
         """What the attempts have cost; where nobody knows, no less than was reserved."""

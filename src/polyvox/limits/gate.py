@@ -6,6 +6,8 @@ from itertools import count
 from secrets import token_hex
 from typing import Protocol, TypeAlias
 
+import msgspec
+
 from polyvox.assembly import failed
 from polyvox.attempt import Attempt
 from polyvox.errors import ConfigurationError, PolyvoxError
@@ -63,37 +65,17 @@ class Gate:
         return Admission(self._store, self._limits, model, holds, reservation, over)
 
 
-class Admission:
+class Admission(msgspec.Struct, eq=False):
     """One call at the gate: whom it may ask, what is reserved for it, where that did not fit."""
 
-    __slots__ = (
-        "_limits",
-        "_store",
-        "holds",
-        "model",
-        "over",
-        "reservation",
-        "settled",
-        "warnings",
-    )
-
-    def __init__(
-        self,
-        store: LimitStore,
-        limits: Sequence[Limit],
-        model: Model,
-        holds: list[Hold],
-        reservation: str,
-        over: list[Standing],
-    ) -> None:
-        self._store = store
-        self._limits = limits
-        self.settled = False
-        self.model = model
-        self.holds = holds
-        self.reservation = reservation
-        self.over = over
-        self.warnings: list[Warned] = []
+    _store: LimitStore
+    _limits: Sequence[Limit]
+    model: Model
+    holds: list[Hold]
+    reservation: str
+    over: list[Standing]
+    warnings: list[Warned] = []
+    settled: bool = False
 
     @property
     def refused(self) -> bool:
@@ -103,10 +85,8 @@ class Admission:
 
     def actual(self, attempts: Sequence[Attempt]) -> list[float]:
         """What these attempts have used of each limit, in the order of the holds."""
-        limits = self._limits
-        return [
-            limits[place].actual(attempts, hold.amount) for place, hold in enumerate(self.holds)
-        ]
+        limits = zip(self._limits, self.holds, strict=True)
+        return [limit.actual(attempts, hold.amount) for limit, hold in limits]
 
     def settle(self, attempts: Sequence[Attempt]) -> Awaitable[None]:
         """The call is over."""

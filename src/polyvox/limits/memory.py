@@ -4,7 +4,7 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from polyvox.limits.accounts import Account
 from polyvox.limits.store import Hold, Standing
@@ -51,21 +51,29 @@ class MemoryLimits:
             now = self._clock()
             if self._dues and self._dues[0] <= now:
                 self._forget(now, len(holds) + _MORE_FORGOTTEN)
-            debits: list[tuple[Account, float]] = []
+            if self._restored:
+                self._add_restored(holds, now)
+            known = self._accounts
+            found: list[Account] = []
             over: list[Standing] = []
-            refused = False
             for hold in holds:
-                account, amount = self._account(hold, now), hold.amount
+                account, amount = known.get(hold.key), hold.amount
+                if account is None:
+                    account = self._account(hold, now)
+                else:  # the same as there, in one go
+                    hold.meter.drain(account, hold.limit, now)
                 excess = account.used + amount - hold.limit
                 if excess > 0 and amount > 0:  # what costs nothing always fits
                     wait = hold.meter.wait(excess, hold.limit, now)
-                    over.append(Standing(len(debits), account.used, account.held, wait))
-                    refused = refused or not hold.soft
-                debits.append((account, amount))
-            if not refused:
-                self._reserved[reservation] = [
-                    account.reserve(amount) for account, amount in debits
-                ]
+                    over.append(Standing(len(found), account.used, account.held, wait))
+                found.append(account)
+            # Not before all have been looked at: what is taken back from a sum of floats is not all of it.
+            if not over or all(holds[standing.place].soft for standing in over):
+                marks = self._reserved[reservation] = []
+                for account, hold in zip(found, holds, strict=True):
+                    account.used += hold.amount
+                    account.held += hold.amount
+                    marks.append(account.mark)
             return over
 
     async def settle(
@@ -79,10 +87,15 @@ class MemoryLimits:
             marks = self._reserved.pop(reservation, None)
             if marks is None:
                 return
-            now = self._clock()
+            now, known = self._clock(), self._accounts
+            if self._restored:
+                self._add_restored(holds, now)
             for hold, amount, mark in zip(holds, actual, marks, strict=True):
-                account = self._account(hold, now)
-                passed = 0 if mark == account.mark else hold.meter.passed(mark, now)[0]
+                account = known.get(hold.key)
+                # What comes back may do so before the account drains; what is debited may not.
+                if account is None or amount > hold.amount:
+                    account = self._account(hold, now)
+                passed, _ = hold.meter.passed(mark, now)
                 account.settle(hold.limit, hold.amount, amount, passed)
 
     def restore(self, key: str, used: Sequence[tuple[float, float]]) -> None:
@@ -101,22 +114,19 @@ class MemoryLimits:
             account = self._accounts[hold.key] = Account(hold.meter.mark(now))
             self._expect_idle(hold, now)
         else:
-            passed, mark = hold.meter.passed(account.mark, now)
-            if mark != account.mark:
-                account.drain(hold.limit, passed, mark)
-        if self._restored:
-            self._add_restored(account, hold, now)
+            hold.meter.drain(account, hold.limit, now)
         return account
 
-    def _add_restored(self, account: Account, hold: Hold, now: float) -> None:
-        windows = self._restored.pop(hold.key, None)
-        if windows:
-            past = Account(windows[0][0])
-            for mark, used in windows:
-                past.drain(hold.limit, mark - past.mark, mark)
-                past.used += used
-            past.drain(hold.limit, *hold.meter.passed(past.mark, now))
-            account.used += past.used
+    def _add_restored(self, holds: Iterable[Hold], now: float) -> None:
+        for hold in holds:
+            windows = self._restored.pop(hold.key, None)
+            if windows:
+                past = Account(windows[0][0])
+                for mark, used in windows:
+                    past.drain(hold.limit, mark - past.mark, mark)
+                    past.used += used
+                hold.meter.drain(past, hold.limit, now)
+                self._account(hold, now).used += past.used
 
     def _expect_idle(self, hold: Hold, now: float) -> None:
         seconds = hold.meter.wait(hold.limit, hold.limit, now)

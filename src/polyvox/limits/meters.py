@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from polyvox.errors import ConfigurationError
+from polyvox.limits.accounts import Account
 
 __all__ = ["Calendar", "Leak", "Meter", "Per", "Window", "zone_named"]
 
@@ -41,6 +42,10 @@ class Meter(Protocol):
         """How many periods have passed since ``mark``, and the mark of ``now``."""
         ...
 
+    def drain(self, account: Account, limit: float, now: float) -> None:
+        """Bring an account of this limit up to ``now``."""
+        ...
+
     def wait(self, excess: float, limit: float, now: float) -> float | None:
         """In how many seconds so much will have drained from an account; None: never."""
         ...
@@ -61,6 +66,14 @@ class Leak:
     def passed(self, mark: float, now: float) -> tuple[float, float]:
         """The periods that have passed; none when the clock was put back."""
         return ((now - mark) / self.seconds if now > mark else 0.0), now
+
+    def drain(self, account: Account, limit: float, now: float) -> None:
+        """Take off what has leaked meanwhile; a clock that was put back goes on from there."""
+        mark = account.mark
+        if now > mark:
+            account.drain(limit, (now - mark) / self.seconds, now)
+        else:
+            account.mark = now
 
     def wait(self, excess: float, limit: float, now: float) -> float | None:
         """How long the excess needs to leak away."""
@@ -96,6 +109,13 @@ class Calendar:
         window = self._window
         present = (window if window.start <= now < window.end else self.window(now)).number
         return (present - mark, present) if present > mark else (0, mark)
+
+    def drain(self, account: Account, limit: float, now: float) -> None:
+        """Take off the limit's worth for each window that was turned."""
+        window = self._window
+        if window.number != account.mark or not window.start <= now < window.end:  # seldom
+            passed, mark = self.passed(account.mark, now)
+            account.drain(limit, passed, mark)
 
     def wait(self, excess: float, limit: float, now: float) -> float | None:
         """How long until the next window begins; a debt may outlive that."""

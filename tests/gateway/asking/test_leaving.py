@@ -293,7 +293,7 @@ async def test_who_has_been_here_for_a_while_is_seen_to_leave() -> None:
     caller = Caller()
 
     async def asked() -> None:
-        async with watched(caller.incoming, detached=False):
+        with watched(caller.incoming, detached=False):
             await caller.looked_at.wait()
             caller.left.set()
             await asyncio.Event().wait()
@@ -306,7 +306,7 @@ async def test_who_has_been_here_for_a_while_is_seen_to_leave() -> None:
 
 async def test_a_detached_call_learns_of_it_and_goes_on() -> None:
     caller = Caller()
-    async with watched(caller.incoming, detached=True):
+    with watched(caller.incoming, detached=True):
         await caller.looked_at.wait()
         caller.left.set()
         for _ in range(3):  # as many turns of the loop as it takes to tell of it
@@ -318,8 +318,8 @@ async def test_a_detached_call_learns_of_it_and_goes_on() -> None:
 async def test_who_is_answered_at_once_is_not_watched() -> None:
     short, long = Caller(), Caller()
     short.incoming.crowd = long.incoming.crowd = Crowd()
-    async with watched(long.incoming, detached=False):
-        async with watched(short.incoming, detached=False):
+    with watched(long.incoming, detached=False):
+        with watched(short.incoming, detached=False):
             pass
         await long.looked_at.wait()
         assert not short.looked_at.is_set()
@@ -329,7 +329,7 @@ async def test_a_cancel_from_elsewhere_stays_one() -> None:
     caller = Caller()
 
     async def asked() -> None:
-        async with watched(caller.incoming, detached=False):
+        with watched(caller.incoming, detached=False):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(asked())
@@ -341,7 +341,7 @@ async def test_a_cancel_from_elsewhere_stays_one() -> None:
 
 async def test_who_is_answered_while_they_leave_is_not_cancelled_afterwards() -> None:
     caller = Caller()
-    async with watched(caller.incoming, detached=False):
+    with watched(caller.incoming, detached=False):
         await caller.looked_at.wait()
         caller.left.set()
         while not caller.incoming.left:  # noqa: ASYNC110 - it ends in the very turn in which that is seen

@@ -68,6 +68,49 @@ async def test_an_attempt_alone_is_written_when_the_step_of_the_loop_is_over(tmp
     assert journal.dropped == 0
 
 
+async def test_the_attempts_of_a_step_are_written_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    journal = Journal(tmp_path, JournalSection())
+    for name in ("a", "b", "c"):
+        journal.begin(begun(name))
+    writes: list[bytes] = []
+    write = Segments.write
+    monkeypatch.setattr(
+        Segments, "write", lambda self, line: (writes.append(line), write(self, line))
+    )
+    for step in range(2):
+        for name in ("a", "b", "c"):
+            journal.attempt(name, attempt())
+        assert len(writes) == step
+        await asyncio.sleep(0)
+    assert [data.count(b"\n") for data in writes] == [3, 3]
+    journal.close()
+
+
+def test_attempts_are_written_on_whichever_loop_they_are_told(tmp_path: Path):
+    journal = Journal(tmp_path, JournalSection())
+    journal.begin(begun("c1"))
+
+    async def tell() -> None:
+        journal.attempt("c1", attempt())
+
+    async def tell_and_go_on() -> None:
+        await tell()
+        await asyncio.sleep(0)
+        assert len(lines_in(tmp_path)) == 3
+
+    given_up = asyncio.new_event_loop()
+    given_up.call_soon(given_up.stop)  # in the step in which the attempt is told
+    task = given_up.create_task(tell())
+    given_up.run_forever()
+    assert task.done()
+    assert len(lines_in(tmp_path)) == 1
+    given_up.close()
+    asyncio.run(tell_and_go_on())
+    journal.close()
+
+
 async def test_attempts_that_wait_for_a_line_outlive_a_disk_that_fails(tmp_path: Path):
     root = tmp_path / "root"
     root.write_text("no folder")

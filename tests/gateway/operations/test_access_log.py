@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 import threading
 from typing import Any
 
@@ -92,6 +93,21 @@ async def test_an_id_that_might_harm_a_log_is_replaced(bad: str):
     assert given == rig.seen
 
 
+@pytest.mark.parametrize("before", [[], [b""], [b"a b", b"\xff"]])
+async def test_of_several_ids_the_first_good_one_is_taken(before: list[bytes]):
+    rig = Rig()
+    scope = {
+        "type": "http",
+        "path": "/v1/models",
+        "headers": [(b"x-request-id", each) for each in (*before, b"trace-7", b"trace-8")],
+    }
+
+    async def send(message: Any) -> None: ...
+
+    await rig.app(scope, None, send)
+    assert rig.seen == "trace-7"
+
+
 async def test_two_requests_without_ids_have_different_ones():
     rig = Rig()
     assert (await rig.ask())["x-request-id"] != (await rig.ask())["x-request-id"]
@@ -168,6 +184,43 @@ def test_a_reader_that_is_too_slow_costs_lines_and_not_time():
     told = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert len(told) == 7
     assert told[-1]["dropped"] == 15
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_a_great_many_lines_are_written_in_their_order(form: Any):
+    stream = io.StringIO()
+    with LogLines(form, stream) as lines:
+        for number in range(2_500):
+            lines.write("one", number=number, of=None)
+    numbers = [int(each) for each in re.findall(r"number\W+(\d+)", stream.getvalue())]
+    assert numbers == list(range(2_500))
+    assert "of" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_what_is_no_text_costs_neither_its_line_nor_those_around_it(form: Any):
+    stream = io.StringIO()
+    with LogLines(form, stream) as lines:
+        lines.write("one", of="a")
+        lines.write("two", of="half an emoji \ud83d", more=["\udcff"])
+        lines.write("three", of="c")
+    assert lines.dropped == 0
+    one, two, three = stream.getvalue().splitlines()
+    assert ("one" in one, "half an emoji \ufffd" in two, "three" in three) == (True, True, True)
+
+
+async def test_a_note_of_nothing_is_left_out_of_the_line():
+    lines = LogLines("json", stream := io.StringIO())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope[NOTES].update(call="call_1", model=None)
+
+    scope = {"type": "http", "path": "/v1/models", "headers": []}
+    await AccessLog(app, lines, Metrics())(scope, None, None)  # type: ignore[arg-type]
+    lines.close()
+    line = json.loads(stream.getvalue())
+    assert line["call"] == "call_1"
+    assert "model" not in line
 
 
 def test_nothing_is_written_when_it_is_off():

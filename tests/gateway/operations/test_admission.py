@@ -22,6 +22,24 @@ async def test_calls_within_the_bound_come_in_at_once():
     assert (admission.in_flight, admission.queued) == (2, 0)
 
 
+async def test_whoever_would_have_to_wait_does_not_come_in_at_once_and_does_not_wait():
+    admission = Admission(1, 1, 10)
+    assert admission.enter_at_once()
+    assert not admission.enter_at_once()
+    assert (admission.in_flight, admission.queued) == (1, 0)
+
+
+async def test_nobody_comes_in_at_once_before_those_who_wait():
+    admission = Admission(1, 2, 10)
+    assert admission.enter_at_once()
+    first = asyncio.create_task(admission.enter())
+    await soon(admission, queued=1)
+    admission.resize(2, 2, 10)  # who waits has the room now, and not heard of it yet
+    assert not admission.enter_at_once()
+    await first
+    assert admission.in_flight == 2
+
+
 async def test_whoever_finds_the_queue_full_is_told_429_and_when_to_come_again():
     admission = Admission(1, 0, 10)
     await admission.enter()

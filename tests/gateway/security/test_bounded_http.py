@@ -230,6 +230,8 @@ async def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
         (b"/a?", "/a", b""),
         (b"http://x/a?b", "/a", b"b"),
         (b"/a#b", "/a", b""),
+        (b"//a//b?a?b", "//a//b", b"a?b"),
+        (b"/%C3%A4%ff%00%2e%2E%2f%", "/\xe4\ufffd\0../%", b""),
     ],
 )
 async def test_the_address_is_told_apart_into_path_and_query(

@@ -8,6 +8,7 @@ everything is settled and written down. However it ends, it is settled once.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -36,7 +37,7 @@ __all__ = ["Asked", "Asking", "Contexts", "Executor", "Plan", "Prompts", "Turn",
 
 
 _ENDINGS = (Done, Failed)
-_T = TypeVar("_T")
+_Found = TypeVar("_Found", AssistantMessage, Embeddings)
 
 
 class Turn(Protocol):
@@ -92,7 +93,7 @@ class Executor(Protocol):
         """The answer as events."""
         ...
 
-    async def whole(self, model: Model, request: Request, call: Call) -> AssistantMessage:
+    def whole(self, model: Model, request: Request, call: Call) -> Awaitable[AssistantMessage]:
         """The answer when it is whole. Raises ``PolyvoxError``, which keeps what there was of it."""
         ...
 
@@ -104,9 +105,9 @@ class Direct:
         """The answer as events."""
         return model.stream(request, call)
 
-    async def whole(self, model: Model, request: Request, call: Call) -> AssistantMessage:
+    def whole(self, model: Model, request: Request, call: Call) -> Awaitable[AssistantMessage]:
         """The answer when it is whole. Raises ``PolyvoxError``, which keeps what there was of it."""
-        return await whole(model, request, call)
+        return whole(model, request, call)
 
 
 class Asking:
@@ -151,12 +152,15 @@ class Asking:
             return self._events(asked)
         return self._in_context(asked, asked.wishes.context)
 
-    async def whole(self, asked: Asked) -> AssistantMessage:
+    def whole(self, asked: Asked) -> Awaitable[AssistantMessage]:
         """The answer when it is whole. Raises ``PolyvoxError``."""
         asked = _with_producers(asked)
         if asked.wishes.context is None:
-            return await self._whole(asked)
-        async with self._turn(asked, asked.wishes.context) as (turn, within):
+            return self._whole(asked)
+        return self._whole_in_context(asked, asked.wishes.context)
+
+    async def _whole_in_context(self, asked: Asked, name: str) -> AssistantMessage:
+        async with self._turn(asked, name) as (turn, within):
             try:
                 message = await self._whole(within)
             except PolyvoxError as error:
@@ -169,35 +173,30 @@ class Asking:
     async def embed(self, asked: Asked, request: EmbeddingRequest) -> Embeddings:
         """The vectors of texts; of ``asked.request`` only the model matters. Raises ``PolyvoxError``."""
         embedder = self.models.embedder(asked.request.model, asked.access)
+        model = _Vectors(embedder, request)
+        return await self._settled(asked, model, "embedding", partial(embedder.embed, request))
 
-        async def ask(plan: Plan) -> Embeddings:
-            found = await embedder.embed(request, plan.call)
-            await plan.settle(None, found.usage)
-            return found
-
-        return await self._settled(asked, _Vectors(embedder, request), "embedding", ask)
-
-    async def _whole(self, asked: Asked) -> AssistantMessage:
+    def _whole(self, asked: Asked) -> Awaitable[AssistantMessage]:
         asked = self._templated(asked)
         model = self.models.model(asked.request.model, asked.access)
-
-        async def ask(plan: Plan) -> AssistantMessage:
-            message = await self.executor.whole(model, asked.request, plan.call)
-            plan.content()
-            await plan.settle(None, message=message)
-            return message
-
-        return await self._settled(asked, model, "answer", ask)
+        ask = partial(self.executor.whole, model, asked.request)
+        return self._settled(asked, model, "answer", ask)
 
     async def _settled(
-        self, asked: Asked, model: Model, kind: Kind, ask: Callable[[Plan], Awaitable[_T]]
-    ) -> _T:
-        """What ``ask`` gives, and settles, once the call is let in; a failure is settled here."""
+        self, asked: Asked, model: Model, kind: Kind, ask: Callable[[Call], Awaitable[_Found]]
+    ) -> _Found:
+        """What ``ask`` gives, once the call is let in; settled whatever comes of it."""
         live = self._live(asked)
         plan: Plan | None = None
         try:
             plan = await self._admitted(asked, live, model, kind)
-            return await ask(plan)
+            found = await ask(plan.call)
+            if isinstance(found, Embeddings):
+                await plan.settle(None, found.usage)
+            else:
+                plan.content()
+                await plan.settle(None, message=found)
+            return found
         except PolyvoxError as error:
             if plan is not None and not plan.settled:
                 if error.message is not None and error.message.content:
@@ -293,15 +292,12 @@ class Asking:
         gate = self.gates.of(asked.access, asked.wishes.end_user, asked.level)
         admission = None
         if gate is not None:
-            admission = await gate.enter(model, await _quoted(model, asked), call)
+            if asked.verbatim is not None and asked.verbatim.is_long:
+                quote = await asyncio.to_thread(quote_of, model, asked.request)
+            else:
+                quote = quote_of(model, asked.request)
+            admission = await gate.enter(model, quote, call)
         return Plan(self.books, self.watch, asked, call, gate, admission)
-
-
-async def _quoted(model: Model, asked: Asked) -> Usage:
-    """The most that answering may use."""
-    if asked.verbatim is not None and asked.verbatim.is_long:
-        return await asyncio.to_thread(quote_of, model, asked.request)
-    return quote_of(model, asked.request)
 
 
 def _with_producers(asked: Asked) -> Asked:
@@ -309,9 +305,11 @@ def _with_producers(asked: Asked) -> Asked:
     if not asked.dialect:  # in our own words it stands there
         return asked
     request, opened = unsealed(asked.request, asked.dialect)
+    if request is asked.request:
+        return asked
     if asked.verbatim is not None and not opened:
         asked.verbatim.request = request
-    return asked if request is asked.request else replace(asked, request=request)
+    return replace(asked, request=request)
 
 
 class _Vectors:

@@ -18,7 +18,7 @@ class CallWatch(Watch):
 
     def refusal(self) -> PolyvoxError | None:
         journal = self._journal
-        if journal.section.on_failure == "allow" or journal.failing is None:
+        if journal.failing is None or journal.section.on_failure == "allow":
             return None
         return OverloadedError(
             "the gateway can't record calls just now, and serves none unrecorded",

@@ -5,10 +5,10 @@ back from a provider of the caller's dialect is passed on as it came.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -18,11 +18,11 @@ from polyvox.embedding import EmbeddingRequest
 from polyvox.errors import NotFoundError, PolyvoxError
 from polyvox.gateway.asking.asking import Asked, Asking
 from polyvox.gateway.asking.leaving import watched
-from polyvox.gateway.asking.telling import JSON, Told, cost_header, refuse, whole_body
+from polyvox.gateway.asking.telling import JSON, Told, answer_headers, refuse, whole_body
 from polyvox.gateway.asking.wishes import wishes_in
 from polyvox.gateway.tenants.access import Access
 from polyvox.gateway.web.door import Door
-from polyvox.gateway.web.incoming import Incoming
+from polyvox.gateway.web.incoming import Headers, Incoming
 from polyvox.providers import ProviderModel
 from polyvox.request import Request
 from polyvox.routing.commit import opening
@@ -34,7 +34,7 @@ SPOKEN = tuple(name for name in DIALECTS if name != "bedrock-converse")
 """The dialects that the gateway answers in; nobody sends Amazon's signed requests elsewhere."""
 
 _USES = {"answer": "chat", "count": "chat", "embed": "embeddings", "models": "models"}
-_PASSED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta")
+_PASSED_HEADERS = frozenset(("anthropic-version", "anthropic-beta", "openai-beta"))
 
 
 class _List(msgspec.Struct):
@@ -51,18 +51,26 @@ class _List(msgspec.Struct):
 _list = msgspec.json.Decoder(_List)
 
 Found = Callable[[Incoming], Awaitable[None]]
+_Work = Callable[[Incoming, Dialect, Place, Access], Awaitable[None]]
+
+
+class _Way(NamedTuple):
+    """What one path means in one dialect. ``found`` answers requests to it that have no query."""
+
+    dialect: Dialect
+    route: Route
+    found: Found
 
 
 class Turnstile(Protocol):
     """Lets so many calls in at once."""
 
-    @property
-    def is_free(self) -> bool:
-        """Whether one could come in at once, or be refused at once."""
-        ...
-
     async def enter(self) -> None:
         """Come in, perhaps after a wait. Raises ``PolyvoxError`` where there is no room."""
+        ...
+
+    def enter_at_once(self) -> bool:
+        """Come in if there is room; False: ``enter`` would wait. Raises as that does."""
         ...
 
     def leave(self) -> None:
@@ -78,13 +86,13 @@ class DialectPaths:
         self._turnstile = turnstile
         self._door = door
         self._max_body = max_body
-        self._kinds = {
+        self._kinds: dict[str, _Work] = {
             "answer": self._answer,
             "count": self._count,
             "embed": self._embed,
             "models": self._list,
         }
-        self._plain: dict[tuple[str, str], list[tuple[Dialect, Route]]] = {}
+        self._plain: dict[tuple[str, str], list[_Way]] = {}
         self._holes: list[tuple[Dialect, Route, str, str]] = []
         for dialect in map(get_dialect, SPOKEN):
             for route in dialect.routes:
@@ -93,7 +101,8 @@ class DialectPaths:
                 if hole:
                     self._holes.append((dialect, route, before, after))
                 else:
-                    self._plain.setdefault((route.method, path), []).append((dialect, route))
+                    way = _Way(dialect, route, self._found(dialect, route, ""))
+                    self._plain.setdefault((route.method, path), []).append(way)
 
     @property
     def spoken(self) -> list[tuple[Dialect, Route]]:
@@ -108,9 +117,9 @@ class DialectPaths:
         method = "GET" if incoming.method == "HEAD" else incoming.method
         spoken = self._plain.get((method, incoming.path))
         if spoken is not None:
-            dialect, route = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
-            place = Place("", route.stream, route.path, incoming.query)
-            return partial(self._handle, dialect, route, place)
+            way = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
+            query = incoming.query
+            return self._found(way.dialect, way.route, query) if query else way.found
         if method == "GET":
             return self._find_model(incoming)
         for dialect, route, before, after in self._holes:
@@ -118,18 +127,20 @@ class DialectPaths:
             if route.method == method and path.startswith(before) and path.endswith(after):
                 model = path[len(before) : len(path) - len(after)]
                 if model:
-                    place = Place(model, route.stream, route.path, incoming.query)
-                    return partial(self._handle, dialect, route, place)
+                    return self._found(dialect, route, incoming.query, model)
         return None
+
+    def _found(self, dialect: Dialect, route: Route, query: str, model: str = "") -> Found:
+        place = Place(model, route.stream, route.path, query)
+        return partial(self._handle, dialect, place, _USES[route.kind], self._kinds[route.kind])
 
     def _find_model(self, incoming: Incoming) -> Found | None:
         """What tells of one model: every list has its entries below it."""
         for (method, path), spoken in self._plain.items():
             if method == "GET" and incoming.path.startswith(f"{path}/"):
-                dialect, route = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
+                way = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
                 name = incoming.path[len(path) + 1 :]
-                place = Place(name, None, route.path, incoming.query)
-                return partial(self._handle, dialect, route, place)
+                return self._found(way.dialect, way.route, incoming.query, name)
         return None
 
     def methods(self, path: str) -> list[str]:
@@ -147,16 +158,14 @@ class DialectPaths:
         return sorted(known | {"HEAD"} if "GET" in known else known)
 
     async def _handle(
-        self, dialect: Dialect, route: Route, place: Place, incoming: Incoming
+        self, dialect: Dialect, place: Place, use: str, work: _Work, incoming: Incoming
     ) -> None:
         try:
-            access = self._door.enter(incoming.scope, incoming.headers, _USES[route.kind])
-            if self._turnstile.is_free:
-                await self._turnstile.enter()
-            else:
+            access = self._door.enter(incoming.scope, incoming.headers, use)
+            if not self._turnstile.enter_at_once():
                 await self._wait(incoming)
             try:
-                await self._kinds[route.kind](incoming, dialect, place, access)
+                await work(incoming, dialect, place, access)
             finally:
                 self._turnstile.leave()
         except PolyvoxError as error:
@@ -165,21 +174,26 @@ class DialectPaths:
     async def _wait(self, incoming: Incoming) -> None:
         """Wait for a turn; the body is taken in first, since who leaves is seen only behind it."""
         await incoming.body(self._max_body)
-        async with watched(incoming, detached=False):
+        with watched(incoming, detached=False):
             await self._turnstile.enter()
 
     async def _answer(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
     ) -> None:
-        asked = await self._asked(incoming, dialect, place, access)
-        incoming.notes["x-polyvox-call-id"] = asked.id
-        async with watched(incoming, detached=asked.wishes.detach):
+        body = await incoming.body(self._max_body)
+        request = await read_body(dialect.decode_request, body, place)
+        wishes = wishes_in(request.options, dialect.name, incoming.headers)
+        asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
+        if _passes(dialect, place):
+            asked.verbatim = Verbatim(dialect.name, request, body, _passed(incoming.headers))
+        incoming.notes = _call_id(asked)
+        with watched(incoming, detached=wishes.detach):
             if asked.request.stream:
                 await self._stream(incoming, dialect, asked)
                 return
             message = await self._asking.whole(asked)
-            body = whole_body(message, dialect, asked)
-            await incoming.answer(200, body, {**JSON, **cost_header(message.usage)})
+            told = whole_body(message, dialect, asked)
+            await incoming.answer(200, told, answer_headers(message.usage))
 
     async def _stream(self, incoming: Incoming, dialect: Dialect, asked: Asked) -> None:
         async with aclosing(self._asking.events(asked)) as events:
@@ -187,20 +201,6 @@ class DialectPaths:
             if begun.failed is not None:
                 raise begun.failed.error
             await Told(incoming, dialect, asked).tell(begun.events, events)
-
-    async def _asked(
-        self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
-    ) -> Asked:
-        body = await incoming.body(self._max_body)
-        request = await read_body(dialect.decode_request, body, place)
-        wishes = wishes_in(request.options, dialect.name, incoming.headers)
-        asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
-        if _passes(dialect, place):
-            headers = {
-                name: incoming.headers[name] for name in _PASSED_HEADERS if name in incoming.headers
-            }
-            asked.verbatim = Verbatim(dialect.name, request, body, headers)
-        return asked
 
     async def _count(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
@@ -217,7 +217,7 @@ class DialectPaths:
         written = dialect.encode_count(tokens)
         if written is None:
             raise NotFoundError(f"{dialect.name} has no way to count tokens")
-        await incoming.answer(200, written, JSON)
+        await incoming.answer(200, written, (JSON,))
 
     async def _embed(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
@@ -229,22 +229,22 @@ class DialectPaths:
         wishes = wishes_in(wanted.options, dialect.name, incoming.headers)
         request = Request(messages=[], model=wanted.model)
         asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
-        incoming.notes["x-polyvox-call-id"] = asked.id
-        async with watched(incoming, detached=wishes.detach):
+        incoming.notes = _call_id(asked)
+        with watched(incoming, detached=wishes.detach):
             found = await self._asking.embed(asked, wanted)
             written = codec.encode_response(found, wanted, place)
-            await incoming.answer(200, written, {**JSON, **cost_header(found.usage)})
+            await incoming.answer(200, written, answer_headers(found.usage))
 
     async def _list(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
     ) -> None:
         models = self._asking.models
         if not place.model:
-            await incoming.answer(200, dialect.encode_models(models.names(access)), JSON)
+            await incoming.answer(200, dialect.encode_models(models.names(access)), (JSON,))
             return
         models.model(place.model, access)  # raises where there is none
         listed = _list.decode(dialect.encode_models([place.model]))
-        await incoming.answer(200, jsontext.encode(listed.only), JSON)
+        await incoming.answer(200, jsontext.encode(listed.only), (JSON,))
 
 
 async def read_body(decode: Callable[[bytes, Place], Any], body: bytes, place: Place) -> Any:
@@ -260,14 +260,25 @@ def _passes(dialect: Dialect, place: Place) -> bool:
     return not place.stream or "alt=sse" in place.query  # Gemini also streams a list, in JSON
 
 
-def _meant(spoken: list[tuple[Dialect, Route]], incoming: Incoming) -> tuple[Dialect, Route]:
+def _passed(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of the headers that belong to a dialect."""
+    if _PASSED_HEADERS.isdisjoint(headers):
+        return {}
+    return {name: value for name, value in headers.items() if name in _PASSED_HEADERS}
+
+
+def _call_id(asked: Asked) -> Headers:
+    return ((b"x-polyvox-call-id", asked.id.encode()),)
+
+
+def _meant(spoken: list[_Way], incoming: Incoming) -> _Way:
     """Of several dialects at one path the one that the caller's headers speak."""
     if "anthropic-version" in incoming.headers:
-        for dialect, route in spoken:
-            if dialect.name == "anthropic-messages":
-                return dialect, route
+        for way in spoken:
+            if way.dialect.name == "anthropic-messages":
+                return way
     if "x-goog-api-key" in incoming.headers or "key=" in incoming.query:
-        for dialect, route in spoken:
-            if dialect.name == "gemini":
-                return dialect, route
+        for way in spoken:
+            if way.dialect.name == "gemini":
+                return way
     return spoken[0]

@@ -51,9 +51,8 @@ class AccessGate:
 
     async def enter(self, model: Model, quote: Usage, call: Call) -> Admission:
         """Reserve. Raises ``BudgetExceededError``, ``RateLimitError``, or that the store is away."""
-        for place, budget in self._budgets:
-            if budget.denies(quote) and not self._is_soft(place):
-                raise budget.unpriced(model)
+        if quote.cost.status == "unknown":
+            self._check_price(model, quote)
         try:
             admission = await self._gate.enter(model, quote, call)
         except NetworkError as error:
@@ -66,6 +65,11 @@ class AccessGate:
     def debits(self, admission: Admission, actual: Sequence[float]) -> dict[str, int]:
         """Nano-dollars by account: what of the ``actual`` use of all limits is that of budgets."""
         return {admission.holds[place].key: int(actual[place]) for place, _ in self._budgets}
+
+    def _check_price(self, model: Model, quote: Usage) -> None:
+        for place, budget in self._budgets:
+            if budget.denies(quote) and not self._is_soft(place):
+                raise budget.unpriced(model)
 
     def _look_at(self, admission: Admission, quote: Usage) -> None:
         for standing in admission.over:

@@ -20,7 +20,7 @@ class watched:  # noqa: N801 - reads as a word where it is used
     Raises ``AbortedError`` then, which nobody is there to be told of.
     """
 
-    __slots__ = ("_cancelled", "_detached", "_incoming", "_task", "_watch")
+    __slots__ = ("_among", "_cancelled", "_detached", "_incoming", "_task", "_watch")
 
     def __init__(self, incoming: Incoming, *, detached: bool) -> None:
         self._incoming = incoming
@@ -29,12 +29,12 @@ class watched:  # noqa: N801 - reads as a word where it is used
         self._watch: asyncio.Task[None] | None = None
         self._cancelled = False
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         self._task = asyncio.current_task()
-        self._incoming.crowd.join(self)
+        self._among = self._incoming.crowd.join(self)
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._incoming.crowd.leave(self)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._among.discard(self)
         if self._watch is None:
             return
         self._watch.cancel()

@@ -7,7 +7,12 @@ from typing import Protocol
 from polyvox.catalog import ModelFacts
 from polyvox.client import AsyncClient
 from polyvox.embedding import Embedder
-from polyvox.errors import ConfigurationError, MissingKeyError, PermissionDeniedError
+from polyvox.errors import (
+    BadRequestError,
+    ConfigurationError,
+    MissingKeyError,
+    PermissionDeniedError,
+)
 from polyvox.gateway.asking.refusals import no_model
 from polyvox.gateway.tenants.access import Access, matches
 from polyvox.model import Model
@@ -16,6 +21,7 @@ from polyvox.suggestions import hint_for
 __all__ = ["Models", "Offered"]
 
 _MOST_MADE = 10_000
+_LONGEST_NAME = 1_024
 
 _NO_NAME = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\x00-\x1f\x7f\\]")
 """In an address, where some providers want it, a name must not lead elsewhere."""
@@ -52,10 +58,13 @@ class Models:
         self._listed = listed
         self._more = more or {}
         self._made: dict[str, Model] = {}
+        # Those that were asked, by name and by what whoever asked may ask: nothing is left to check.
+        self._allowed: dict[tuple[str, tuple[str, ...]], Model] = {}
 
     def add(self, name: str, model: Model) -> None:
         """Offer one more."""
         self._made[name] = model
+        self._allowed.clear()
 
     def names(self, access: Access) -> list[str]:
         """The names that this access may ask, as far as they can be listed."""
@@ -66,12 +75,17 @@ class Models:
 
     def model(self, name: str, access: Access) -> Model:
         """The model of that name. Raises ``NotFoundError``, ``PermissionDeniedError``."""
-        self.check(name, access)
-        model = self._made.get(name)
+        model = self._allowed.get((name, access.models))
         if model is None:
-            model = self._make(name, access)
-            if len(self._made) < _MOST_MADE:
-                self._made[name] = model
+            self.check(name, access)
+            model = self._made.get(name)
+            if model is None:
+                model = self._make(name, access)
+                if len(self._made) < _MOST_MADE:
+                    self._made[name] = model
+            if len(self._allowed) >= _MOST_MADE:  # with those of keys that are gone
+                self._allowed.clear()
+            self._allowed[name, access.models] = model
         return model
 
     def _make(self, name: str, access: Access) -> Model:
@@ -99,7 +113,12 @@ class Models:
         return self.client.facts(name)
 
     def check(self, name: str, access: Access) -> None:
-        """Raises where it is not offered, or not to this access."""
+        """Raises where it is not offered, or not to this access, or too long to be kept."""
+        if len(name) > _LONGEST_NAME:
+            raise BadRequestError(
+                f"the name of a model has {len(name):,} characters",
+                hint=f"It may have {_LONGEST_NAME:,}.",
+            )
         if not name or not self._offered(name) or _NO_NAME.search(name):
             raise self._none(name, None, access)
         if not matches(name, access.models):

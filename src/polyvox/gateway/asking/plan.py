@@ -1,11 +1,13 @@
 """A call that was let in: what it is, what is reserved for it, and how it ends up in the books."""
 
 import time
+from collections.abc import Awaitable
+from functools import partial
 
 import msgspec
 
 from polyvox.errors import PolyvoxError
-from polyvox.gateway.asking.books import Books, Entry
+from polyvox.gateway.asking.books import Books
 from polyvox.gateway.asking.calls import LiveCall
 from polyvox.gateway.asking.gates import AccessGate
 from polyvox.gateway.asking.wishes import NO_WISHES, Wishes
@@ -54,11 +56,16 @@ class Watch:
 
 
 class Plan:
-    """A call that was let in: what is reserved for it, and how it is entered into the books."""
+    """A call that was let in: what is reserved for it, and how it is entered into the books.
+
+    It is begun there once, and ended once, before the caller has the last byte.
+    """
 
     __slots__ = (
         "_admission",
-        "_entry",
+        "_began",
+        "_books",
+        "_first_token",
         "_gate",
         "_watch",
         "asked",
@@ -77,54 +84,74 @@ class Plan:
         gate: AccessGate | None,
         admission: Admission | None,
     ) -> None:
+        self._books = books
         self._watch = watch
         self._gate = gate
         self._admission = admission
+        self._began = time.perf_counter()
+        self._first_token: float | None = None
         self.asked = asked
         self.call = call
         self.begun = False
         self.settled = False
         self.usage: Usage | None = None
-        begun = _begun(asked, call)
-        if admission is not None:
-            begun.reserved, begun.marks = reserved_of(admission.holds, begun.at)
-        self._entry = Entry(books, begun)
-        call.on_attempt = self._entry.attempt
+        books.begin(_begun(asked, call, admission))
+        call.on_attempt = partial(books.attempt, call.id)  # a method of ours would make a cycle
 
     def content(self) -> None:
         """The first content of the answer is there."""
-        self.begun = True
-        self._entry.content()
+        if not self.begun:
+            self.begun = True
+            self._first_token = time.perf_counter() - self._began
 
-    async def settle(
+    def settle(
         self,
         error: PolyvoxError | None,
         usage: Usage | None = None,
         message: AssistantMessage | None = None,
-    ) -> None:
+    ) -> Awaitable[None]:
         """The call ended so: give back what it did not use, and write it down."""
-        self.usage = message.usage if message is not None else usage
-        cached = message is not None and message.cached
-        await self._settled(error.kind if error else None, cached=cached)
+        cached = False
+        if message is not None:
+            usage, cached = message.usage, message.cached
+        return self._settled(error.kind if error else None, usage, cached)
 
-    async def settle_left(self) -> None:
+    def settle_left(self) -> Awaitable[None]:
         """Its reader left, or its task was cancelled."""
-        self.usage = total_usage(self.call.attempts) if self.call.attempts else None
-        await self._settled("aborted", cached=False)
+        usage = total_usage(self.call.attempts) if self.call.attempts else None
+        return self._settled("aborted", usage, cached=False)
 
-    async def _settled(self, error: str | None, *, cached: bool) -> None:
+    async def _settled(self, error: str | None, usage: Usage | None, cached: bool) -> None:
         self.settled = True
+        self.usage = usage
         actual: list[float] = []
         debits: dict[str, int] = {}
         if self._gate is not None and self._admission is not None:
             actual = self._admission.actual(self.call.attempts)
             debits = self._gate.debits(self._admission, actual)
         # First the books, which wait for nothing; then the accounts, which may be in Redis.
-        partial = self.begun and error is not None
-        line = self._entry.end(debits, error, partial=partial, cached=cached)
+        line = self._ended(debits, error, cached)
+        self._books.end(line)
+        self._watch.ended(self, line)
         if self._admission is not None:
             await self._admission.debit(actual)
-        self._watch.ended(self, line)
+
+    def _ended(self, debits: dict[str, int], error: str | None, cached: bool) -> Ended:
+        seconds = time.perf_counter() - self._began
+        ours = seconds
+        for attempt in self.call.attempts:
+            ours -= attempt.seconds
+        return Ended(
+            id=self.call.id,
+            at=time.time(),
+            error=error,
+            partial=self.begun and error is not None,
+            cached=cached,
+            debits=debits,
+            seconds=seconds,
+            first_token=self._first_token,
+            overhead=max(0.0, ours),
+        )
 
 
 def call_of(asked: Asked, live: LiveCall, kind: Kind) -> Call:
@@ -145,11 +172,12 @@ def call_of(asked: Asked, live: LiveCall, kind: Kind) -> Call:
     )
 
 
-def _begun(asked: Asked, call: Call) -> Begun:
-    access, wishes = asked.access, asked.wishes
+def _begun(asked: Asked, call: Call, admission: Admission | None) -> Begun:
+    access, wishes, now = asked.access, asked.wishes, time.time()
+    reserved, marks = reserved_of(admission.holds if admission is not None else (), now)
     return Begun(
         id=call.id,
-        at=time.time(),
+        at=now,
         model=asked.request.model,
         key=access.key,
         organisation=access.organisation,
@@ -161,4 +189,6 @@ def _begun(asked: Asked, call: Call) -> Begun:
         context=wishes.context,
         prompt=asked.prompt,
         tags=wishes.tags,
+        reserved=reserved,
+        marks=marks,
     )

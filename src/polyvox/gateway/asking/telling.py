@@ -8,13 +8,16 @@ from polyvox.events import Event, Failed, Passed
 from polyvox.gateway.asking.asking import Asked
 from polyvox.gateway.asking.refusals import refusal
 from polyvox.gateway.asking.signatures import sealed, sealed_message
-from polyvox.gateway.web.incoming import Incoming
+from polyvox.gateway.web.incoming import Headers, Incoming
 from polyvox.messages import AssistantMessage
 from polyvox.usage import Usage
 
-__all__ = ["JSON", "Told", "cost_header", "refuse", "whole_body"]
+__all__ = ["JSON", "Told", "answer_headers", "refuse", "whole_body"]
 
-JSON = {"content-type": "application/json"}
+JSON = (b"content-type", b"application/json")
+
+
+_UNBUFFERED = (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")
 
 
 class Told:
@@ -30,8 +33,8 @@ class Told:
     async def tell(self, begun: list[Event], rest: AsyncGenerator[Event]) -> None:
         """As it comes."""
         media = self._dialect.frame_reader().media_type
-        headers = {"content-type": f"{media}; charset=utf-8", "cache-control": "no-cache"}
-        await self._incoming.begin(200, {**headers, "x-accel-buffering": "no"})
+        content = b"content-type", f"{media}; charset=utf-8".encode()
+        await self._incoming.begin(200, [content, *_UNBUFFERED])
         data = b"".join(map(self._bytes, begun))
         if data:
             await self._incoming.piece(data)
@@ -64,10 +67,14 @@ def whole_body(message: AssistantMessage, dialect: Dialect, asked: Asked) -> byt
 async def refuse(incoming: Incoming, dialect: Dialect, error: PolyvoxError) -> None:
     """Tell the error in the caller's dialect; of a stream that has begun it was told already."""
     if not incoming.status:
-        await incoming.answer(*refusal(error, dialect.encode_error))
+        status, body, headers = refusal(error, dialect.encode_error)
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await incoming.answer(status, body, pairs)
 
 
-def cost_header(usage: Usage) -> dict[str, str]:
-    """What the answer cost, where that is known, in US dollars."""
+def answer_headers(usage: Usage) -> Headers:
+    """The headers of a whole answer. What it cost stands there where it is known, in US dollars."""
     cost = usage.cost
-    return {} if cost.status == "unknown" else {"x-polyvox-cost": str(cost).lstrip("$")}
+    if cost.status == "unknown":
+        return (JSON,)
+    return JSON, (b"x-polyvox-cost", str(cost).lstrip("$").encode())

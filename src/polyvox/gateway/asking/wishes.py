@@ -68,11 +68,7 @@ def wishes_of(field: Any, headers: Mapping[str, str]) -> Wishes:
     >>> wishes_of({"context": "trip"}, {"x-polyvox-detach": "true"}).detach
     True
     """
-    said: dict[str, Any] = {
-        name[len(_HEADER) :].replace("-", "_"): _plain(value)
-        for name, value in headers.items()
-        if name.startswith(_HEADER)
-    }
+    said = _said(headers) if _HEADER in "\n".join(headers) else {}  # hardly ever
     if field is None and not said:
         return NO_WISHES
     if field is not None and not isinstance(field, dict):
@@ -97,6 +93,14 @@ def wishes_in(
     Raises as ``wishes_of`` does.
     """
     return wishes_of(options.get(dialect, {}).pop(FIELD, None), headers)
+
+
+def _said(headers: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name[len(_HEADER) :].replace("-", "_"): _plain(value)
+        for name, value in headers.items()
+        if name.startswith(_HEADER)
+    }
 
 
 def _plain(text: str) -> Any:

@@ -27,9 +27,13 @@ def reserved_of(holds: Sequence[Hold], now: float) -> tuple[dict[str, int], dict
 
     Rates are left out: they drain within minutes, and are not kept.
     """
-    budgets = [hold for hold in holds if isinstance(hold.meter, Calendar)]
-    reserved = {hold.key: round(hold.amount) for hold in budgets}
-    return reserved, {hold.key: int(hold.meter.mark(now)) for hold in budgets}
+    reserved: dict[str, int] = {}
+    marks: dict[str, int] = {}
+    for hold in holds:
+        if isinstance(hold.meter, Calendar):
+            reserved[hold.key] = round(hold.amount)
+            marks[hold.key] = hold.meter.window(now).number
+    return reserved, marks
 
 
 def debits_of(calls: Iterable[Call]) -> dict[tuple[str, int], tuple[int, float]]:

@@ -71,6 +71,7 @@ class Journal:
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
         self._next: list[bytes] = []  # attempts, to be written with the line that comes next
+        self._soon: asyncio.AbstractEventLoop | None = None  # where those will be written else
         self._trouble: str | None = None
         self._ready = False
         self._work = threading.Event()
@@ -97,8 +98,10 @@ class Journal:
 
     def begin(self, line: Begun) -> None:
         """A call was let in."""
+        text = _text_of(line)
         with self._lock:
-            if self.waiting_bytes < self._most_waiting and self._put(line, _MOST_KEPT // 2):
+            waiting = self.waiting_bytes
+            if waiting < self._most_waiting and self._put(text, _MOST_KEPT // 2):
                 self._attempts[line.id] = 0
             else:
                 self.dropped += 1
@@ -121,14 +124,19 @@ class Journal:
             self._attempts[call] = number + 1
             self._next.append(text)
         try:
-            asyncio.get_running_loop().call_soon(self._write_next)
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             self._write_next()
+        else:
+            if loop is not self._soon:  # once for all attempts of a step
+                self._soon = loop
+                loop.call_soon(self._write_next)
 
     def end(self, line: Ended) -> None:
         """The call is over. What is told of it later is dropped."""
+        text = _text_of(line)
         with self._lock:
-            if self._attempts.pop(line.id, None) is None or not self._put(line, _MOST_KEPT):
+            if self._attempts.pop(line.id, None) is None or not self._put(text, _MOST_KEPT):
                 self.dropped += 1
 
     def sync(self) -> None:
@@ -169,9 +177,8 @@ class Journal:
         if not self.attended:
             self.folder.unlock()
 
-    def _put(self, line: Line, room: int) -> bool:
+    def _put(self, text: bytes | None, room: int) -> bool:
         """Write the line, or keep it while no more than ``room`` is kept; False if that can't be."""
-        text = _text_of(line)
         if text is None or self.closed:
             return False
         if not self._kept and self._is_written(text):
@@ -181,8 +188,9 @@ class Journal:
 
     def _is_written(self, text: bytes = b"") -> bool:
         """Whether the line is in the file now, behind the attempts that come before it."""
-        if self._next:
-            text = b"".join((*self._next, text))
+        attempts = self._next
+        if attempts:
+            text = b"".join((*attempts, text))
         try:
             if not self._ready:
                 self._prepare()
@@ -190,7 +198,8 @@ class Journal:
         except OSError as error:
             self._trouble = self._told(error)
             return False
-        self._next.clear()
+        if attempts:
+            attempts.clear()
         if self._at_once or not self._work.is_set():
             self._secure()
         return True
@@ -205,6 +214,9 @@ class Journal:
 
     def _write_next(self) -> None:
         """Write the attempts with which no line went."""
+        self._soon = None
+        if not self._next:  # nearly always: nothing comes to it but what this thread has told
+            return
         with self._lock:
             if self._next and (self._kept or self.closed or not self._is_written()):
                 self._keep_next()
@@ -294,7 +306,9 @@ def _text_of(line: Line) -> bytes | None:
             text = encode_line(line)
         except UnicodeEncodeError:  # half an emoji, from a caller
             text = jsontext.encode(line) + b"\n"
-        if len(text) > LONGEST_LINE and isinstance(line, Begun):
+        if len(text) <= LONGEST_LINE:
+            return text
+        if isinstance(line, Begun):
             short = msgspec.structs.replace(
                 line, tags={}, end_user=line.end_user[:200], session=None, context=None, prompt=None
             )

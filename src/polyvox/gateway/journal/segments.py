@@ -24,7 +24,7 @@ class Segments:
         self._folder = folder
         self._most = most
         self._number = 0
-        self._size = 0
+        self._began = 0  # what was written before the newest file
         self._file: int | None = None
         self._named = True  # whether the disk knows the name of the newest file
         self._full: list[int] = []  # files that are complete, but not yet on the disk for sure
@@ -33,13 +33,12 @@ class Segments:
     def write(self, line: bytes) -> None:
         """Append a line. Raises ``OSError``; then nothing of it was written."""
         file = self._file
-        if file is None or self._size >= self._most:
+        if file is None or self.written - self._began >= self._most:
             file = self._next()
         count = self._append(file, line)
         if count != len(line):
             self._take_back(file)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += count
         self.written += count
 
     def sync(self) -> None:
@@ -79,13 +78,13 @@ class Segments:
             self._full.append(self._file)
         self._number += 1
         self._named = False
-        self._file, self._size = file, 0
+        self._file, self._began = file, self.written
         return file
 
     def _take_back(self, file: int) -> None:
         """Part of a line was written. A file that keeps it ends there: readers ignore such an end."""
         try:
-            os.ftruncate(file, self._size)
+            os.ftruncate(file, self.written - self._began)
         except OSError:
             self._full.append(file)
             self._file = None

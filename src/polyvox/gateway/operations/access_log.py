@@ -12,6 +12,7 @@ from polyvox.gateway.operations.labels import route_label
 from polyvox.gateway.operations.log_lines import LogLines, Repeats
 from polyvox.gateway.operations.metrics import Metrics
 from polyvox.gateway.operations.request_ids import HEADER, request_id
+from polyvox.gateway.web.door import headers_of
 from polyvox.ledger import Redactor
 
 __all__ = ["NOTES", "REQUEST_ID", "ASGIApp", "AccessLog", "Message", "Receive", "Scope", "Send"]
@@ -72,15 +73,15 @@ class AccessLog:
         try:
             await self._app(scope, receive, seen.send)
         except Exception as error:  # noqa: BLE001 -- whatever the application raises, the request is over
-            await self._failed(seen, error)
+            await self._failed(scope, seen, error)
         finally:
             self._tell(scope, seen)
 
-    async def _failed(self, seen: "_Seen", error: Exception) -> None:
+    async def _failed(self, scope: Scope, seen: "_Seen", error: Exception) -> None:
         """What nobody foresaw: in the log with what it says, to the caller without."""
         seen.notes["error"] = self._redactor.text(in_words(error))
         seen.notes["where"] = _where(error)
-        if seen.status == 0 and seen.kind == "http":
+        if seen.status == 0 and scope["type"] == "http":
             await _answer_500(seen)
 
     def _tell(self, scope: Scope, seen: "_Seen") -> None:
@@ -96,48 +97,50 @@ class AccessLog:
                 return
             held = passes
         client = scope.get("client")
-        self._lines.write(
-            "request",
-            id=seen.id,
-            worker=self._worker,
-            method=scope.get("method", "WS"),
-            path=path[:500],
-            status=status,
-            ms=round((time.perf_counter() - seen.began) * 1000, 2),
-            bytes=seen.bytes,
-            client=client[0] if client else None,
-            held_back=held or None,
-            **seen.notes,
-        )
+        line: dict[str, Any] = {
+            "at": self._lines.clock(),
+            "about": "request",
+            "id": seen.id,
+            "worker": self._worker,
+            "method": scope.get("method", "WS"),
+            "path": path[:500],
+            "status": status,
+            "ms": round((time.perf_counter() - seen.began) * 1000, 2),
+            "bytes": seen.bytes,
+        }
+        if client:
+            line["client"] = client[0]
+        if held:
+            line["held_back"] = held
+        line.update((name, value) for name, value in seen.notes.items() if value is not None)
+        self._lines.add(line)
 
 
 class _Seen:
     """What is seen of one request on its way out."""
 
-    __slots__ = ("_send", "_started", "began", "bytes", "id", "kind", "notes", "status")
+    __slots__ = ("_send", "began", "bytes", "id", "notes", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.began = time.perf_counter()
         self._send = send
-        self._started = False
-        self.kind: str = scope["type"]
-        self.id = scope[REQUEST_ID] = request_id(scope["headers"])
+        self.id = scope[REQUEST_ID] = request_id(headers_of(scope))
         self.notes: dict[str, Any] = scope.setdefault(NOTES, {})
         self.status = 0
         self.bytes = 0
 
     def send(self, message: Message) -> Awaitable[None]:
         """Look at it, and pass it on: what is given back is the sending itself."""
-        if self._started:
+        if self.status:
             self.bytes += len(message.get("body", b""))
         elif (kind := message["type"]) in _BEGINNINGS:
-            self._started = True
             self.status = message.get("status", _BEGINNINGS[kind])
-            ours = (HEADER, self.id.encode()), _SERVER
-            message["headers"] = [*message.get("headers", ()), *ours]
+            ours = _HEADER, self.id.encode()
+            message["headers"] = [*message.get("headers", ()), ours, _SERVER]
         return self._send(message)
 
 
+_HEADER = HEADER.encode()
 _SERVER = b"server", b"polyvox"
 _BEGINNINGS = {
     "http.response.start": 200,

@@ -56,31 +56,30 @@ class Admission:
         """How many wait."""
         return len(self._waiting)
 
-    @property
-    def is_free(self) -> bool:
-        """Whether one could come in at once, or be refused at once."""
-        free = self._in_flight < self._most and not self._waiting
-        return free or self._draining.is_set or len(self._waiting) >= self._most_queued
-
     async def enter(self) -> None:
         """Come in, at once or after a wait. Whoever came in must ``leave``, however the call ends.
 
         Raises ``RateLimitError`` (429) or ``OverloadedError`` (503) with ``retry_after``.
         """
+        if not self.enter_at_once():
+            await self._wait()
+
+    def enter_at_once(self) -> bool:
+        """Come in if there is room; False: ``enter`` would wait. Raises as that does."""
         if self._draining.is_set:
             raise self._refuse("draining", OverloadedError("the gateway is being stopped"), 503)
         if self._in_flight < self._most and not self._waiting:
             self._in_flight += 1
-            return
+            return True
         if len(self._waiting) >= self._most_queued:
             text = f"the gateway is busy with {self._in_flight} calls, and {self.queued} more wait"
             raise self._refuse("full", RateLimitError(text), 429)
-        await self._wait()
+        return False
 
     def leave(self) -> None:
         """Go; who has waited longest comes in."""
         self._in_flight -= 1
-        if self._in_flight < self._most:
+        if self._waiting and self._in_flight < self._most:
             self._hand_on()
 
     async def _wait(self) -> None:

@@ -4,11 +4,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import IO, Any, Literal, TypeAlias
 
 import msgspec
 
+from polyvox import jsontext
 from polyvox.closing import Closing
 
 __all__ = ["Format", "LogLines", "Repeats"]
@@ -17,6 +18,7 @@ Format: TypeAlias = Literal["json", "plain", "off"]
 
 _GATHER_SECONDS = 0.05
 _CLOSE_SECONDS = 2.0
+_MOST_AT_ONCE = 1_000  # while they are put into JSON nobody else has the interpreter
 _encoder = msgspec.json.Encoder()
 
 
@@ -45,7 +47,7 @@ class LogLines(Closing):
         self.dropped = 0
         self._stream = stream or sys.stderr
         self._most = most
-        self._clock = clock
+        self.clock = clock
         self._waiting: deque[dict[str, Any]] = deque()
         self._told = 0
         self._come = threading.Event()
@@ -56,12 +58,17 @@ class LogLines(Closing):
 
     def write(self, about: str, **fields: Any) -> None:
         """A line: what it is about, and fields of plain JSON values. Fields that are None are left out."""
+        said = {name: value for name, value in fields.items() if value is not None}
+        self.add({"at": self.clock(), "about": about, **said})
+
+    def add(self, line: dict[str, Any]) -> None:
+        """A line as it is to stand there: "at" and "about" first; it is nobody else's from now on."""
         if self.form == "off":
             return
         if len(self._waiting) >= self._most or self._closed.is_set():
             self.dropped += 1
             return
-        self._waiting.append({"at": self._clock(), "about": about} | fields)
+        self._waiting.append(line)
         if not self._come.is_set():
             self._come.set()
 
@@ -81,37 +88,44 @@ class LogLines(Closing):
             self._flush()
 
     def _flush(self) -> None:
-        lines: list[str] = []
-        while self._waiting:
-            lines.append(self._line(self._waiting.popleft()))
+        while size := min(len(self._waiting), _MOST_AT_ONCE):
+            self._put([self._waiting.popleft() for _ in range(size)])
         if (dropped := self.dropped) > self._told:
-            note = {"at": self._clock(), "about": "log", "dropped": dropped - self._told}
-            lines.append(self._line(note))
+            note = {"at": self.clock(), "about": "log", "dropped": dropped - self._told}
             self._told = dropped
-        if lines:
-            try:
-                self._stream.write("".join(lines))
-                self._stream.flush()
-            except (OSError, ValueError):  # whoever read them is gone
-                self.dropped += len(lines)
-                self._told = self.dropped
+            self._put([note])
 
-    def _line(self, fields: Mapping[str, Any]) -> str:
-        kept = {name: value for name, value in fields.items() if value is not None}
-        if self.form == "json":
-            return _encoder.encode(kept).decode() + "\n"
-        at = time.strftime("%H:%M:%S", time.localtime(float(kept.pop("at"))))
-        words = (_word(name, value) for name, value in kept.items())
-        return " ".join([at, *words]) + "\n"
+    def _put(self, lines: list[dict[str, Any]]) -> None:
+        text = _json(lines) if self.form == "json" else "".join(map(_plain, lines))
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # whoever read them is gone
+            self.dropped += len(lines)
+            self._told = self.dropped
+
+
+def _json(lines: list[dict[str, Any]]) -> str:
+    try:
+        return _encoder.encode_lines(lines).decode()
+    except UnicodeEncodeError:  # half an emoji, or a file whose name is no text
+        return "".join(f"{jsontext.encode(line).decode()}\n" for line in lines)
+
+
+def _plain(line: dict[str, Any]) -> str:
+    """A line for people."""
+    at = time.strftime("%H:%M:%S", time.localtime(line["at"]))
+    words = (_word(name, value) for name, value in line.items() if name != "at")
+    return " ".join([at, *words]) + "\n"
 
 
 def _word(name: str, value: Any) -> str:
     """A field for people: no control characters, and quotes where a value would not be told from the next."""
-    text = value if isinstance(value, str) else _encoder.encode(value).decode()
+    text = value if isinstance(value, str) else jsontext.encode(value).decode()
     if name == "about":
         return text
     plain = text.isprintable() and " " not in text and text
-    return f"{name}={text if plain else _encoder.encode(text).decode()}"
+    return f"{name}={text if plain else jsontext.encode(text).decode()}"
 
 
 class Repeats:

@@ -25,8 +25,8 @@ _ROUTES = 100
 _NANOS = 1e-9
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
-_PARTS = ("input", "output", "cache_read", "cache_write", "reasoning")
-_tokens_of: Callable[[Usage], tuple[int, ...]] = attrgetter(*(f"{part}_tokens" for part in _PARTS))
+_SELDOM = ("cache_read", "cache_write", "reasoning")
+_seldom_of: Callable[[Usage], tuple[int, ...]] = attrgetter(*(f"{part}_tokens" for part in _SELDOM))
 
 
 class Metrics:
@@ -162,7 +162,7 @@ class _Book:
             self._seconds.of(worker, route, model),
             self._first.of(worker, route, model),
             self._overhead.of(worker, route),
-            [self._tokens.of(worker, model, part) for part in _PARTS],
+            [self._tokens.of(worker, model, part) for part in ("input", "output", *_SELDOM)],
             self._cost.of(worker, model),
             self._unpriced.of(worker, model),
         )
@@ -171,7 +171,17 @@ class _Book:
 class _Row:
     """What is counted for one combination of route, model and outcome."""
 
-    __slots__ = ("_calls", "_cost", "_first", "_overhead", "_seconds", "_tokens", "_unpriced")
+    __slots__ = (
+        "_calls",
+        "_cost",
+        "_first",
+        "_input",
+        "_output",
+        "_overhead",
+        "_seconds",
+        "_seldom",
+        "_unpriced",
+    )
 
     def __init__(
         self,
@@ -184,7 +194,8 @@ class _Row:
         unpriced: Count,
     ) -> None:
         self._calls, self._seconds, self._first = calls, seconds, first
-        self._overhead, self._tokens = overhead, tokens
+        self._overhead = overhead
+        self._input, self._output, *self._seldom = tokens
         self._cost, self._unpriced = cost, unpriced
 
     def observe(
@@ -202,8 +213,11 @@ class _Row:
             self._first.observe(first_token)
         if usage is None:
             return
-        for count, tokens in zip(self._tokens, _tokens_of(usage), strict=True):
-            count.value += tokens
+        self._input.value += usage.input_tokens
+        self._output.value += usage.output_tokens
+        if any(seldom := _seldom_of(usage)):
+            for count, tokens in zip(self._seldom, seldom, strict=True):
+                count.value += tokens
         cost = usage.cost
         if cost.nanos:
             self._cost.value += cost.nanos * _NANOS

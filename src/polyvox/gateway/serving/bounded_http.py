@@ -83,7 +83,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._loose = 0 if self._came else self._loose + len(data)
         if self._loose > self.head_bytes:
             self._refuse(431)
-        elif self._unfinished or self._idle():
+        elif self._refused is None and (self._unfinished or self._idle()):
             self._await_more()
         else:
             self._rest()
@@ -113,10 +113,11 @@ class BoundedHttp(HttpToolsProtocol):
                 self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._came = False, True
+        self._came = True
         if self._size + len(self.url) > self.head_bytes or len(self.headers) > self.head_fields:
             self._refuse(431)
             raise _TooLargeError
+        self._in_head = False
         parser: Any = self.parser
         scope = self.scope
         scope["method"] = parser.get_method().decode("ascii")
@@ -171,11 +172,19 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def _refuse(self, status: int) -> None:
-        """Tell what is wrong, unless another answer is on its way, and hang up."""
+        """Hang up when what came before is answered. A request whose body is wrong is never answered."""
         if self._refused is not None:
             return
         self._refused = status
         self._rest()
+        in_body = self._unfinished and not self._in_head
+        if in_body and self._next:
+            self._next.pop()
+        elif in_body or self._answered():
+            self._hang_up(status)
+
+    def _hang_up(self, status: int) -> None:
+        """Tell what is wrong, unless another answer is on its way."""
         if self._answered():
             self.transport.write(_told(status, self.head_bytes, self.head_fields))
         self.transport.close()
@@ -228,6 +237,9 @@ class BoundedHttp(HttpToolsProtocol):
         self.flow.resume_reading()
         if self._next:
             self._start(self._next.popleft())
+            return
+        if self._refused is not None:
+            self._hang_up(self._refused)
             return
         self._quiet_since = self.loop.time()
         if self._keeper is None:

@@ -92,8 +92,9 @@ class Directory:
         entry = self._own.get(digest) or self._known.get(digest)
         if entry is None or not hmac.compare_digest(entry.digest, digest):
             raise self._unknown(secret)
-        self._check_time(entry)
         access = entry.access
+        if entry.revoked or entry.until is not None or access.expires is not None:
+            self._check_time(entry)
         if access.addresses and not is_from(access.addresses, address):
             raise PermissionDeniedError(
                 f"this key may not be used from {address or 'an unknown address'}", status=403

@@ -26,16 +26,13 @@ class Crowd:
         self._new, self._older = set[Waits](), set[Waits]()
         self._timer: asyncio.TimerHandle | None = None
 
-    def join(self, one: Waits) -> None:
-        """Somebody begins to wait."""
-        self._new.add(one)
+    def join(self, one: Waits) -> set[Waits]:
+        """Somebody begins to wait: among these, until they are taken out."""
+        among = self._new
+        among.add(one)
         if self._timer is None:
             self._look_later()
-
-    def leave(self, one: Waits) -> None:
-        """They wait no more, and are not told of."""
-        self._new.discard(one)
-        self._older.discard(one)
+        return among
 
     def _look_later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._look)

@@ -4,7 +4,7 @@ Source of the messages: "HTTP Connection Scope" in the ASGI specification.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from polyvox.errors import AbortedError
@@ -12,10 +12,11 @@ from polyvox.gateway.web.bodies import too_long
 from polyvox.gateway.web.crowd import Crowd
 from polyvox.gateway.web.door import Scope, headers_of
 
-__all__ = ["Incoming", "Receive", "Send"]
+__all__ = ["Headers", "Incoming", "Receive", "Send"]
 
 _LARGE = 8 << 10
 
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
@@ -55,7 +56,7 @@ class Incoming:
         self.headers = headers_of(scope)
         self.status = 0
         self.left = False
-        self.notes: dict[str, str] = {}
+        self.notes: Headers = ()
 
     @property
     def query(self) -> str:
@@ -67,20 +68,22 @@ class Incoming:
 
         Raises ``BadRequestError`` of status 413, ``AbortedError`` when the caller left.
         """
-        if self._body is None:
-            self._body = await self._read(most)
-        return self._body
-
-    async def _read(self, most: int) -> bytes:
+        if self._body is not None:
+            return self._body
         length = self.headers.get("content-length", "")
         if length.isdecimal() and int(length) > most:
             raise too_long(most)
         message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            body: bytes = message.get("body", b"")
-            if len(body) > most:
-                raise too_long(most)
-            return body
+        body: bytes = message.get("body", b"")
+        if message["type"] != "http.request" or message.get("more_body"):
+            body = await self._rest(message, most)
+        elif len(body) > most:
+            raise too_long(most)
+        self._body = body
+        return body
+
+    async def _rest(self, message: Message, most: int) -> bytes:
+        """A body that comes in pieces, of which this is the first."""
         parts, size = list[bytes](), 0
         while message["type"] == "http.request":
             parts.append(message.get("body", b""))
@@ -99,19 +102,19 @@ class Incoming:
             pass
         self.left = True
 
-    async def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    def answer(self, status: int, body: bytes, headers: Headers) -> Awaitable[None]:
         """Answer as a whole."""
-        await self.begin(status, {**headers, "content-length": str(len(body))})
-        await self.end(body)
+        length = b"content-length", b"%d" % len(body)
+        head = self._head(status, [*headers, length, *self.notes])
+        return self.say(head, {"type": "http.response.body", "body": body})
 
-    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+    def begin(self, status: int, headers: Headers) -> Awaitable[None]:
         """The head of an answer."""
+        return self.say(self._head(status, [*headers, *self.notes]))
+
+    def _head(self, status: int, headers: Headers) -> Message:
         self.status = status
-        pairs = [
-            (name.encode(), value.encode("latin-1", "replace"))
-            for name, value in {**headers, **self.notes}.items()
-        ]
-        await self.say({"type": "http.response.start", "status": status, "headers": pairs})
+        return {"type": "http.response.start", "status": status, "headers": headers}
 
     async def piece(self, data: bytes) -> None:
         """A piece of its body, as soon as the connection takes it.
@@ -125,15 +128,15 @@ class Incoming:
             if self.left:  # whoever watches for that is told in this turn, and may end it all
                 await asyncio.sleep(0)
 
-    async def end(self, data: bytes = b"") -> None:
+    def end(self, data: bytes = b"") -> Awaitable[None]:
         """The body is over with this."""
-        await self.say({"type": "http.response.body", "body": data})
+        return self.say({"type": "http.response.body", "body": data})
 
-    async def say(self, message: Message) -> None:
-        """A message to the server; none where nobody listens any more."""
-        if self.left:
-            return
+    async def say(self, *messages: Message) -> None:
+        """Messages to the server; none where nobody listens any more."""
         try:
-            await self._send(message)
+            for message in messages:
+                if not self.left:
+                    await self._send(message)
         except (OSError, RuntimeError):  # what servers raise where nobody listens any more
             self.left = True
