@@ -1,17 +1,21 @@
 """Gateways of a small application, as processes of their own."""
 
+import asyncio
 import http.client
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
 SRC = HERE.parents[2] / "src"
+ON_BOTH_LOOPS = ("test_leaving.py", "test_stopping_connections.py")
 
 
 class Served:
@@ -91,6 +95,16 @@ class Answer:
 
 
 Start = Callable[..., Served]
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops that a worker may have, where they differ: in how they tell of an end."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in ON_BOTH_LOOPS and find_spec("uvloop") is not None:
+        loops["uvloop"] = import_module("uvloop").new_event_loop
+    return loops
 
 
 @pytest.fixture(params=["uvicorn", "granian"])

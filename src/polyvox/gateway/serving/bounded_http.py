@@ -39,6 +39,7 @@ class BoundedHttp(HttpToolsProtocol):
     ``arrive_seconds``  how long a head may take, and how long nothing may come of a body
     ``leave_seconds``   how long a caller may take nothing of an answer
     ``unread_bytes``    how much of a body may still come when its answer is given
+    ``requests_ahead``  how many requests may come before the answer to an earlier one
     """
 
     head_bytes = 64 << 10
@@ -46,6 +47,7 @@ class BoundedHttp(HttpToolsProtocol):
     arrive_seconds = 60.0
     leave_seconds = 120.0
     unread_bytes = 1 << 20
+    requests_ahead = 10
 
     app: Any
 
@@ -54,9 +56,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = self._unfinished = self._came = False
         self._loose = 0  # bytes since something whole came: a head, a piece of a body
         self._unread = self._size = 0
-        self._next = deque[
-            Exchange
-        ]()  # requests that came before the answer to the one ahead of them
+        self._now: Exchange | None = None  # the request that is being answered, or was last
+        self._next = deque[Exchange]()  # those that came before its answer
         self._arrival: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._keeper: asyncio.TimerHandle | None = None
@@ -74,6 +75,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._keep_no_longer()
         self.resume_writing()
         super().connection_lost(exc)
+        if self._next and self._now is not None:  # uvicorn tells the last one, which has not begun
+            self._now.disconnected = True
+            self._now.message_event.set()
+        self._next.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._refused is not None:
@@ -150,10 +155,12 @@ class BoundedHttp(HttpToolsProtocol):
         if is_next:
             self._start(exchange)
         else:
-            self.flow.pause_reading()
             self._next.append(exchange)
+            if len(self._next) >= self.requests_ahead:  # else it is seen when the caller leaves
+                self.flow.pause_reading()
 
     def _start(self, exchange: Exchange) -> None:
+        self._now = exchange
         task = self.loop.create_task(exchange.run_asgi(self.app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
@@ -212,7 +219,8 @@ class BoundedHttp(HttpToolsProtocol):
     def _late(self) -> None:
         self._arrival = None
         in_body = self._unfinished and not self._in_head
-        if in_body and (self._came or self.flow.read_paused):
+        behind = self._in_head and not self._answered()  # an answer that takes its time
+        if behind or (in_body and (self._came or self.flow.read_paused)):
             self._came = False
             self._await_more()
         else:
