@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 
 from polyvox.errors import ConfigurationError
@@ -224,8 +225,16 @@ async def test_a_first_migration_that_fails_leaves_an_empty_database(
 
 
 def test_the_migrations_are_one_chain_in_the_order_of_their_names():
-    files = sorted(path.stem for path in (migrating._FOLDER / "versions").glob("*.py"))
-    script = migrating._script()
+    script = ScriptDirectory(str(migrating._FOLDER))
     chain = [each.revision for each in script.walk_revisions()][::-1]
-    assert chain == [name.partition("_")[0] for name in files]
+    assert chain == migrating._known()
     assert len(script.get_heads()) == len(script.get_bases()) == 1
+
+
+def test_what_is_up_to_date_is_opened_without_alembic(database_url: str):
+    command = [sys.executable, "-c", OPENS + "print('alembic' in sys.modules)", database_url]
+    for imported in ("True", "False"):
+        said = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=True, input="\n"
+        )
+        assert said.stdout.splitlines()[-2:] == [f"up {head()} None", imported]

@@ -4,12 +4,17 @@ import base64
 import os
 import secrets
 from collections.abc import Mapping
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.gateway.tenants.keys import check_strength
 from polyvox.secret import Secret
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 __all__ = ["Sealing", "is_reference", "secret_in"]
 
@@ -32,12 +37,16 @@ class Sealing:
     """
 
     def __init__(self, secret: Secret, environ: Mapping[str, str] | None = None) -> None:
+        check_strength(secret.reveal(), "[gateway] secret")
+        self._key = sha256(_PURPOSE + secret.reveal().encode()).digest()
+        self._environ = os.environ if environ is None else environ
+
+    @cached_property
+    def _fernet(self) -> "Fernet":
+        """Imported when a key is sealed or opened first: most gateways have theirs in the environment."""
         from cryptography.fernet import Fernet
 
-        check_strength(secret.reveal(), "[gateway] secret")
-        key = sha256(_PURPOSE + secret.reveal().encode()).digest()
-        self._fernet = Fernet(base64.urlsafe_b64encode(key))
-        self._environ = os.environ if environ is None else environ
+        return Fernet(base64.urlsafe_b64encode(self._key))
 
     def seal(self, provider: str, value: str) -> str:
         """What is stored. Raises ``BadRequestError`` for a reference that is none."""
