@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -94,12 +95,37 @@ def test_a_key_is_named_by_its_name_its_id_its_beginning_or_itself(
         assert json.loads(keys("show", which, "--json").stdout) == key
 
 
-def test_a_name_of_several_keys_asks_for_the_id(keys: Callable[..., Any]) -> None:
-    ids = [json.loads(keys("create", "ci", "--json").stdout)["key"]["id"] for _ in range(2)]
+def test_a_name_of_several_keys_asks_for_the_id(keys: Callable[..., Any], gateway: Served) -> None:
+    ids = [made_by_hand(gateway, "ci") for _ in range(2)]
     done = keys("revoke", "ci")
     assert done.returncode == 2
     assert all(id in done.stderr for id in ids)
     assert "good" in keys("show", ids[0]).stdout
+
+
+def made_by_hand(gateway: Served, name: str) -> str:
+    """The id of a key that is made without the command, which would look for others of its name."""
+    asked = Request(
+        f"{gateway.url}/admin/keys",
+        json.dumps({"name": name}).encode(),
+        {"authorization": f"Bearer {ADMIN_KEY}"},
+    )
+    with urlopen(asked) as answer:
+        return json.load(answer)["key"]["id"]
+
+
+def test_a_name_is_given_again_only_once_its_key_is_revoked(keys: Callable[..., Any]) -> None:
+    first = json.loads(keys("create", "ci", "--json").stdout)["key"]["id"]
+    again = keys("create", "ci")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert f"there is a key 'ci' already: {first}" in again.stderr
+    assert keys("revoke", "ci").returncode == 0
+    second = json.loads(keys("create", "ci", "--json").stdout)["key"]["id"]
+    assert json.loads(keys("show", "ci", "--json").stdout)["id"] == second
+    assert [keys("create").returncode for _ in range(2)] == [
+        0,
+        0,
+    ]  # without a name as often as you like
 
 
 def test_a_key_that_is_not_there_is_not_repeated_whole(keys: Callable[..., Any]) -> None:
@@ -144,6 +170,14 @@ def test_a_revoked_key_is_refused_and_says_so(
         (["create", "--organisation", "nobody"], 5, "there is no organisation 'nobody'"),
         (["create", "--budget", "ten"], 6, "no amount of money"),
         (["create", "--requests", "many"], 2, "is no number per time"),
+        (
+            ["create", "--budget", "10/fortnight"],
+            2,
+            "--budget '10/fortnight': there is no 'fortnight'\nhint: Known are hour, day, week, month, total",
+        ),
+        (["create", "--tokens", "10/week"], 2, "Known are second, minute, hour, day"),
+        (["create", "--route", "chta"], 6, "Did you mean 'chat'?"),
+        (["create", "--route", "x*"], 6, "There are approvals, batches, chat"),
         (["create", "--expires", "soon"], 2, "is no time"),
         (["create", "--address", "10.0.0.1/8"], 6, "host bits"),
         (["rotate", "ci", "--overlap", "soon"], 2, "is no span of time"),

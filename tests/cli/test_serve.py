@@ -68,6 +68,52 @@ def test_the_admin_key_is_told_once_and_kept_as_a_digest(start: Start, tmp_path:
     assert digest.stat().st_mode & 0o777 == 0o600
 
 
+def test_who_comes_with_a_key_is_shown_commands_that_take_it(start: Start, tmp_path: Path):
+    arguments = ("serve", "--port", "0", "--data", "data")
+    first = start(*arguments, "--json")
+    started(first)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
+    again = start(*arguments)
+    text = ""
+    while "Ctrl-C" not in text:
+        line = again.stdout.readline()
+        assert line, again.stderr.read()
+        text += line
+    assert f"If it is lost, delete {tmp_path / 'data' / 'admin-key.sha256'} and start again" in text
+    assert '-H "Authorization: Bearer $POLYVOX_GATEWAY_KEY"' in text
+    assert 'api_key=os.environ["POLYVOX_GATEWAY_KEY"])' in text
+
+
+def test_a_lost_admin_key_is_replaced_when_its_file_is_deleted(start: Start, tmp_path: Path):
+    arguments = ("serve", "--port", "0", "--json", "--data", "data")
+    first = start(*arguments)
+    lost = str(started(first)["admin_key"])
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
+    (tmp_path / "data" / "admin-key.sha256").unlink()
+    again = started(start(*arguments))
+    assert get(str(again["url"]), "/metrics", str(again["admin_key"]))[0] == 200
+    with pytest.raises(OSError, match="401"):
+        get(str(again["url"]), "/metrics", lost)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_database_that_is_something_else_is_told_and_the_admin_key_is_not_lost(
+    start: Start, run: Run, tmp_path: Path, workers: str
+):
+    arguments = ("serve", "--port", "0", "--json", "--data", "data", "--workers", workers)
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "gateway.db"
+    path.write_text("something else")
+    done = run(*arguments)
+    assert done.returncode == 3
+    assert f"{path} is no SQLite database" in done.stderr
+    assert "Move it away" in done.stderr
+    path.unlink()
+    assert str(started(start(*arguments))["admin_key"]).startswith("pv-")
+
+
 @pytest.mark.parametrize("server", ["uvicorn", "granian"])
 def test_workers_serve_at_one_address(start: Start, server: str):
     gateway = start("serve", "--port", "0", "--json", "--workers", "2", "--server", server)

@@ -53,3 +53,13 @@ async def test_a_council_without_opinions_says_how_long_to_wait_too(error: Polyv
     told = await error_of(council)
     assert (told.retryable, told.retry_after) == (True, error.retry_after)
     assert type(told) is type(error)
+
+
+async def test_what_would_help_all_who_are_lost_is_the_hint():
+    lost = [failed(RateLimitError("full", hint="Ask for less."))]
+    speakers = [Speaker("a", lost), Speaker("b", lost)]
+    error = await error_of(MixtureOfAgents(speakers, aggregator=Speaker("j", "x")))
+    assert error.hint == "Ask for less."
+    speakers = [Speaker("a", lost), Speaker("b", refused())]
+    error = await error_of(MixtureOfAgents(speakers, aggregator=Speaker("j", "x")))
+    assert error.hint is None

@@ -18,6 +18,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -170,8 +171,20 @@ class Page:
 def commands(text: str) -> Iterator[tuple[str, str]]:
     """The commands of a console block, each with what stands below it."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-        command, _, output = re.sub(r"\\\n", "", part).partition("\n")
+        command, _, output = part.partition("\n")
+        while output and goes_on(command):
+            line, _, output = output.partition("\n")
+            command = f"{command}\n{line}"
         yield command.strip(), output.strip("\n")
+
+
+def goes_on(command: str) -> bool:
+    """Whether the shell wants another line: behind a backslash, and in quotes."""
+    try:
+        shlex.split(command)
+    except ValueError:
+        return True
+    return False
 
 
 def runs_here(command: str) -> bool:

@@ -68,6 +68,15 @@ async def test_a_call_that_may_use_more_than_the_limit_goes_alone(store: LimitSt
     await first.aclose()
 
 
+async def test_of_tokens_the_error_says_how_to_reserve_fewer_and_of_requests_it_does_not():
+    for rate, says in ((RateLimit(tokens=10), True), (RateLimit(requests=1), False)):
+        model = RateLimited(Priced(tokens(10)), rate)
+        await ask(model)
+        with pytest.raises(RateLimitError, match="There will be room in") as caught:
+            await ask(model)
+        assert ("max_tokens reserves less" in (caught.value.hint or "")) is says
+
+
 async def test_an_attempt_more_is_a_request_more():
     model = RateLimited(Priced(tokens(30), *[tokens(10)] * 3), RateLimit(requests=4, per="hour"))
     await ask(model)

@@ -159,6 +159,16 @@ async def test_parallel_tool_calls(dialect: str):
     assert [tool.name for tool in mock.requests[0].request.tools] == ["weather"]
 
 
+async def test_what_providers_of_another_dialect_keep_is_refused_before_anything_is_sent():
+    async with asking("openai-chat", ["Hello"]) as (mock, model):
+        request = a_request(mock.url)
+        request.options["openai-responses"] = {"previous_response_id": "resp_1"}
+        error = await failure(model, request)
+    assert isinstance(error, BadRequestError)
+    assert error.text.startswith("previous_response_id: ")
+    assert mock.requests == []
+
+
 async def test_arguments_cut_at_the_token_limit_are_not_executable():
     turn = {"type": "tool_call", "id": "call_1", "name": "weather", "unparsed": '{"city": "Os'}
     script = [{"message": {"content": [turn], "stop_reason": "length"}}]

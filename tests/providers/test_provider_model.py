@@ -395,3 +395,19 @@ async def test_what_is_never_sent_is_no_attempt(dialect):
     (failed,) = [event async for event in model.stream(REQUEST, call)]
     assert isinstance(failed.error, AbortedError)
     assert call.attempts == []
+
+
+@pytest.mark.parametrize("field", ["previous_response_id", "conversation", "prompt"])
+async def test_what_another_dialect_s_providers_keep_is_refused_before_anything_is_sent(
+    dialect, field
+):
+    request = Request(messages=REQUEST.messages, options={"openai-responses": {field: "kept_1"}})
+    model, call = a_model(dialect, Answer(*streamed(dialect, unfold(an_answer("Hello"))))), Call()
+    (failed,) = await listen(model, request, call)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, BadRequestError)
+    assert failed.error.text.startswith(f"{field}: ")
+    assert "gateway" in (failed.error.hint or "")
+    assert call.attempts == []
+    with pytest.raises(BadRequestError, match=field):
+        await model.count_tokens(request)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -21,6 +21,8 @@ __all__ = ["create", "revoke", "rotate", "show", "show_list"]
 
 _PATH = "/admin/keys"
 _PAGE = 1_000
+_BUDGET_PERIODS = ("hour", "day", "week", "month", "total")
+_LIMIT_PERIODS = ("second", "minute", "hour", "day")
 _COLUMNS = (
     Column("key", whole=True, style="bold"),
     Column("name"),
@@ -116,6 +118,7 @@ async def create(options: CreateOptions) -> int:
     if options.expires:
         body["expires"] = seconds_from_now(options.expires)
     async with Gateway(options) as gateway:
+        await _check_name(gateway, options)
         made = await gateway.post(_PATH, msgspec.Raw, body)
     return _print_made(made, as_json=options.as_json)
 
@@ -169,8 +172,24 @@ async def _all(gateway: Gateway, query: dict[str, str | None]) -> list[msgspec.R
         after = page.next
 
 
+async def _check_name(gateway: Gateway, options: CreateOptions) -> None:
+    """Raises ``InputError`` where a good key has this name: neither could be called by it any more."""
+    if not options.name:
+        return
+    found = map(_read, await _all(gateway, {"organisation": options.organisation}))
+    for key in found:
+        if key.name == options.name and key.state == "good":
+            raise InputError(
+                f"there is a key {options.name!r} already: {key.id}",
+                f"'polyvox keys rotate {key.id}' replaces it, 'revoke' ends it; or take another name.",
+            )
+
+
 async def _one(gateway: Gateway, which: str) -> msgspec.Raw:
-    """The key of this id, name or beginning. Raises ``NotFoundError``, or ``InputError`` for several."""
+    """The key of this id, name or beginning, one that is good rather than those that were.
+
+    Raises ``NotFoundError``, or ``InputError`` for several.
+    """
     if which.startswith("key_"):
         return await gateway.get(f"{_PATH}/{segment(which)}", msgspec.Raw)
     found = [(_read(each), each) for each in await _all(gateway, {})]
@@ -179,6 +198,7 @@ async def _one(gateway: Gateway, which: str) -> msgspec.Raw:
         raise NotFoundError(
             f"there is no key {_short(which)!r}", hint="'polyvox keys list' lists them."
         )
+    meant = [(key, raw) for key, raw in meant if key.state == "good"] or meant
     if len(meant) > 1:
         ids = ", ".join(key.id for key, _ in meant[:5])
         raise InputError(
@@ -250,6 +270,7 @@ def _per(section: dict[str, Any], otherwise: str) -> str:
 def _budgets(options: CreateOptions) -> Iterator[tuple[str, dict[str, Any]]]:
     for said in options.budgets:
         amount, per = limit_said(said, "total")
+        _check_per("--budget", said, per, _BUDGET_PERIODS)
         yield per, {"limit": amount, "per": per}
 
 
@@ -259,7 +280,15 @@ def _limits(options: CreateOptions) -> dict[str, dict[str, Any]]:
     for unit, given in (("requests", options.requests), ("tokens", options.tokens)):
         for said in given:
             amount, per = limit_said(said, "minute")
+            _check_per(f"--{unit}", said, per, _LIMIT_PERIODS)
             if not amount.isdecimal():
                 raise InputError(f"--{unit} {said!r} is no number per time", "Such as 60/minute.")
             limits.setdefault(per, {"per": per})[unit] = int(amount)
     return limits
+
+
+def _check_per(option: str, said: str, per: str, known: Sequence[str]) -> None:
+    if per not in known:
+        raise InputError(
+            f"{option} {said!r}: there is no {per!r}", f"Known are {', '.join(known)}."
+        )

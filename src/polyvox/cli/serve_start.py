@@ -69,13 +69,25 @@ def _serve(options: ServeOptions, launch: Any, config: Config, folder: Any) -> i
         models=_reachable(config),
         admin_key=made,
         admin_key_from=key_from,
+        admin_key_lost=None if made or section.admin_key else folder.another_admin_key,
         workers=section.workers,
         server=section.server,
         drain_seconds=section.drain_seconds,
     )
     serving = Serving(server=section.server, drain_seconds=section.drain_seconds)
-    on_ready = partial(announce, started, as_json=options.as_json, ready_file=options.ready_file)
-    return serve(partial(make_app, launch), bound, serving, on_ready)
+    tell = partial(announce, started, as_json=options.as_json, ready_file=options.ready_file)
+    told = False
+
+    def on_ready() -> None:
+        nonlocal told
+        tell()
+        told = True
+
+    try:
+        return serve(partial(make_app, launch), bound, serving, on_ready)
+    finally:
+        if made and not told:
+            folder.forget_admin_key()  # nobody has seen it: the next start makes another one
 
 
 def make_app(launch: Any, worker: Any) -> Any:

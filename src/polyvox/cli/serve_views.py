@@ -13,10 +13,16 @@ from polyvox.errors import ConfigurationError
 __all__ = ["Started", "announce"]
 
 _MOST_MODELS = 8
+_VARIABLE = "POLYVOX_GATEWAY_KEY"
+"""Where the commands that ask a gateway look for its key."""
 
 
 class Started(msgspec.Struct, kw_only=True):
-    """A gateway that serves. ``admin_key`` is there only when it was made just now."""
+    """A gateway that serves.
+
+    ``admin_key`` is there only when it was made just now, ``admin_key_lost`` (what to do then) only when
+    it was made by an earlier start.
+    """
 
     url: str
     data: str
@@ -24,6 +30,7 @@ class Started(msgspec.Struct, kw_only=True):
     models: list[str]
     admin_key: str | None
     admin_key_from: str
+    admin_key_lost: str | None = None
     workers: int
     server: str
     drain_seconds: float
@@ -42,7 +49,9 @@ def announce(started: Started, *, as_json: bool, ready_file: Path | None) -> Non
 
 
 def _lines(started: Started) -> list[str]:
-    key = started.admin_key or "$POLYVOX_KEY"
+    key = started.admin_key or f"${_VARIABLE}"
+    in_python = f'"{key}"' if started.admin_key else f'os.environ["{_VARIABLE}"]'
+    header = f'-H "Authorization: Bearer {key}"'
     model = _example(started.models)
     body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hi!"}}]}}'
     return [
@@ -54,15 +63,18 @@ def _lines(started: Started) -> list[str]:
         *_key(started),
         "",
         "Ask it with curl, or with any SDK that takes a base URL:",
-        f"  curl {started.url}/v1/chat/completions -H 'Authorization: Bearer {key}' -d '{body}'",
-        f'  openai.OpenAI(base_url="{started.url}/v1", api_key="{key}")',
+        f"  curl {started.url}/v1/chat/completions {header} -d '{body}'",
+        f'  openai.OpenAI(base_url="{started.url}/v1", api_key={in_python})',
         f"Ctrl-C stops it; calls under way then have {started.drain_seconds:g} s to end.",
     ]
 
 
 def _key(started: Started) -> list[str]:
     if started.admin_key is None:
-        return [_about("admin key", f"from {started.admin_key_from}")]
+        lines = [_about("admin key", f"from {started.admin_key_from}; below as {_VARIABLE}")]
+        if started.admin_key_lost:
+            lines.append(_about("", f"If it is lost, {started.admin_key_lost}."))
+        return lines
     shown = styled(started.admin_key, sys.stdout, colour="yellow")
     return [
         _about("admin key", shown),

@@ -194,7 +194,9 @@ class Stage:
         )
         kinds = {type(error) for _, error in lost}
         kind = kinds.pop() if len(kinds) == 1 else ServerError
-        error = kind(f"{self.node.label}: {said}. {reasons}")
+        hints = {error.hint for _, error in lost}
+        hint = hints.pop() if len(hints) == 1 else None
+        error = kind(f"{self.node.label}: {said}. {reasons}", hint=hint)
         waits = _waits([each for _, each in lost])
         error.retryable = len(waits) >= wanted - good
         if error.retryable:

@@ -85,9 +85,14 @@ def read_error(value: Any) -> tuple[str, str | None]:
     return text, telling([str(word) for word in words if isinstance(word, str | int) and word])
 
 
-def encode_error(error: PolyvoxError) -> tuple[int, bytes]:
-    """Status and body of an error answer; the body is also that of an error frame in a stream."""
+def encode_error(error: PolyvoxError, *, of_model: bool = True) -> tuple[int, bytes]:
+    """Status and body of an error answer; the body is also that of an error frame in a stream.
+
+    ``of_model``: whether what is not found would be a model; the code says so.
+    """
     status, kind, code = next(row[1:] for row in _WRITTEN if isinstance(error, row[0]))
+    if isinstance(error, NotFoundError) and not of_model:
+        code = None
     if isinstance(error, RateLimitError) and not error.retryable:
         kind = code = "insufficient_quota"
     text = with_hint(error)

@@ -1,10 +1,10 @@
 """The application, over ASGI: the dialects' paths by a shortcut, everything else by Starlette's router."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Router
 
@@ -18,6 +18,9 @@ from polyvox.gateway.web.endpoints import DOOR, MAX_BODY, Endpoint, routes_of
 from polyvox.gateway.web.incoming import Incoming, Receive, Send
 
 __all__ = ["Application", "Lifespan", "Socket"]
+
+_BEGINNINGS = ("/v1", "/v1beta", "/api")
+"""What clients put before a path, or are told to leave to the base URL."""
 
 Socket = Callable[[Scope, Receive, Send], Awaitable[None]]
 """Handles a WebSocket."""
@@ -72,7 +75,7 @@ class Application:
         self._lifespan = lifespan
         self._crowd = Crowd()
         self._routes = routes_of(endpoints)
-        self._router = Router(self._routes, redirect_slashes=False, default=_nowhere)
+        self._router = Router(self._routes, redirect_slashes=False, default=self._nowhere)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection's request, WebSocket or lifespan."""
@@ -103,16 +106,33 @@ class Application:
 
     def _check_method(self, scope: Scope) -> None:
         """Raises for a path that is there, for another method."""
+        known = self._methods(scope)
+        method = scope["method"]
+        if known and method not in known:
+            raise _WrongMethodError(scope["path"], method, ", ".join(sorted(known)))
+
+    def _methods(self, scope: Scope) -> set[str]:
+        """The methods that this path knows, all of them if the one that is asked is not among them."""
         known = set(self._dialects.methods(scope["path"]))
         for route in self._routes:
             match, _ = route.matches(scope)
-            if match is Match.FULL:
-                return
-            if match is Match.PARTIAL:
+            if match is not Match.NONE:
                 known |= route.methods or set()
-        if known:
-            method = scope["method"]
-            raise _WrongMethodError(scope["path"], method, ", ".join(sorted(known)))
+            if match is Match.FULL:
+                break
+        return known
+
+    async def _nowhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        near = [f"{beginning}{path}" for beginning in _BEGINNINGS]
+        near += [path.removeprefix("/v1"), path.rstrip("/")]
+        others = (each for each in near if each != path)
+        known = (each for each in others if method in self._methods({**scope, "path": each}))
+        meant = next(known, None)
+        raise NotFoundError(
+            f"there is nothing at {path}",
+            hint=f"Did you mean {meant}?" if meant else "GET /openapi.json lists what there is.",
+        )
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self._sockets.get(scope["path"])
@@ -139,14 +159,7 @@ class Application:
 
 
 def _refused(error: PolyvoxError) -> Response:
-    status, body, headers = refusal(error, encode_error)
+    status, body, headers = refusal(error, partial(encode_error, of_model=False))
     if isinstance(error, _WrongMethodError):
         headers["allow"] = error.known
     return Response(body, status, headers)
-
-
-async def _nowhere(scope: Any, receive: Any, send: Any) -> None:
-    path = Request(scope).url.path
-    raise NotFoundError(
-        f"there is nothing at {path}", hint="GET /openapi.json lists what there is."
-    )

@@ -72,8 +72,8 @@ class Configured:
             *(f"composite/profile/{name}" for name in self.config.profiles),
         ]
         for row in registry.rows.values():
-            if row.catalog and not row.local and _has_credentials(registry, row):
-                known = registry.catalog.models(row.catalog)
+            if not row.local and _has_credentials(registry, row):
+                known = registry.catalog.models(row.catalog or row.name)
                 names += [f"{row.name}/{facts.id}" for facts in known if not facts.deprecated]
         return names or _SIMULATED
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import msgspec
 
 from polyvox.attempt import Attempt
-from polyvox.errors import ConfigurationError
+from polyvox.errors import ConfigurationError, RateLimitError
 from polyvox.limits.gate import Limit, scope_of
 from polyvox.limits.meters import Leak
 from polyvox.limits.store import Hold
 from polyvox.model import Call
 from polyvox.usage import Usage
 
-__all__ = ["RateLimit", "limits_of"]
+__all__ = ["RateLimit", "limits_of", "no_room"]
 
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 
@@ -68,6 +68,16 @@ def limits_of(rate: RateLimit) -> list[Limit]:
     if rate.tokens is not None:
         limits.append(_Tokens(rate, rate.tokens, "tokens"))
     return limits
+
+
+def no_room(limit: Limit, wait: float) -> RateLimitError:
+    """The error of a call for which there is no room before so many seconds are over."""
+    less = " A call that gives max_tokens reserves less." if isinstance(limit, _Tokens) else ""
+    return RateLimitError(
+        f"the rate limit {limit.name!r} has no room for this call",
+        hint=f"There will be room in {wait:g} seconds.{less}",
+        retry_after=wait,
+    )
 
 
 class _Rate:

@@ -4,11 +4,11 @@ import time
 from collections.abc import AsyncGenerator
 
 from polyvox.around import Around
-from polyvox.errors import ConfigurationError, RateLimitError
+from polyvox.errors import ConfigurationError
 from polyvox.events import Event
 from polyvox.limits.gate import Admission, Gate, admitted, answered
 from polyvox.limits.memory import MemoryLimits
-from polyvox.limits.rate_limit import RateLimit, limits_of
+from polyvox.limits.rate_limit import RateLimit, limits_of, no_room
 from polyvox.limits.store import LimitStore
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Model
@@ -72,10 +72,6 @@ class RateLimited(Around):
             wait = last.wait or 0.0
             due = time.monotonic() + wait
             if due > patience:
-                raise RateLimitError(
-                    f"the rate limit {self._limits[last.place].name!r} has no room for this call",
-                    hint=f"There will be room in {wait:g} seconds.",
-                    retry_after=wait,
-                )
+                raise no_room(self._limits[last.place], wait)
             with Waiter(call) as waiter:
                 await waiter.until(due)

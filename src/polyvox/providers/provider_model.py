@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from polyvox.assembly import unfold
 from polyvox.dialects import Dialect, Quirks, StreamDecoder, Target
+from polyvox.dialects.kept import check_kept
 from polyvox.errors import NetworkError, NotFoundError, PolyvoxError, RequestTimeoutError
 from polyvox.events import Done, Event, Failed, Start, Warned
 from polyvox.handover import claimed
@@ -190,6 +191,7 @@ class ProviderModel:
         return passing.request(verbatim, self.target), PassedOn(verbatim, passing)
 
     def _told(self, request: Request) -> HttpRequest:
+        check_kept(request, self.dialect.name)
         return self.dialect.encode_request(claimed(request, self.dialect.name), self.target)
 
     async def _inlined(self, request: Request, call: Call) -> Request:
@@ -258,6 +260,7 @@ class ProviderModel:
 
         Raises ``PolyvoxError``.
         """
+        check_kept(request, self.dialect.name)
         request = await self._inlined(request, Call())
         http = self.dialect.count_request(request, self.target)
         return None if http is None else self.dialect.decode_count(await self.fetch(http))

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from polyvox.dialects import DIALECTS, Dialect, find_route, get_dialect
+from polyvox.dialects.kept import without_kept
 from polyvox.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -237,7 +238,7 @@ class MockProvider:
             raise status_error(exchange.knobs.status)
         if exchange.knobs.body != "answer":
             return await self._send_json(exchange, b"")
-        async with aclosing(model.stream(request, Call())) as events:
+        async with aclosing(model.stream(without_kept(request), Call())) as events:
             first = await anext(events)
             if isinstance(first, Failed):
                 exchange.answer.events.append(first)

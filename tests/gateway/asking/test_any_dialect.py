@@ -98,3 +98,33 @@ async def test_tools_are_called_in_parallel_across_dialects(
 
 def cities(message: AssistantMessage) -> list[str]:
     return [block.arguments["city"] for block in message.content if isinstance(block, ToolCall)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "prompt"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
+        ("/v1/responses", {"input": "Hi"}),
+        (
+            "/v1/messages",
+            {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9},
+        ),
+        ("/api/chat", {"messages": [{"role": "user", "content": "Hi"}]}),
+    ],
+)
+async def test_a_model_has_the_name_in_the_answer_by_which_it_was_asked_for(
+    serve, path: str, prompt: dict[str, object], stream: bool
+) -> None:
+    async with (
+        MockProvider("gemini", script=["Hello."]) as mock,
+        upstream(mock) as client,
+        serve(client) as gateway,
+    ):
+        body = {"model": "up/model-1", "stream": stream, **prompt}
+        headers = {"authorization": "Bearer good"}
+        async with gateway.http.post(gateway.url + path, json=body, headers=headers) as answer:
+            assert answer.status == 200
+            told = (await answer.text()).replace(": ", ":")
+    assert '"model":"up/model-1"' in told
+    assert told.count('"model":') == told.count('"model":"up/model-1"')

@@ -72,3 +72,27 @@ async def test_after_a_great_many_keys_models_are_still_made_once(monkeypatch) -
         for number in range(10):
             own = Access(key=f"key_{number}", models=(f"team-{number}/*", "simulated/*"))
             assert offered.model("simulated/lorem", own) is later
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("parot", "Did you mean 'parrot'?"),
+        ("agnt/helper", "Did you mean 'agent/helper'?"),
+        ("nothing-like-it", "A model is named provider/model"),
+    ],
+)
+async def test_a_slip_of_a_name_is_told_which_was_meant(name: str, hint: str) -> None:
+    async with AsyncClient() as client:
+        offered = Models(client, ("*",), lambda: ["parrot", "agent/helper"])
+        with pytest.raises(NotFoundError) as refused:
+            offered.model(name, ANYONE)
+    assert hint in str(refused.value)
+
+
+async def test_nobody_is_told_of_a_model_that_their_key_may_not_ask() -> None:
+    async with AsyncClient() as client:
+        offered = Models(client, ("*",), lambda: ["parrot"])
+        with pytest.raises((NotFoundError, PermissionDeniedError)) as refused:
+            offered.model("parot", NOT_THIS)
+    assert "parrot" not in str(refused.value)

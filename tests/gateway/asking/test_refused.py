@@ -107,6 +107,26 @@ async def test_a_bad_request_is_told_what_is_wrong(serve, path, body, status, sa
         assert gateway.admission.in_flight == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/v1/v1/messages", "/v1/messages"),
+        ("/chat", "/api/chat"),
+        ("/models/simulated/echo:generateContent", "/v1/models/simulated/echo:generateContent"),
+        ("/v1/chat/completions/", "/v1/chat/completions"),
+        ("/nothing", None),
+    ],
+)
+async def test_a_path_that_is_nearly_there_is_told_which_was_meant(serve, path, meant) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        told, answer = await gateway.post(path, hello("simulated/echo"))
+    assert told == 404
+    assert answer["error"]["code"] is None  # it is no model that is missing
+    hint = f"Did you mean {meant}?" if meant else "GET /openapi.json lists"
+    assert hint in answer["error"]["message"]
+
+
 async def test_each_dialect_is_refused_in_its_own_form(serve) -> None:
     async with AsyncClient() as client, serve(client) as gateway:
         _, chat = await gateway.post(CHAT, hello("simulated/nobody"))
@@ -141,6 +161,35 @@ async def test_a_provider_without_a_key_is_no_fault_of_the_caller(serve, monkeyp
     async with AsyncClient() as client, serve(client) as gateway:
         told, _ = await gateway.post(CHAT, hello("openai/gpt-5-mini"))
     assert told == 502
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_why_a_provider_can_not_be_asked_is_in_the_log(
+    serve, monkeypatch, caplog, stream: bool
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    async with AsyncClient() as client, serve(client) as gateway:
+        _, body = await gateway.post(CHAT, hello("openai/gpt-5-mini", stream=stream))
+    assert "OPENAI_API_KEY" not in str(body)
+    (record,) = [each for each in caplog.records if each.name.startswith("polyvox.gateway")]
+    assert (record.name, record.levelname) == ("polyvox.gateway.asking.refusals", "WARNING")
+    assert "openai: there is no API key for OpenAI. Set OPENAI_API_KEY" in record.getMessage()
+
+
+async def test_sdks_are_told_not_to_ask_again_in_vain(serve, monkeypatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    headers = {"authorization": "Bearer good"}
+    async with (
+        MockProvider("openai-chat", knobs=Knobs(status=503)) as mock,
+        upstream(mock) as client,
+        serve(client) as gateway,
+    ):
+        for model, status, again in (("openai/gpt-5-mini", 502, "false"), ("up/m", 503, None)):
+            async with gateway.http.post(
+                gateway.url + CHAT, json=hello(model), headers=headers
+            ) as answer:
+                assert answer.status == status
+                assert answer.headers.get("x-should-retry") == again
 
 
 async def test_failures_before_the_first_content_have_a_status_of_their_own(serve) -> None:

@@ -275,16 +275,25 @@ async def test_a_file_that_can_not_be_opened_is_tried_until_it_can(tmp_path: Pat
     await database.aclose()
 
 
-async def test_a_file_that_is_no_database_is_down_and_left_as_it_is(tmp_path: Path):
+@pytest.mark.parametrize("size", [5, 3_200])
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, size: int):
     path = tmp_path / "gateway.db"
-    path.write_bytes(b"something else, and long enough " * 100)
-    before = path.read_bytes()
+    before = (b"something else, and long enough " * 100)[:size]
+    path.write_bytes(before)
     database = Database(f"sqlite:///{path}")
-    await database.open()
-    assert database.state.status == "down"
-    assert "not a database" in str(database.state.error)
+    with pytest.raises(ConfigurationError, match="no SQLite database") as refused:
+        await database.open()
+    assert str(path) in refused.value.text
+    assert "Move it away" in str(refused.value.hint)
     await database.aclose()
     assert path.read_bytes() == before
+
+
+async def test_a_folder_in_the_place_of_the_database_is_refused(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path}")
+    with pytest.raises(ConfigurationError, match="it is a folder"):
+        await database.open()
+    await database.aclose()
 
 
 async def test_a_full_disk_is_no_fault_of_the_caller_and_loses_nothing(tmp_path: Path):

@@ -365,3 +365,11 @@ async def test_a_caller_who_leaves_stops_the_run_that_went_on():
         asking.cancel()
         await shed.stopped.wait()
         await gateway.calls.idle()
+
+
+async def test_an_agent_goes_on_from_no_answer_that_a_provider_keeps():
+    asked = {"model": "agent/helper", "input": "And then?", "previous_response_id": "resp_1"}
+    async with helped(saying("Hello.")) as (gateway, mock, _):
+        status, answer = await gateway.ask("POST", "/v1/responses", asked)
+    assert (status, mock.requests) == (400, [])
+    assert "x-polyvox-context" in answer["error"]["message"]

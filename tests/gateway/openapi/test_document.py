@@ -12,10 +12,11 @@ from openapi_spec_validator import validate
 
 from gateway.running import Running
 from gateway.security.wire import ask
-from polyvox.gateway.asking.dialects import SPOKEN
+from polyvox.gateway.asking.dialects import _USES, SPOKEN
 from polyvox.gateway.gateway import Gateway
 from polyvox.gateway.serving.launch import Launch
 from polyvox.gateway.serving.worker import Worker
+from polyvox.gateway.tenants.access import ROUTES
 
 CHECKS = (
     "not_a_server_error",
@@ -55,6 +56,14 @@ def test_every_endpoint_and_every_path_of_a_dialect_stands_in_it_and_nothing_els
     }
     assert {dialect.name for dialect, _ in spoken} == set(SPOKEN)
     assert told == there | {("GET", "/openapi.json")}
+    gateway.journal.close()
+
+
+def test_a_key_can_be_good_for_whatever_asks_for_one_and_for_nothing_else(tmp_path: Path) -> None:
+    gateway = Gateway(Launch(file=None, said={}, data=tmp_path, log="off"), Worker())
+    asked = {endpoint.use for endpoint in gateway.endpoints()} - {""}
+    asked |= {*_USES.values(), "approvals"}  # that is asked for over the WebSocket alone
+    assert asked == set(ROUTES)
     gateway.journal.close()
 
 

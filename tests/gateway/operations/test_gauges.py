@@ -76,6 +76,18 @@ def test_what_is_told_again_and_again_is_held_back(stream: io.StringIO):
     assert len(lines) == 2
 
 
+def test_what_is_told_of_one_thing_holds_back_nothing_of_another(stream: io.StringIO):
+    lines = LogLines("json", stream)
+    handler = LogRecords(lines, repeats=Repeats(2, 60))
+    for of in ["openai"] * 5 + ["groq"]:
+        record = logging.makeLogRecord({"name": "polyvox.gateway", "msg": "refused by %s"})
+        record.args, record.repeats_of = (of,), of
+        handler.emit(record)
+    lines.close()
+    texts = [json.loads(line)["text"] for line in stream.getvalue().splitlines()]
+    assert texts == ["refused by openai"] * 2 + ["refused by groq"]
+
+
 def test_a_key_in_what_is_told_is_masked(stream: io.StringIO):
     told(stream, (logging.ERROR, "refused: %s", CANARY))
     assert "refused" in stream.getvalue()

@@ -183,6 +183,11 @@ class TestNames:
             after = page["next"]
         assert found == ["t0", "t1", "t2", "t3", "t4"]
 
+    async def test_what_it_may_be_used_for_is_something_that_there_is(self, ask: Asked) -> None:
+        refused = await ask("POST", "/admin/keys", {"routes": ["chat", "chta"]})
+        assert (refused.status, "Did you mean 'chat'?" in refused.error) == (400, True)
+        assert (await ask("POST", "/admin/keys", {"routes": ["ch*", "batches"]})).status == 201
+
     async def test_keys_are_listed_by_organisation_and_team(self, ask: Asked) -> None:
         await created(ask, "/admin/organisations/acme/teams", {"name": "core"})
         for body in ({}, {"organisation": "acme"}, {"organisation": "acme", "team": "core"}):

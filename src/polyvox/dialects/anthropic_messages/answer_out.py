@@ -91,7 +91,7 @@ class MessagesEncoder:
         """The bytes of the body for this event; may be empty."""
         match event:
             case Start(id=id, model=model):
-                head = _head(id, model or self._model)
+                head = _head(id, self._model or model)
                 return _frame({"type": "message_start", "message": head})
             case Done(message=message):
                 return self._last(message)

@@ -95,7 +95,7 @@ class GeminiEncoder:
                 return b""
 
     def _begin(self, id: str, model: str) -> None:
-        self._shared = {"modelVersion": model or self._model, "responseId": id or _new_id()}
+        self._shared = {"modelVersion": self._model or model, "responseId": id or _new_id()}
 
     def _block_event(self, event: BlockEvent) -> bytes:
         if isinstance(event, BLOCK_ENDS):

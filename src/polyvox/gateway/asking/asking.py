@@ -36,7 +36,6 @@ from polyvox.whole import whole
 __all__ = ["Asked", "Asking", "Contexts", "Executor", "Plan", "Prompts", "Turn", "Watch"]
 
 
-_ENDINGS = (Done, Failed)
 _Found = TypeVar("_Found", AssistantMessage, Embeddings)
 
 
@@ -160,15 +159,8 @@ class Asking:
         return self._whole_in_context(asked, asked.wishes.context)
 
     async def _whole_in_context(self, asked: Asked, name: str) -> AssistantMessage:
-        async with self._turn(asked, name) as (turn, within):
-            try:
-                message = await self._whole(within)
-            except PolyvoxError as error:
-                if error.message is not None:
-                    await turn.keep(error.message)
-                raise
-            await turn.keep(message)
-            return message
+        async with self._turn(asked, name) as within:
+            return await self._whole(within)
 
     async def embed(self, asked: Asked, request: EmbeddingRequest) -> Embeddings:
         """The vectors of texts; of ``asked.request`` only the model matters. Raises ``PolyvoxError``."""
@@ -212,8 +204,11 @@ class Asking:
             self.calls.end(live)
 
     @asynccontextmanager
-    async def _turn(self, asked: Asked, name: str) -> AsyncGenerator[tuple[Turn, Asked]]:
-        """The turn of a conversation, and what is asked in it. Raises ``PolyvoxError``."""
+    async def _turn(self, asked: Asked, name: str) -> AsyncGenerator[Asked]:
+        """What is asked in the next turn of a conversation; it is kept when the call is settled.
+
+        Raises ``PolyvoxError``.
+        """
         if self.contexts is None:
             raise PolyvoxError("this gateway keeps no contexts", status=501)
         asked = self._templated(asked)
@@ -223,18 +218,18 @@ class Asking:
         async with self.contexts.turn(
             asked.access, name, asked.request, window, template=plain
         ) as turn:
-            yield turn, replace(asked, request=turn.request, verbatim=None, level=turn.level)
+            yield replace(
+                asked, request=turn.request, verbatim=None, level=turn.level, keep=turn.keep
+            )
 
     async def _in_context(self, asked: Asked, name: str) -> AsyncGenerator[Event]:
-        """The answer in a conversation, which is kept before its last event is told."""
+        """The answer in a conversation."""
         try:
             async with (
-                self._turn(asked, name) as (turn, within),
+                self._turn(asked, name) as within,
                 aclosing(self._events(within)) as events,
             ):
                 async for event in events:
-                    if isinstance(event, _ENDINGS):
-                        await turn.keep(event.message)
                     yield event
         except PolyvoxError as error:
             yield failed(as_told(error))

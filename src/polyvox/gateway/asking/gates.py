@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from polyvox.attempt import Attempt
-from polyvox.errors import NetworkError, OverloadedError, PolyvoxError, RateLimitError
+from polyvox.errors import NetworkError, OverloadedError, PolyvoxError
 from polyvox.gateway.tenants.access import Access, Level
 from polyvox.limits import LimitStore
 from polyvox.limits.budget import BudgetLimit
 from polyvox.limits.gate import Admission, Gate, Limit
-from polyvox.limits.rate_limit import limits_of
+from polyvox.limits.rate_limit import limits_of, no_room
 from polyvox.limits.store import Hold, Standing
 from polyvox.model import Call, Model
 from polyvox.usage import Usage
@@ -86,12 +86,7 @@ class AccessGate:
         limit = self._limits[standing.place]
         if isinstance(limit, BudgetLimit):
             return limit.exceeded(standing, quote.cost)
-        wait = standing.wait or 0.0
-        return RateLimitError(
-            f"the rate limit {limit.name!r} has no room for this call",
-            hint=f"There will be room in {wait:g} seconds.",
-            retry_after=wait,
-        )
+        return no_room(limit, standing.wait or 0.0)
 
 
 class Gates:

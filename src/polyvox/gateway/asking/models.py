@@ -16,12 +16,14 @@ from polyvox.errors import (
 from polyvox.gateway.asking.refusals import no_model
 from polyvox.gateway.tenants.access import Access, matches
 from polyvox.model import Model
-from polyvox.suggestions import hint_for
+from polyvox.suggestions import nearest
 
 __all__ = ["Models", "Offered"]
 
 _MOST_MADE = 10_000
 _LONGEST_NAME = 1_024
+_ALIKE = 0.8
+"""How much a name must be like one that is offered to be a slip of it rather than another one."""
 
 _NO_NAME = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\x00-\x1f\x7f\\]")
 """In an address, where some providers want it, a name must not lead elsewhere."""
@@ -131,4 +133,7 @@ class Models:
         return matches(name, self._globs)
 
     def _none(self, name: str, hint: str | None, access: Access) -> Exception:
-        return no_model(name, hint or hint_for(name, self.names(access)) if name else None)
+        """The error of a name; a slip of one that is offered is told before what ``hint`` guesses."""
+        meant = nearest(name, self.names(access), cutoff=_ALIKE) if name else None
+        known = f"Did you mean {meant!r}?" if meant else hint
+        return no_model(name, known or "GET /v1/models lists what there is.")

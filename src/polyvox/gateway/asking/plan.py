@@ -1,10 +1,12 @@
 """A call that was let in: what it is, what is reserved for it, and how it ends up in the books."""
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from polyvox.errors import PolyvoxError
 from polyvox.gateway.asking.books import Books
@@ -31,7 +33,7 @@ class Asked(msgspec.Struct, kw_only=True):
 
     ``dialect`` is the wire format of the caller, ``verbatim`` their own words in it, ``model`` the name
     that they ask. ``id`` names the call everywhere; ``level`` is one more whose limits hold, ``prompt``
-    the template that was used.
+    the template that was used. ``keep`` puts the answer into the conversation that it stands in.
     """
 
     access: Access
@@ -42,6 +44,7 @@ class Asked(msgspec.Struct, kw_only=True):
     id: str = msgspec.field(default_factory=lambda: new_id("call"))
     level: Level | None = None
     prompt: str | None = None
+    keep: Callable[[AssistantMessage], Awaitable[object]] | None = None
 
 
 class Watch:
@@ -110,16 +113,34 @@ class Plan:
         usage: Usage | None = None,
         message: AssistantMessage | None = None,
     ) -> Awaitable[None]:
-        """The call ended so: give back what it did not use, and write it down."""
+        """The call ended so: give back what it did not use, write it down, and keep what was said."""
         cached = False
         if message is not None:
             usage, cached = message.usage, message.cached
-        return self._settled(error.kind if error else None, usage, cached)
+        settled = self._settled(error.kind if error else None, usage, cached)
+        return (
+            settled if message is None or self.asked.keep is None else self._kept(settled, message)
+        )
 
-    def settle_left(self) -> Awaitable[None]:
-        """Its reader left, or its task was cancelled."""
+    async def settle_left(self) -> None:
+        """Its reader left, or its task was cancelled. A conversation keeps what had arrived."""
         usage = total_usage(self.call.attempts) if self.call.attempts else None
-        return self._settled("aborted", usage, cached=False)
+        settled = self._settled("aborted", usage, cached=False)
+        left = None if self.asked.keep is None else self.call.partial
+        if left is None:
+            await settled
+            return
+        message = replace(left, stop_reason="aborted", error="the reader left")
+        with suppress(PolyvoxError):  # nobody is there to be told of it
+            await self._kept(settled, message)
+
+    async def _kept(self, settled: Awaitable[None], message: AssistantMessage) -> None:
+        """Settled, and kept even if the task is cancelled meanwhile."""
+        assert self.asked.keep is not None
+        try:
+            await settled
+        finally:
+            await self.asked.keep(message)
 
     async def _settled(self, error: str | None, usage: Usage | None, cached: bool) -> None:
         self.settled = True

@@ -1,9 +1,11 @@
 """Errors as a caller of the gateway is to see them.
 
 What is wrong between the gateway and a provider (a key that is refused, a name that the configuration
-gets wrong) is not the caller's to mend, and must not look as if their key were bad.
+gets wrong) is not the caller's to mend, and must not look as if their key were bad. Whoever runs the
+gateway finds in its log what is.
 """
 
+import logging
 from collections.abc import Callable
 from math import ceil
 from typing import TypeAlias
@@ -28,13 +30,20 @@ Encode: TypeAlias = Callable[[PolyvoxError], tuple[int, bytes]]
 
 _OURS_TO_MEND = (AuthenticationError, PermissionDeniedError, ConfigurationError)
 
+_log = logging.getLogger(__name__)
+
 
 def as_told(error: PolyvoxError) -> PolyvoxError:
-    """The error for the caller; one of a provider's door becomes the gateway's own failure."""
+    """The error for the caller; one of a provider's door becomes the gateway's own failure.
+
+    The log then has the reason, and what to do: each provider's so many times a minute.
+    """
     if isinstance(error, _OURS_TO_MEND) and (
         error.provider or isinstance(error, ConfigurationError)
     ):
         who = error.provider or "its configuration"
+        why = str(error).replace("\n", ". ")
+        _log.warning("can't ask for a caller: %s", why, extra={"repeats_of": (who, error.kind)})
         told = ServerError(
             f"the gateway can't ask for you: {who} refuses it ({error.kind})",
             hint="Whoever runs the gateway finds the reason in its log.",
@@ -53,6 +62,10 @@ def refusal(error: PolyvoxError, encode: Encode) -> tuple[int, bytes, dict[str, 
     headers = {"content-type": "application/json"}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, ceil(error.retry_after)))
+    if status >= 500 and not error.retryable:
+        headers["x-should-retry"] = (
+            "false"  # else SDKs ask twice more after any failure of a server
+        )
     if status == 413:
         headers["connection"] = "close"  # the rest of the body is not wanted
     return status, body, headers

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator
 
+from msgspec.structs import replace
+
 from polyvox.dialects import Dialect
 from polyvox.errors import PolyvoxError
 from polyvox.events import Event, Failed, Passed
@@ -57,11 +59,16 @@ class Told:
 
 
 def whole_body(message: AssistantMessage, dialect: Dialect, asked: Asked) -> bytes:
-    """The body of a whole answer: as it came, or in the caller's dialect."""
+    """The body of a whole answer: as it came, or in the caller's dialect.
+
+    The model has the name there by which it was asked for, as in a stream.
+    """
     verbatim = asked.verbatim
     if verbatim is not None and verbatim.used:
         return verbatim.answer
-    return dialect.encode_response(sealed_message(message), asked.request)
+    name = asked.request.model or message.response_model
+    named = replace(sealed_message(message), response_model=name)
+    return dialect.encode_response(named, asked.request)
 
 
 async def refuse(incoming: Incoming, dialect: Dialect, error: PolyvoxError) -> None:

@@ -317,9 +317,12 @@ class Contexts:
                 store.added(connection, row, messages, now)
             return row is not None
 
-        kept = await self._leases.finished(self._database.run(work))
-        lease.given_back = True
-        return kept
+        lease.given_back = True  # by this, also when nobody waits for it any more
+        try:
+            return await self._leases.finished(self._database.run(work))
+        except PolyvoxError:
+            lease.given_back = False
+            raise
 
     async def _tidy(self) -> None:
         while True:

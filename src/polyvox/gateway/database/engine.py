@@ -98,7 +98,8 @@ class Database:
     async def open(self) -> None:
         """Reach it, once, and bring its schema up to date. Where that fails, it is down until it can be.
 
-        Raises ``ConfigurationError`` for a schema of a newer version, and a migration that fails.
+        Raises ``ConfigurationError`` for a schema of a newer version, a migration that fails, and a
+        file that is no database.
         """
         await asyncio.wrap_future(self._start())
 
@@ -247,9 +248,11 @@ class Database:
             try:
                 self._reach()
             except Exception as error:  # noqa: BLE001 - the thread lives on, the state tells of it
-                if isinstance(error, ConfigurationError) and not opened.done():
+                wrong = error if isinstance(error, ConfigurationError) else None
+                wrong = wrong or self._backend.hopeless(error)
+                if wrong is not None and not opened.done():
                     self._closed = True
-                    opened.set_exception(error)
+                    opened.set_exception(wrong)
                     return
                 self._goes_down(self._told(error))
             else:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from polyvox.errors import BadRequestError, OverloadedError, in_words
 
-__all__ = ["busy", "is_broken", "is_busy", "told", "unavailable", "unfit"]
+__all__ = ["busy", "is_broken", "is_busy", "is_foreign", "told", "unavailable", "unfit"]
 
 _HINT = "This is no fault of the request or its key; asking again later may help."
 _OF_THE_STATEMENT = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
@@ -54,6 +54,14 @@ def is_busy(error: BaseException) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return _says(error, _SQLITE_BUSY)
     return _code(error).startswith(_BUSY)
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether a file is none of SQLite's: it won't become one by waiting."""
+    return (
+        isinstance(error, DBAPIError)
+        and getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB
+    )
 
 
 def busy(why: str) -> OverloadedError:

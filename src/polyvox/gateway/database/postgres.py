@@ -72,6 +72,9 @@ class PostgresServer:
         """Nobody waits for anybody."""
         return nullcontext()
 
+    def hopeless(self, error: Exception) -> None:
+        """A server may come back, or let us in, at any time."""
+
     def _tried(self, bounds: Bounds) -> Callable[..., None]:
         error = self._psycopg.Error
 

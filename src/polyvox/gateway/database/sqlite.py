@@ -1,5 +1,6 @@
 """SQLite: a file, one writer at a time, any number of readers."""
 
+import os.path
 import sqlite3
 import threading
 import time
@@ -14,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from polyvox.errors import ConfigurationError
 from polyvox.gateway.database.bounds import Bounds
-from polyvox.gateway.database.faults import busy
+from polyvox.gateway.database.faults import busy, is_foreign
 
 __all__ = ["SqliteFile"]
 
@@ -59,6 +60,20 @@ class SqliteFile:
             yield
         finally:
             self._writer.release()
+
+    def hopeless(self, error: Exception) -> ConfigurationError | None:
+        """The error for whoever starts the gateway, where what stands there is no database."""
+        if os.path.isdir(self.path):
+            cause = "it is a folder"
+        elif is_foreign(error):
+            cause = "it is a file of something else, or encrypted"
+        else:
+            return None
+        return ConfigurationError(
+            f"{self.path} is no SQLite database: {cause}",
+            hint="Move it away, and the next start makes a new one; or name another one with"
+            " --database, or as database in [gateway].",
+        )
 
     def engine(self, bounds: Bounds, connections: int) -> Engine:
         """An engine whose transactions take the write lock at their beginning, unless they only read.

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from polyvox.agent import Agent, AgentStream, RunState
 from polyvox.assembly import failed
 from polyvox.config.agents import PREFIX
+from polyvox.dialects.kept import check_kept
 from polyvox.errors import BadRequestError, PolyvoxError
 from polyvox.events import Event
 from polyvox.gateway.asking.calls import Calls
@@ -114,6 +115,7 @@ class AgentModel:
         """The run as one answer: its text, and all else nested."""
         follower = self._agents.approvals.followers.of(call.id)
         try:
+            check_kept(request)
             prompt = _prompt(request, follower)
             run = self._run(prompt, call, follower)
         except PolyvoxError as error:

@@ -5,6 +5,7 @@ answer comes at once, also while one of them hangs. It is 200 as long as the pro
 all: a gateway that lacks its database goes on serving, and restarting it would not help.
 """
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
@@ -12,6 +13,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from polyvox.config.serving import JournalSection
+from polyvox.ledger import Redactor
 from polyvox.model import Interrupt
 
 __all__ = [
@@ -207,13 +209,27 @@ def redis_part(store: Stated, purpose: str, on_failure: Literal["deny", "allow"]
     return watch
 
 
-def reload_part(failure: Callable[[], str | None]) -> Watch:
-    """What is to be said of the configuration: whether the newest one was refused."""
+def reload_part(failure: Callable[[], str | None], redactor: Redactor | None = None) -> Watch:
+    """What is to be said of the configuration: whether the newest one was refused, and why.
+
+    Only the first line of why, without keys and without what it quotes of the file, which may be a
+    secret at the wrong place: health is open to all. The log tells it whole.
+    """
+    redactor = redactor or Redactor()
 
     def watch() -> Part:
-        if not failure():
+        why = failure()
+        if not why:
             return Part("configuration", "current")
-        words = "the newest configuration is wrong and was refused: the one before it goes on"
+        reason = _QUOTED.sub("'...'", redactor.text(why).partition("\n")[0])[:_LONGEST_REASON]
+        words = f"{_CONFIGURATION_REFUSED}: {reason}"
         return Part("configuration", "refused", words)
 
     return watch
+
+
+_LONGEST_REASON = 500
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)""")
+_CONFIGURATION_REFUSED = (
+    "the newest configuration is wrong and was refused, and the one before it goes on"
+)

@@ -12,6 +12,7 @@ __all__ = ["LogRecords"]
 class LogRecords(logging.Handler):
     """Writes records as lines, each kind so many times a minute, and without keys.
 
+    Of a kind is what one place tells; with ``extra={"repeats_of": ...}``, what it tells of that.
     To be added to the logger "polyvox" where the gateway is the program.
     """
 
@@ -26,7 +27,8 @@ class LogRecords(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one. Never raises."""
         try:
-            held = self._repeats.passes((record.name, record.levelno, record.msg))
+            of = getattr(record, "repeats_of", None)
+            held = self._repeats.passes((record.name, record.levelno, record.msg, of))
             if held is None:
                 return
             text = record.getMessage()

@@ -63,6 +63,11 @@ class DataFolder:
                 hint="Delete it: the next start then makes a new administrator's key.",
             ) from None
 
+    @property
+    def another_admin_key(self) -> str:
+        """How to come by another administrator's key, in words."""
+        return f"delete {self.path / _DIGEST} and start again: a new one is made, the old one ends"
+
     def make_admin_key(self) -> str:
         """A new administrator's key, of which only the digest is kept: it can't be told again."""
         key = make_key(f"key_{secrets.token_hex(12)}")
@@ -74,3 +79,7 @@ class DataFolder:
             os.fsync(file.fileno())
         aside.replace(self.path / _DIGEST)
         return key
+
+    def forget_admin_key(self) -> None:
+        """As if none had been made."""
+        (self.path / _DIGEST).unlink(missing_ok=True)

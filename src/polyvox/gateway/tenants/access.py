@@ -1,6 +1,6 @@
 """What the holder of a key may do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import quote
@@ -9,8 +9,21 @@ import msgspec
 
 from polyvox.errors import BadRequestError
 from polyvox.limits import Budget, RateLimit
+from polyvox.suggestions import hint_for
 
-__all__ = ["ADMIN", "Access", "Level", "matches"]
+__all__ = ["ADMIN", "ROUTES", "Access", "Level", "check_routes", "matches"]
+
+ROUTES = (
+    "approvals",
+    "batches",
+    "chat",
+    "contexts",
+    "embeddings",
+    "metrics",
+    "models",
+    "prompts",
+)
+"""What a key may be good for."""
 
 _LONGEST_END_USER = 256
 
@@ -81,6 +94,16 @@ ADMIN = Access(key="admin", name="admin", admin=True)
 def matches(name: str, globs: tuple[str, ...]) -> bool:
     """Whether the name is one of these, or fits one of these globs."""
     return "*" in globs or any(glob == name or fnmatchcase(name, glob) for glob in globs)
+
+
+def check_routes(routes: Iterable[str]) -> None:
+    """Raises ``BadRequestError`` for one that is good for nothing: no route, and no glob that fits one."""
+    for route in routes:
+        if not any(matches(known, (route,)) for known in ROUTES):
+            raise BadRequestError(
+                f"a key can't be used for {route!r}: there is no such route",
+                hint=f"{hint_for(route, ROUTES, '')} There are {', '.join(ROUTES)}.".lstrip(),
+            )
 
 
 @lru_cache(maxsize=10_000)

@@ -11,6 +11,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from polyvox.errors import BadRequestError, OverloadedError
+from polyvox.gateway.tenants.access import check_routes
 from polyvox.gateway.tenants.directory import Directory
 from polyvox.gateway.tenants.objects import Key, NewKey, ProviderKey
 from polyvox.gateway.tenants.provider_keys import ProviderKeys
@@ -166,6 +167,7 @@ class _Keys(_Kind):
         )
 
     async def add(self, arrived: Arrived) -> Any:
+        check_routes(arrived.body.routes)
         return await self._after(self._tenants.create_key(arrived.body))
 
     async def get(self, arrived: Arrived) -> Any:

@@ -14,6 +14,7 @@ import msgspec
 from polyvox import jsontext
 from polyvox.dialects import Quirks, Target, get_dialect
 from polyvox.dialects.base import merge_options
+from polyvox.dialects.kept import check_kept
 from polyvox.http import Timeouts
 from polyvox.providers.litellm.chunks import unwrap_message
 from polyvox.request import Request
@@ -61,6 +62,7 @@ def ask_with(litellm: ModuleType, request: Request, target: Target, timeouts: Ti
     Raises ``BadRequestError`` for what can't be carried, and what LiteLLM raises for a name that
     means nothing to it.
     """
+    check_kept(request, _DIALECT)
     own = request.options.get(PROVIDER, {})
     options, foreign = _openais(litellm, request.options.get(_DIALECT, {}))
     plain = msgspec.structs.replace(request, options={_DIALECT: options}, stream=True)

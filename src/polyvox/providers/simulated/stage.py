@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from polyvox import jsontext
 from polyvox.assembly import failed, fold, unfold
 from polyvox.attempt import Stopwatch
+from polyvox.dialects.kept import check_kept
 from polyvox.errors import AbortedError, BadRequestError, PolyvoxError
 from polyvox.events import (
     CONTENT_EVENTS,
@@ -93,6 +94,7 @@ class SimulatedModel(Generic[OptionsT]):
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as events; a failure is the last of them."""
         try:
+            check_kept(request)
             options = read_options(self._options, request, self.name)
             answer = self.compose(request, options)
         except PolyvoxError as error:
