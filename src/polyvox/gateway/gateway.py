@@ -115,8 +115,8 @@ class Gateway:
         section = config.gateway
         data = launch.data
         self.lines = LogLines(launch.log)
-        self._redactor = Redactor(secrets_of(config))
-        self._records = LogRecords(self.lines, redactor=self._redactor)
+        redactor = Redactor(secrets_of(config))
+        self._records = LogRecords(self.lines, redactor=redactor)
         self.metrics = Metrics(worker.number)
         self.database = Database(section.database or f"sqlite:///{data / 'gateway.db'}")
         self.journal = Journal(data / "journal", section.journal)
@@ -186,7 +186,7 @@ class Gateway:
             self.lines,
             self.metrics,
             worker=worker.number,
-            redactor=self._redactor,
+            redactor=redactor,
         )
         self.application: ASGIApp = with_cors(_within_traces(logged, config), section.origins)
 
@@ -324,7 +324,7 @@ class Gateway:
             database_part(self.database),
             journal_part(self.journal, section.journal),
             shipper_part(self.shipper),
-            reload_part(lambda: self.reload.failure, self._redactor),
+            reload_part(lambda: self.reload.failure),
         ]
         if isinstance(self.limits, RedisLimits) and self.config.accounts is not None:
             parts.append(redis_part(self.limits, "limits", self.config.accounts.on_failure))

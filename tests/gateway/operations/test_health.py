@@ -17,9 +17,7 @@ from polyvox.gateway.operations.health import (
     shipper_part,
 )
 from polyvox.gateway.operations.ready import Readiness
-from polyvox.ledger import Redactor
 from polyvox.model import Interrupt
-from polyvox.secret import Secret
 
 CALLS = SimpleNamespace(in_flight=3, queued=1)
 
@@ -98,28 +96,25 @@ def test_records_that_the_database_refuses_are_told():
 
 def test_a_configuration_that_was_refused_is_told():
     assert report(reload_part(lambda: None)).status == "ok"
-    found = report(
-        reload_part(lambda: "polyvox.toml, line 7: aliases.two is no name\nTake letters.")
-    )
-    (words,) = found.degraded
-    assert "the one before it goes on: polyvox.toml, line 7: aliases.two is no name" in words
-    assert "Take letters" not in words
+    failure = "/etc/polyvox/polyvox.toml, line 7: aliases.two is no name\nTake letters."
+    (words,) = report(reload_part(lambda: failure)).degraded
+    assert "the one before it goes on" in words
+    assert words.endswith("it is wrong in polyvox.toml, line 7: aliases.two, as the log tells")
 
 
 @pytest.mark.parametrize(
-    "quoted", ["canary", "it's a canary", 'a "canary"', 'it\'s "a" canary', "\\", "canary\n" * 2]
+    "failure",
+    [
+        "polyvox.toml, line 7: gateway.server is 'canary'; known are granian, uvicorn",
+        "polyvox.toml, line 7: canary",
+        "canary, line 7",
+        "the file canary can't be read",
+    ],
 )
-def test_why_a_configuration_was_refused_is_told_without_what_it_quotes(quoted: str):
-    failure = f"polyvox.toml, line 7: gateway.server is {quoted!r}; known are granian, uvicorn"
+def test_what_stands_in_a_configuration_that_was_refused_is_not_told(failure: str):
     (words,) = report(reload_part(lambda: failure)).degraded
-    assert words.endswith("gateway.server is '...'; known are granian, uvicorn")
-
-
-def test_why_a_configuration_was_refused_is_told_without_keys():
-    secret = "hunter2-canary"
-    failure = f"line 7: {secret} is odd, as is sk-canary-0123456789abcdef"
-    (words,) = report(reload_part(lambda: failure, Redactor([Secret(secret)]))).degraded
-    assert words.endswith("line 7: *** is odd, as is ***")
+    assert "log tells" in words
+    assert "canary" not in words
 
 
 def test_while_it_drains_it_says_so_also_when_something_is_degraded():

@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 import msgspec
 
 from polyvox.config.serving import JournalSection
-from polyvox.ledger import Redactor
 from polyvox.model import Interrupt
 
 __all__ = [
@@ -209,27 +208,23 @@ def redis_part(store: Stated, purpose: str, on_failure: Literal["deny", "allow"]
     return watch
 
 
-def reload_part(failure: Callable[[], str | None], redactor: Redactor | None = None) -> Watch:
-    """What is to be said of the configuration: whether the newest one was refused, and why.
+def reload_part(failure: Callable[[], str | None]) -> Watch:
+    """What is to be said of the configuration: whether the newest one was refused, and where it is wrong.
 
-    Only the first line of why, without keys and without what it quotes of the file, which may be a
-    secret at the wrong place: health is open to all. The log tells it whole.
+    What stands there may be a secret at the wrong place, and health is open to all: the log tells that.
     """
-    redactor = redactor or Redactor()
 
     def watch() -> Part:
         why = failure()
         if not why:
             return Part("configuration", "current")
-        reason = _QUOTED.sub("'...'", redactor.text(why).partition("\n")[0])[:_LONGEST_REASON]
-        words = f"{_CONFIGURATION_REFUSED}: {reason}"
-        return Part("configuration", "refused", words)
+        place = _PLACE.search(why)
+        where = f"in {place[0]}, as the log tells" if place else "the log tells where"
+        words = "the newest configuration was refused, and the one before it goes on"
+        return Part("configuration", "refused", f"{words}; it is wrong {where}")
 
     return watch
 
 
-_LONGEST_REASON = 500
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)""")
-_CONFIGURATION_REFUSED = (
-    "the newest configuration is wrong and was refused, and the one before it goes on"
-)
+_PLACE = re.compile(r"[^/\\\s]+, line \d+: [\w.-]+(?= )")
+"""Of a message about a file of configuration: its name, the line, and the field."""
