@@ -117,7 +117,7 @@ def test_a_request_is_read_as_it_was_written(request: Request):
 def test_a_prompt_is_read_as_it_was_written(request: Request):
     sent = DIALECT.encode_request(request, TARGET)
     assert sent.url.endswith("/api/generate")
-    assert b"endpoint" not in sent.body or b"endpoint" in msgspec.json.encode(request.messages)
+    assert "endpoint" not in msgspec.json.decode(sent.body)
     assert DIALECT.decode_request(sent.body, AT_GENERATE) == request
 
 
