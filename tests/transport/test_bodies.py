@@ -10,9 +10,10 @@ import pytest
 from polyvox.errors import ConfigurationError, NetworkError, ProtocolError
 from polyvox.http import HttpRequest, Transport
 from polyvox.transport import AiohttpTransport, read_all
+from waiting import soon, turns
 
 from .conftest import MakeTransport
-from .raw_server import Peer, RawServer, answering, soon, turns
+from .raw_server import Peer, RawServer, answering
 
 MIB = 2**20
 

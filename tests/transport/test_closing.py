@@ -15,9 +15,10 @@ from polyvox.errors import AbortedError, NetworkError
 from polyvox.http import HttpRequest, Timeouts, Transport
 from polyvox.model import Call, Interrupt
 from polyvox.transport import exchange
+from waiting import soon, turns, until
 
 from .conftest import AnyTransport, Certificate, MakeTransport, trusting
-from .raw_server import Peer, RawServer, answering, open_sockets, silent, soon, turns, until
+from .raw_server import Peer, RawServer, answering, open_sockets, silent
 
 HUGE = 64 * 2**20
 PATIENT = Timeouts(connect=None, first_byte=None, idle=None)

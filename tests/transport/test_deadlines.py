@@ -14,8 +14,9 @@ from polyvox.errors import AbortedError, NetworkError, ProtocolError, RequestTim
 from polyvox.http import HttpRequest, HttpResponse, Timeouts, Transport
 from polyvox.model import Call, Interrupt
 from polyvox.transport import exchange, read_all
+from waiting import soon, turns
 
-from .raw_server import Peer, RawServer, answering, silent, soon, turns
+from .raw_server import Peer, RawServer, answering, silent
 
 TINY = 0.05
 NEVER = Timeouts(connect=None, first_byte=None, idle=None)

@@ -10,9 +10,10 @@ from polyvox.errors import ConfigurationError, NetworkError
 from polyvox.http import HttpRequest, Transport
 from polyvox.transport import read_all
 from polyvox.transport.environment import Proxies
+from waiting import soon
 
 from .conftest import Certificate, MakeTransport, trusting
-from .raw_server import Proxy, RawServer, answering, soon
+from .raw_server import Proxy, RawServer, answering
 
 PROXY = "http://proxy.test:3128"
 

@@ -13,10 +13,10 @@ from polyvox.http import HttpRequest, Timeouts, Transport
 from polyvox.model import Call, Interrupt
 from polyvox.transport import exchange, read_all
 from polyvox.transport.native import NativeTransport
+from waiting import soon, turns, until
 
 from .conftest import Certificate, needs_wheel, trusting
 from .http2_server import Http2Server, Stream
-from .raw_server import soon, turns, until
 
 pytestmark = needs_wheel
 

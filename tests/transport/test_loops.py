@@ -12,9 +12,10 @@ import pytest
 
 from polyvox.http import HttpRequest, Transport
 from polyvox.transport import read_all
+from waiting import soon, until
 
 from .conftest import MakeTransport
-from .raw_server import RawServer, answering, open_sockets, soon, until
+from .raw_server import RawServer, answering, open_sockets
 from .test_closing import begin_answer, sees_sockets
 
 

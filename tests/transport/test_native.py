@@ -18,9 +18,10 @@ from polyvox.errors import ConfigurationError, NetworkError
 from polyvox.http import HttpRequest, HttpResponse, Transport
 from polyvox.transport import is_public, read_all
 from polyvox.transport.native import NativeTransport
+from waiting import soon, turns, until
 
 from .conftest import Certificate, MakeTransport, needs_wheel
-from .raw_server import Peer, Proxy, RawServer, answering, open_sockets, silent, soon, turns, until
+from .raw_server import Peer, Proxy, RawServer, answering, open_sockets, silent
 from .test_closing import begin_answer, sees_sockets
 
 pytestmark = needs_wheel

@@ -5,33 +5,12 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from polyvox.gateway.serving import servers
-
-T = TypeVar("T")
-
-PATIENCE = 30.0
-"""Nobody waits so long, unless something hangs."""
+from waiting import soon, turns, until
 
 PLAIN = b"GET /plain HTTP/1.1\r\nhost: x\r\n\r\n"
-
-
-async def soon(awaitable: Awaitable[T]) -> T:
-    return await asyncio.wait_for(awaitable, PATIENCE)
-
-
-async def turns(count: int = 20) -> None:
-    """Let the loop go round: whatever is ready to run has run then."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """For what the kernel does without telling."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 class Asked:

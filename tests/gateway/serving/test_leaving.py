@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from polyvox.gateway.serving.bounded_http import BoundedHttp
+from waiting import soon, turns
 
-from .peers import PLAIN, Asked, Caller, echo, serving, soon, turns
+from .peers import PLAIN, Asked, Caller, echo, serving
 
 BODY = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 

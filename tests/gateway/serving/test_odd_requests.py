@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from polyvox.gateway.serving.bounded_http import BoundedHttp
+from waiting import soon, turns
 
-from .peers import PLAIN, Asked, echo, serving, soon, turns
+from .peers import PLAIN, Asked, echo, serving
 
 HOST = b"host: x\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"

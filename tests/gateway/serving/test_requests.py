@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from .peers import PLAIN, Asked, echo, serving, turns
+from waiting import turns
+
+from .peers import PLAIN, Asked, echo, serving
 
 POST = b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
 

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from .peers import PLAIN, Asked, echo, serving, soon, turns
+from waiting import soon, turns
+
+from .peers import PLAIN, Asked, echo, serving
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
 LONG = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n"

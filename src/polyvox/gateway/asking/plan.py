@@ -118,9 +118,9 @@ class Plan:
         if message is not None:
             usage, cached = message.usage, message.cached
         settled = self._settled(error.kind if error else None, usage, cached)
-        return (
-            settled if message is None or self.asked.keep is None else self._kept(settled, message)
-        )
+        if message is None or self.asked.keep is None:
+            return settled
+        return self._kept(settled, message)
 
     async def settle_left(self) -> None:
         """Its reader left, or its task was cancelled. A conversation keeps what had arrived."""

@@ -62,10 +62,10 @@ def refusal(error: PolyvoxError, encode: Encode) -> tuple[int, bytes, dict[str, 
     headers = {"content-type": "application/json"}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, ceil(error.retry_after)))
-    if status >= 500 and not error.retryable:
-        headers["x-should-retry"] = (
-            "false"  # else SDKs ask twice more after any failure of a server
-        )
+    if (
+        status >= 500 and not error.retryable
+    ):  # else SDKs ask twice more after any failure of a server
+        headers["x-should-retry"] = "false"
     if status == 413:
         headers["connection"] = "close"  # the rest of the body is not wanted
     return status, body, headers
