@@ -173,7 +173,7 @@ def test_a_revoked_key_is_refused_and_says_so(
         (
             ["create", "--budget", "10/fortnight"],
             2,
-            "--budget '10/fortnight': there is no 'fortnight'\nhint: Known are hour, day, week, month, total",
+            "--budget '10/fortnight': there is no 'fortnight'\nhint: Known are total, hour, day, week, month",
         ),
         (["create", "--tokens", "10/week"], 2, "Known are second, minute, hour, day"),
         (["create", "--route", "chta"], 6, "Did you mean 'chat'?"),

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -21,8 +21,6 @@ __all__ = ["create", "revoke", "rotate", "show", "show_list"]
 
 _PATH = "/admin/keys"
 _PAGE = 1_000
-_BUDGET_PERIODS = ("hour", "day", "week", "month", "total")
-_LIMIT_PERIODS = ("second", "minute", "hour", "day")
 _COLUMNS = (
     Column("key", whole=True, style="bold"),
     Column("name"),
@@ -268,26 +266,30 @@ def _per(section: dict[str, Any], otherwise: str) -> str:
 
 
 def _budgets(options: CreateOptions) -> Iterator[tuple[str, dict[str, Any]]]:
+    from polyvox.limits.meters import Per
+
     for said in options.budgets:
         amount, per = limit_said(said, "total")
-        _check_per("--budget", said, per, _BUDGET_PERIODS)
+        _check_per("--budget", said, per, get_args(Per))
         yield per, {"limit": amount, "per": per}
 
 
 def _limits(options: CreateOptions) -> dict[str, dict[str, Any]]:
     """The limits by their periods, which are also their names."""
+    from polyvox.limits.rate_limit import PERIODS
+
     limits: dict[str, dict[str, Any]] = {}
     for unit, given in (("requests", options.requests), ("tokens", options.tokens)):
         for said in given:
             amount, per = limit_said(said, "minute")
-            _check_per(f"--{unit}", said, per, _LIMIT_PERIODS)
+            _check_per(f"--{unit}", said, per, PERIODS)
             if not amount.isdecimal():
                 raise InputError(f"--{unit} {said!r} is no number per time", "Such as 60/minute.")
             limits.setdefault(per, {"per": per})[unit] = int(amount)
     return limits
 
 
-def _check_per(option: str, said: str, per: str, known: Sequence[str]) -> None:
+def _check_per(option: str, said: str, per: str, known: Iterable[str]) -> None:
     if per not in known:
         raise InputError(
             f"{option} {said!r}: there is no {per!r}", f"Known are {', '.join(known)}."

@@ -15,7 +15,8 @@ from polyvox.usage import Usage
 
 __all__ = ["RateLimit", "limits_of", "no_room"]
 
-_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
+PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
+"""The words for a time, in seconds."""
 
 
 class RateLimit(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True):
@@ -123,10 +124,10 @@ class _Tokens(_Rate):
 
 
 def _seconds(per: str | float) -> float:
-    seconds = _SECONDS.get(per, 0.0) if isinstance(per, str) else per
+    seconds = PERIODS.get(per, 0.0) if isinstance(per, str) else per
     if not 0 < seconds < math.inf:
         raise ConfigurationError(
             f"a rate limit can't be per {per!r}",
-            hint=f"It is one of {', '.join(_SECONDS)}, or a number of seconds.",
+            hint=f"It is one of {', '.join(PERIODS)}, or a number of seconds.",
         )
     return seconds
