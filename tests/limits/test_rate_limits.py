@@ -129,9 +129,12 @@ async def test_a_call_may_wait_for_its_turn(store: LimitStore):
 
 
 async def test_a_call_does_not_begin_to_wait_for_what_comes_too_late():
-    model = RateLimited(Priced(tokens(1)), RateLimit(requests=1), wait_seconds=30)
+    clock = Clock()
+    store = MemoryLimits(clock=clock)
+    model = RateLimited(Priced(tokens(1)), RateLimit(requests=1), store=store, wait_seconds=30)
     await ask(model)
-    with pytest.raises(RateLimitError, match=r"room in 60"):
+    clock.now += 0.5
+    with pytest.raises(RateLimitError, match=r"room in 60 seconds"):
         await ask(model)
     model = RateLimited(Priced(tokens(1)), RateLimit(requests=1), wait_seconds=3600)
     await ask(model)

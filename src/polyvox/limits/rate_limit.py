@@ -74,9 +74,10 @@ def limits_of(rate: RateLimit) -> list[Limit]:
 def no_room(limit: Limit, wait: float) -> RateLimitError:
     """The error of a call for which there is no room before so many seconds are over."""
     less = " A call that gives max_tokens reserves less." if isinstance(limit, _Tokens) else ""
+    seconds = math.ceil(wait) if wait >= 1 else round(wait, 3)
     return RateLimitError(
         f"the rate limit {limit.name!r} has no room for this call",
-        hint=f"There will be room in {wait:g} seconds.{less}",
+        hint=f"There will be room in {seconds} seconds.{less}",
         retry_after=wait,
     )
 
