@@ -1,17 +1,18 @@
 """The endpoints of a room, asked in this process as a server would."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import Router
 
 from polyvox.dialects.openai_errors import encode_error
 from polyvox.errors import AuthenticationError, PolyvoxError
 from polyvox.gateway.tenants.access import Access
 from polyvox.gateway.web.door import Door
-from polyvox.gateway.web.endpoints import DOOR, MAX_BODY
+from polyvox.gateway.web.endpoints import DOOR, MAX_BODY, Endpoint, routes_of
 
 __all__ = ["Answer", "Room"]
 
@@ -29,12 +30,15 @@ class Answer(NamedTuple):
 
 
 class Room:
-    """Routes behind a door that knows these keys; a key's secret is its id."""
+    """Endpoints behind a door that knows these keys; a key's secret is its id."""
 
-    def __init__(self, routes: list[Route], *known: Access) -> None:
-        self._router = Router(routes)
+    def __init__(self, endpoints: Sequence[Endpoint], *known: Access) -> None:
+        self._router = Router(routes_of(endpoints))
         self._known = {access.key: access for access in known}
         self._door = Door(self)
+
+    async def look_for(self, secret: str) -> None:
+        """Nobody else makes any."""
 
     def find(self, secret: str, address: str | None) -> Access:
         if secret not in self._known:

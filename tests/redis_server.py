@@ -65,8 +65,12 @@ class RedisServer:
 
     def flush(self) -> None:
         """Forget everything."""
+        self.do("FLUSHALL")
+
+    def do(self, command: str) -> None:
+        """Have it carry out a command that answers OK."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as wire:
-            wire.sendall(b"FLUSHALL\r\n")
+            wire.sendall(f"{command}\r\n".encode())
             assert wire.recv(64) == b"+OK\r\n"
 
     def __enter__(self) -> Self:

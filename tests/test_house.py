@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "polyvox"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(init.parent for init in PACKAGE.glob("*/__init__.py"))
+GATEWAY = sorted(init.parent for init in PACKAGE.glob("gateway/**/__init__.py"))
 LOCKS = {group: ROOT / f"requirements-{group}.lock" for group in ("dev", "bench", "peers")}
 
 # Written as patterns, which do not match themselves.
@@ -147,6 +148,13 @@ def test_a_room_says_what_belongs_there_and_what_is_public(room: Path):
     assert "__all__" in targets
 
 
+@pytest.mark.parametrize("room", GATEWAY, ids=lambda room: room.name)
+def test_a_room_of_the_gateway_names_its_modules(room: Path):
+    index = (room / "__init__.py").read_text(encoding="utf-8")
+    modules = {path.name for path in room.glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"\w+\.py\b", index)) == modules
+
+
 def required(group: str) -> Iterator[Requirement]:
     """What pyproject.toml asks for in a dependency group, the core dependencies included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -204,6 +212,14 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path):
     packed = set(ZipFile(wheel).namelist())
     ours = {path.relative_to(ROOT / "src") for path in tracked_files() if PACKAGE in path.parents}
     assert {path.as_posix() for path in ours} - packed == set()
+    # Nothing that Python would run by itself, such as a .pth file beside the package.
+    assert {name.partition("/")[0].partition("-")[0] for name in packed} == {"polyvox"}
+
+
+def test_whoever_installs_the_package_alone_gets_two_others():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    names = {Requirement(each).name for each in project["project"]["dependencies"]}
+    assert names == {"msgspec", "aiohttp"}
 
 
 def test_the_version_is_the_same_everywhere():

@@ -31,11 +31,17 @@ HEAVY = {
 
 def modules_loaded_by(statement: str) -> set[str]:
     """Names of the modules that `statement` adds to those of a bare interpreter."""
-    code = (
-        "import sys; before = set(sys.modules)\n"
-        f"{statement}\n"
-        "print('\\n'.join(set(sys.modules) - before))"
+    return set(
+        told_by(
+            "import sys; before = set(sys.modules)\n"
+            f"{statement}\n"
+            "print('\\n'.join(set(sys.modules) - before))"
+        ).split()
     )
+
+
+def told_by(code: str) -> str:
+    """What a bare interpreter prints that runs this."""
     # An empty environment: neither coverage nor a user's settings may load modules of their own.
     # -S leaves out site, so that no .pth file has loaded anything beforehand either.
     done = subprocess.run(
@@ -45,7 +51,7 @@ def modules_loaded_by(statement: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(done.stdout.split())
+    return done.stdout
 
 
 def test_importing_polyvox_loads_nothing_heavy():
@@ -67,3 +73,13 @@ def test_listing_the_public_names_loads_nothing_more():
 @pytest.mark.parametrize("module", sorted(HEAVY))
 def test_the_measurement_would_notice(module: str):
     assert module in modules_loaded_by(f"import sys; sys.path += {sys.path!r}; import {module}")
+
+
+@pytest.mark.parametrize(
+    ("statement", "most"),
+    [("import polyvox", 1 << 20), ("from polyvox import *", 30 << 20)],
+    ids=["the package", "everything it has"],
+)
+def test_importing_takes_little_memory(statement: str, most: int):
+    code = f"import sys, tracemalloc; sys.path += {sys.path!r}; tracemalloc.start()\n{statement}\n"
+    assert 0 < int(told_by(code + "print(tracemalloc.get_traced_memory()[1])")) < most

@@ -8,15 +8,18 @@ import sys
 
 from polyvox.attempt import Attempt
 from polyvox.cli import main
-from polyvox.gateway import gateway
+from polyvox.gateway import records
 from polyvox.gateway.journal.file import Journal
-from polyvox.gateway.journal.lines import Begun, Ended
+from polyvox.gateway.journal.lines import Begun, Ended, Reserved
 
 
 class Unwritten(Journal):
     """Writes nothing."""
 
     def begin(self, line: Begun) -> None:
+        pass
+
+    def reserve(self, line: Reserved) -> None:
         pass
 
     def attempt(self, call: str, attempt: Attempt) -> None:
@@ -26,7 +29,7 @@ class Unwritten(Journal):
         pass
 
 
-gateway.Journal = Unwritten
+records.Journal = Unwritten
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from polyvox.errors import RequestTimeoutError as RequestTimeoutError
     from polyvox.errors import RunLimitError as RunLimitError
     from polyvox.errors import ServerError as ServerError
+    from polyvox.errors import UnknownPriceError as UnknownPriceError
     from polyvox.events import Done as Done
     from polyvox.events import Event as Event
     from polyvox.events import Failed as Failed
@@ -173,6 +174,7 @@ _HOMES = {
         " ContentFilterError ContextWindowExceededError InvalidAnswerError MissingKeyError"
         " NetworkError NotFoundError OverloadedError PermissionDeniedError PolyvoxError"
         " ProtocolError RateLimitError RequestTimeoutError RunLimitError ServerError"
+        " UnknownPriceError"
     ),
     "events": (
         "Done Event Failed Nested Start TextDelta TextEnd TextStart ThinkingDelta ThinkingEnd"

@@ -22,7 +22,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     ``started`` is seconds since the epoch, ``seconds`` how long it took in all, ``first_byte`` how
     long until the answer's first byte (None if there was none). ``error`` is the kind of the failure
     ("rate_limit", "network", ...; "aborted" also for an answer whose reader left), ``status`` its
-    HTTP status.
+    HTTP status, ``code`` the provider's own word for it, and ``reason`` what it says.
     """
 
     provider: str
@@ -33,6 +33,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     usage: Usage = NO_USAGE
     error: str | None = None
     status: int | None = None
+    code: str | None = None
+    reason: str | None = None
     response_model: str = ""
     request_id: str | None = None
 
@@ -75,6 +77,8 @@ class Stopwatch:
             usage=message.usage,
             error=error.kind if error else None,
             status=error.status if error else None,
+            code=error.provider_code if error else None,
+            reason=error.text if error else None,
             response_model=message.response_model,
             request_id=message.request_id,
         )

@@ -18,6 +18,7 @@
      |- InvalidAnswerError            the answer came, but is not the JSON that was asked for
      |- AbortedError                  the caller's interrupt
      |- BudgetExceededError           our own budget does not allow the call
+     |   '- UnknownPriceError         ... since nobody knows what it may cost
      '- RunLimitError                 an agent's run came to one of its limits
 
 Every error knows the provider, the model and the request id where there are any, whether asking
@@ -213,6 +214,12 @@ class BudgetExceededError(PolyvoxError):
     kind = "budget_exceeded"
 
 
+class UnknownPriceError(BudgetExceededError):
+    """Nobody knows what the call may cost, so that its budget can't be kept; nothing is used up."""
+
+    kind = "unknown_price"
+
+
 class RunLimitError(PolyvoxError):
     """An agent's run came to one of its limits; ``result`` is what it had done by then."""
 
@@ -226,6 +233,33 @@ def in_words(error: BaseException) -> str:
     ("KeyError: 'city'", 'TimeoutError')
     """
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+_NEVER_A_PROVIDERS = frozenset(
+    (
+        *("network", "missing_key", "configuration", "timeout", "aborted"),
+        *("budget_exceeded", "unknown_price", "run_limit"),
+    )
+)
+_MAYBE_A_PROVIDERS = frozenset(
+    (
+        *("rate_limit", "overloaded", "server"),
+        *("authentication", "permission_denied", "not_found"),
+    )
+)
+
+
+def in_our_words(kind: object, status: object, provider: object) -> bool:
+    """Whether what such an error says is our own; what a provider says may repeat what it was asked.
+
+    An error with a status is an answer.
+
+    >>> in_our_words("timeout", None, "openai"), in_our_words("timeout", 504, "openai")
+    (True, False)
+    """
+    if status is not None:
+        return False
+    return kind in _NEVER_A_PROVIDERS or (not provider and kind in _MAYBE_A_PROVIDERS)
 
 
 _FIELDS = (

@@ -43,7 +43,7 @@ class HttpRequest(msgspec.Struct):
     words that this one can't tell.
     """
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     url: str
     headers: dict[str, str]
     body: bytes = b""

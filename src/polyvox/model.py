@@ -12,7 +12,7 @@ and raises the error of a ``Failed``, whose ``message`` is what had arrived. ``p
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import cache, partial
 from typing import Literal, Protocol, TypeAlias
 
@@ -28,6 +28,8 @@ from polyvox.verbatim import Verbatim
 
 Caching: TypeAlias = Literal["use", "skip", "refresh"]
 Kind: TypeAlias = Literal["answer", "embedding"]
+Debits: TypeAlias = Mapping[tuple[str, int], int]
+"""Nano-dollars by the account of a budget, and the number of the window in which they count."""
 
 
 class Interrupt:
@@ -107,6 +109,9 @@ class Call(msgspec.Struct, kw_only=True):
     it. ``left`` is written by the model when its stream is closed or its task cancelled before the end,
     and makes ``partial``: the message, usage and cost so far, which no event can carry any more.
 
+    ``debits`` is what budgets are debited for it, first what is reserved and then what was used, and
+    ``on_debit`` is told of each change.
+
     ``caching`` says what a cache of answers may do: "use" a stored one, "skip" it (neither look nor
     store), or "refresh" it (ask anew and store); ``caching_ttl`` is how many seconds the answer to
     this call may be stored. ``kind`` is what is asked for: an answer, or vectors (see ``layered``).
@@ -128,6 +133,8 @@ class Call(msgspec.Struct, kw_only=True):
     attempts: list[Attempt] = []
     parent: "Call | None" = None
     on_attempt: Callable[[Attempt], None] | None = None
+    debits: dict[tuple[str, int], int] = {}
+    on_debit: Callable[[Debits], None] | None = None
 
     def child(self) -> "Call":
         """A call inside this one, with books of its own: what it records is recorded here as well."""
@@ -168,6 +175,16 @@ class Call(msgspec.Struct, kw_only=True):
             call.attempts.append(attempt)
             if call.on_attempt is not None:
                 call.on_attempt(attempt)
+            call = call.parent
+
+    def debit(self, more: Debits) -> None:
+        """Budgets were debited so much more for it, or less."""
+        call: Call | None = self
+        while call is not None:
+            for window, nanos in more.items():
+                call.debits[window] = call.debits.get(window, 0) + nanos
+            if call.on_debit is not None:
+                call.on_debit(more)
             call = call.parent
 
     def leave(self, message: AssistantMessage | Callable[[], AssistantMessage]) -> None:

@@ -6,6 +6,7 @@ dearest that such a usage can meet.
 """
 
 from collections.abc import Callable, Iterable
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -14,7 +15,14 @@ from polyvox.model import Model
 from polyvox.request import Request
 from polyvox.usage import Cost, Usage
 
-__all__ = ["OUTPUT_TOKENS", "priced", "quote_of", "worst_embedding", "worst_usage"]
+__all__ = [
+    "OUTPUT_TOKENS",
+    "priced",
+    "quote_of",
+    "unpriced_in",
+    "worst_embedding",
+    "worst_usage",
+]
 
 OUTPUT_TOKENS = 16_384
 """What is reserved for an answer when neither the request nor the catalog names a limit."""
@@ -31,6 +39,23 @@ def quote_of(model: Model, request: Request) -> Usage:
     # A model may have the method ``quote``; to ask a Protocol for it takes longer than most quotes.
     quote: Callable[[Request], Usage] | None = getattr(model, "quote", None)
     return worst_usage(request, None) if quote is None else quote(request)
+
+
+def unpriced_in(model: Model, request: Request) -> list[str]:
+    """The names of those whom this model may ask and of whom nobody knows the price; else its own.
+
+    A model around another one has it as ``model``, one that chooses has a list of ``models``.
+    """
+    several: object = getattr(model, "models", None)
+    if not isinstance(several, list):
+        several = [getattr(model, "model", None)]
+    found = [
+        name
+        for each in cast("list[Model]", several)
+        if hasattr(each, "stream") and quote_of(each, request).cost.status == "unknown"
+        for name in unpriced_in(each, request)
+    ]
+    return list(dict.fromkeys(found)) or [model.name]
 
 
 def worst_usage(request: Request, max_output_tokens: int | None) -> Usage:

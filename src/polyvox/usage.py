@@ -70,6 +70,17 @@ FREE = Cost("free")
 UNKNOWN_COST = Cost("unknown")
 
 
+def exact_dollars(cost: Cost) -> str | None:
+    """The total in US dollars as a decimal number, to the nano-dollar; None if it is not known.
+
+    >>> exact_dollars(Cost("known", nanos=1_234_500)), exact_dollars(FREE)
+    ('0.0012345', '0.00')
+    """
+    if cost.status == "unknown":
+        return None
+    return str(Cost("known", cost.nanos)).removeprefix("$")
+
+
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
     """Tokens of one answer, and their cost.
 

@@ -12,7 +12,7 @@ from polyvox.request import Request
 
 __all__ = ["LONG", "Verbatim"]
 
-LONG = 1 << 20
+LONG = 256 << 10
 """Bodies of so many bytes are read and written in a thread, so that others get their turn."""
 
 

@@ -14,12 +14,18 @@ from sqlalchemy import insert
 from starlette.responses import Response
 from starlette.routing import Router
 
+from polyvox.config import Config
+from polyvox.config.around import BudgetSection
 from polyvox.dialects.openai_errors import encode_error
 from polyvox.errors import PolyvoxError
+from polyvox.gateway.asking.calls import Calls
+from polyvox.gateway.asking.endpoints import call_endpoints
+from polyvox.gateway.asking.refusals import refusal
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.tables import calls
 from polyvox.gateway.tenants.admin import admin_endpoints
 from polyvox.gateway.tenants.directory import Directory
+from polyvox.gateway.tenants.overview import limit_endpoints
 from polyvox.gateway.tenants.own import own_endpoints
 from polyvox.gateway.tenants.provider_keys import ProviderKeys
 from polyvox.gateway.tenants.sealing import Sealing
@@ -29,6 +35,7 @@ from polyvox.gateway.web.endpoints import DOOR, MAX_BODY, routes_of
 from polyvox.limits import MemoryLimits
 from polyvox.secret import Secret
 
+FILE = Config(budgets={"daily": BudgetSection(limit=20, per="day")})
 ADMIN_KEY = "d41f0f7a9b3c58e26a7d1c0b94e8f35a"
 DOLLAR = 1_000_000_000
 
@@ -70,18 +77,24 @@ def serving(folder: Path) -> Iterator[Served]:
         database.close()
 
 
+async def _nothing_waits() -> None:
+    """There is no journal."""
+
+
 def _app(database: Database) -> Any:
     directory = Directory({}, Secret(ADMIN_KEY), database=database)
     sealing = Sealing(Secret(ADMIN_KEY), {})
     admin = admin_endpoints(Tenants(database), ProviderKeys(database, sealing), directory)
-    router = Router(routes_of([*admin, *own_endpoints(database, MemoryLimits())]))
+    own = own_endpoints(database, MemoryLimits())
+    own += limit_endpoints(directory, MemoryLimits(), lambda: FILE)
+    router = Router(routes_of([*admin, *own, *call_endpoints(Calls(), database, _nothing_waits)]))
     door = Door(directory)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
             await router({**scope, DOOR: door, MAX_BODY: 1 << 20}, receive, send)
         except PolyvoxError as error:
-            status, body = encode_error(error)
-            await Response(body, error.status or status)(scope, receive, send)
+            status, body, headers = refusal(error, encode_error)
+            await Response(body, status, headers)(scope, receive, send)
 
     return app

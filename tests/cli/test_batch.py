@@ -108,8 +108,10 @@ def test_a_wrong_file_is_told_line_by_line(batch: Batch, tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "line 1 of requests.jsonl is no request"),
-        ("[]", "line 1 of requests.jsonl is no request"),
+        ("", "requests.jsonl has no requests\nhint: Each line is one, such as {"),
+        ("\n \n", "requests.jsonl has no requests\nhint: Each line is one, such as {"),
+        ("\n[]", "line 2 of requests.jsonl is no request"),
+        ("nothing", '"url": "/v1/chat/completions", "body": {"model": ...}}'),
         (json.dumps(line("a") | {"url": "/v1/images"}), "a url that batches are not for"),
     ],
 )
@@ -119,6 +121,11 @@ def test_a_file_without_requests_is_not_uploaded(
     (tmp_path / "requests.jsonl").write_text(text)
     done = batch("run", "requests.jsonl")
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_an_empty_line_before_the_first_request_does_not_matter(batch: Batch, tmp_path: Path):
+    (tmp_path / "requests.jsonl").write_text(f"\n\n{json.dumps(line('a'))}\n")
+    assert batch("run", "requests.jsonl").returncode == 0
 
 
 @pytest.mark.parametrize(

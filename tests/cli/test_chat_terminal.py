@@ -158,7 +158,7 @@ def test_an_error_shows_kind_and_hint_and_the_chat_goes_on(terminal: Open, polyv
     chat.expect_prompt()
     chat.type("hello" + ENTER)
     chat.expect("slow down")
-    chat.expect("wait 4 s")
+    chat.expect("again in 4 s")
     chat.expect("/retry asks again")
     chat.expect_prompt()
     chat.type("/retry" + ENTER)

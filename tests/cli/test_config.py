@@ -84,6 +84,83 @@ def test_a_warning_is_told_and_is_no_failure(run: Run, tmp_path: Path):
     assert done.stdout.endswith("It is right, with 1 warning.\n")
 
 
+UNPRICED = """
+[deployments.ours]
+model = "lab/llama"
+[routers.chat]
+deployments = ["ours", "openai/gpt-5-mini"]
+[providers.lab]
+dialect = "openai-chat"
+base_url = "https://lab.example/v1"
+key = "x"
+[providers.openai]
+key = "x"
+"""
+BUDGET = "[budgets.b]\nlimit = 5\n"
+PRICE = "[prices.'lab/llama']\ninput = 1\noutput = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        (BUDGET, True),
+        ("[gateway]\nport = 1\n", True),  # whose keys may have budgets
+        ("", False),
+        (f"{BUDGET}unknown_price = 'allow'\n", False),
+        (BUDGET + PRICE, False),
+    ],
+)
+def test_a_model_without_a_price_is_warned_of_where_a_budget_may_hold(
+    run: Run, tmp_path: Path, more: str, warned: bool
+):
+    (tmp_path / "polyvox.toml").write_text(UNPRICED + more, "utf-8")
+    done = run("config", "check")
+    assert done.returncode == 0
+    text = "warning: polyvox.toml, line 2: nobody knows what lab/llama costs"
+    assert (text in done.stderr) is warned
+    assert done.stderr.count("warning: ") == warned
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("[gateway.keys.ci]\nkey = 'sk-1234'\n", "[gateway.keys.ci] key is too weak"),
+        ("[gateway]\nsecret = 'changeme'\n", "[gateway] secret is too weak"),
+        ("[gateway]\nadmin_key = 'admin'\n", "[gateway] admin_key is too weak"),
+        ("[gateway]\ndatabase = 'mysql://h/d'\n", "neither SQLite nor PostgreSQL"),
+        ("[gateway]\nworkers = 2\n[budgets.b]\nlimit = 1\n", "[budgets.b] for itself alone"),
+    ],
+)
+def test_what_serve_refuses_is_wrong_here_too(run: Run, tmp_path: Path, text: str, wrong: str):
+    (tmp_path / "polyvox.toml").write_text(text, "utf-8")
+    checked, served = run("config", "check"), run("serve", "--port", "0")
+    assert (checked.returncode, served.returncode) == (1, 3)
+    assert wrong in checked.stderr
+    assert wrong in served.stderr
+
+
+def test_the_gateway_is_shown_without_its_secrets(run: Run, tmp_path: Path):
+    text = f"""
+[gateway]
+host = "0.0.0.0"
+database = "postgresql://ada:{SECRET}@db/polyvox"
+[gateway.keys.ci]
+key = "9c61e07be94a35a1c7e8f0d9b362542f"
+organisation = "acme"
+team = "core"
+models = ["openai/*"]
+budget = {{ limit = "$1", per = "day" }}
+"""
+    (tmp_path / "polyvox.toml").write_text(text, "utf-8")
+    done = run("config", "check")
+    assert "gateway at 0.0.0.0:8700: 1 worker, uvicorn" in done.stdout
+    assert "key ci: of acme/core, may ask openai/*, budget $1 per day, then block" in done.stdout
+    assert "warning: polyvox.toml, line 2: the gateway would listen at 0.0.0.0" in done.stderr
+    assert done.returncode == 0
+    assert SECRET not in done.stdout + done.stderr
+    assert "9c61e07b" not in done.stdout + done.stderr
+
+
 def test_show_masks_secrets_and_says_where_values_come_from(run: Run, tmp_path: Path):
     text = f"""
 [providers.openai]

@@ -103,6 +103,17 @@ def test_a_certificate_file_that_is_not_there_is_found(run: Run):
     assert checks(report, "network")["certificates"]["status"] == "failed"
 
 
+def test_it_says_which_parts_of_a_gateway_are_installed(run: Run):
+    versions = {
+        check["name"]: check
+        for check in json.loads(run("doctor", "--json").stdout)["checks"]
+        if check["section"] == "versions"
+    }
+    for package, extra in (("starlette", "gateway"), ("psycopg", "postgres"), ("redis", "redis")):
+        check = versions[package]
+        assert check["status"] == "ok" or f"polyvox[{extra}]" in check["fix"]
+
+
 def test_it_says_which_transport_runs_and_why(run: Run):
     report = json.loads(run("doctor", "--json", env={"POLYVOX_TRANSPORT": "aiohttp"}).stdout)
     assert checks(report, "transport") == {

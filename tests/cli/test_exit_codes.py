@@ -69,7 +69,7 @@ def test_what_a_provider_says(
     assert "Traceback" not in done.stderr
     assert "mock-key-0123456789" not in done.stderr
     if "retry_after" in error:
-        assert "wait 7 s" in done.stderr
+        assert "Ask again in 7 s" in done.stderr
 
 
 @pytest.mark.parametrize(

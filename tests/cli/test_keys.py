@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -10,6 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from .conftest import NOBODY, Run
+from .gateway_process import gateway as started
 from .gateway_server import ADMIN_KEY, Served, serving
 from .terminal import Terminal
 
@@ -147,7 +149,7 @@ def test_rotating_prints_a_new_key_beside_which_the_old_one_works(
     assert old != new
     for secret in (old, new):
         assert run("budget", env=gateway.env(secret)).returncode == 0
-    newest = keys("rotate", "ci").stdout.strip()
+    newest = keys("rotate", "ci", "--overlap", "0s").stdout.strip()
     assert run("budget", env=gateway.env(newest)).returncode == 0
     refused = run("budget", env=gateway.env(new))
     assert (refused.returncode, "was replaced" in refused.stderr) == (4, True)
@@ -229,3 +231,147 @@ def test_a_terminal_is_not_bent_by_a_name(
     screen = terminal("keys", "list", env=gateway.env())
     assert screen.wait() == 0
     assert "plain" in screen.seen
+
+
+class TestChanging:
+    @pytest.fixture
+    def change(self, keys: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+        """Change the key "ci": which fields are others than before, with what they are now."""
+        said = ["--model", "fast", "--budget", "$10/day", "--budget", "$100/month"]
+        said += ["--requests", "60/minute", "--tokens", "1000/minute", "--expires", "2090-01-31"]
+        assert keys("create", "ci", *said).returncode == 0
+
+        def change(*arguments: str) -> dict[str, Any]:
+            before = json.loads(keys("show", "ci", "--json").stdout)
+            done = keys("change", "ci", "--json", *arguments)
+            assert done.returncode == 0, done.stderr
+            after = json.loads(done.stdout)
+            assert after == json.loads(keys("show", after["id"], "--json").stdout)
+            return {name: after[name] for name in after if after[name] != before[name]}
+
+        return change
+
+    @pytest.mark.parametrize(
+        ("said", "changed"),
+        [
+            (["--name", "build"], {"name": "build"}),
+            (["--model", "a", "--model", "b"], {"models": ["a", "b"]}),
+            (["--route", "chat"], {"routes": ["chat"]}),
+            (["--address", "10.0.0.0/8"], {"addresses": ["10.0.0.0/8"]}),
+            (["--expires", "never"], {"expires": None}),
+            (["--shadow"], {"shadow": True}),
+            (["--block"], {"blocked": True}),
+            (["--unblock"], {}),
+            (
+                ["--budget", "$20/day"],
+                {
+                    "budgets": {
+                        "day": {"limit": "$20", "per": "day"},
+                        "month": {"limit": "$100", "per": "month"},
+                    }
+                },
+            ),
+            (
+                ["--budget", "none/day"],
+                {"budgets": {"month": {"limit": "$100", "per": "month"}}},
+            ),
+            (
+                ["--tokens", "none/minute"],
+                {"limits": {"minute": {"requests": 60, "per": "minute"}}},
+            ),
+            (["--tokens", "none/minute", "--requests", "none/minute"], {"limits": {}}),
+            (
+                ["--requests", "9/day"],
+                {
+                    "limits": {
+                        "day": {"requests": 9, "per": "day"},
+                        "minute": {"requests": 60, "tokens": 1000, "per": "minute"},
+                    }
+                },
+            ),
+        ],
+    )
+    def test_what_is_said_is_changed_and_nothing_else(
+        self, change: Callable[..., dict[str, Any]], said: list[str], changed: dict[str, Any]
+    ) -> None:
+        assert change(*said) == changed
+
+    @pytest.mark.parametrize(
+        ("said", "code", "told"),
+        [
+            ([], 2, "nothing is said to change"),
+            (["--budget", "none/week"], 2, "there is no such budget\nhint: There are day, month."),
+            (["--tokens", "none/day"], 2, "there is no such limit\nhint: There are minute."),
+            (["--team", "core"], 6, "a team is one of an organisation"),
+            (["--route", "chta"], 6, "Did you mean 'chat'?"),
+        ],
+    )
+    def test_what_can_not_be_is_said_and_changes_nothing(
+        self,
+        keys: Callable[..., Any],
+        change: Callable[..., dict[str, Any]],
+        said: list[str],
+        code: int,
+        told: str,
+    ) -> None:
+        before = keys("show", "ci", "--json").stdout
+        done = keys("change", "ci", *said)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert told in done.stderr
+        assert keys("show", "ci", "--json").stdout == before
+
+
+class TestBringingAlong:
+    OLD = "sk-Vb4Qw9ZxR2mK7tLpN3sY8c"
+
+    @pytest.mark.parametrize("way", ["env", "stdin", "sha256"])
+    def test_a_key_that_somebody_has_is_good_and_is_not_printed(
+        self, run: Run, gateway: Served, way: str
+    ) -> None:
+        said = {
+            "env": ["--key-from-env", "OLD_KEY"],
+            "stdin": ["--key-from-stdin"],
+            "sha256": ["--sha256", sha256(self.OLD.encode()).hexdigest()],
+        }
+        env = gateway.env() | {"OLD_KEY": self.OLD}
+        done = run("keys", "create", "old", *said[way], env=env, stdin=f"{self.OLD}\n")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "is the one that you gave" in done.stderr
+        assert self.OLD not in done.stderr
+        assert run("budget", env=gateway.env(self.OLD)).returncode == 0
+        listed = run("keys", "list", env=gateway.env()).stdout
+        id = json.loads(run("keys", "show", "old", "--json", env=gateway.env()).stdout)["id"]
+        assert id in listed
+
+    @pytest.mark.parametrize(
+        ("said", "code", "told"),
+        [
+            (["--key-from-env", "NOT_THERE"], 2, "there is no key in NOT_THERE"),
+            (["--key-from-stdin"], 2, "there is no key in stdin"),
+            (["--key-from-env", "WEAK"], 6, "key is too weak"),
+            (["--sha256", "abc"], 6, "a SHA-256 as 64 digits"),
+            (["--key-from-stdin", "--key-from-env", "OLD_KEY"], 2, "in one way"),
+        ],
+    )
+    def test_what_is_none_is_refused(
+        self, run: Run, gateway: Served, said: list[str], code: int, told: str
+    ) -> None:
+        env = gateway.env() | {"WEAK": "sk-changeme-changeme-changeme"}
+        done = run("keys", "create", *said, env=env, stdin="")
+        assert (done.returncode, done.stdout) == (code, "")
+        assert told in done.stderr
+        assert "changeme" not in done.stderr
+
+
+def test_a_model_that_the_gateway_has_not_is_warned_of(
+    run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with started(tmp_path_factory.mktemp("gateway")) as gateway:
+        said = ["--model", "simulated/echoo", "--model", "simulated/*", "--model", "simulated/echo"]
+        for command in (["create", "ci"], ["change", "ci"]):
+            done = run("keys", *command, *said, env=gateway.env)
+            assert done.returncode == 0, done.stderr
+            warnings = [line for line in done.stderr.splitlines() if line.startswith("warning")]
+            assert len(warnings) == 1, done.stderr
+            assert "no model 'simulated/echoo'" in warnings[0]
+            assert "Did you mean 'simulated/echo'?" in warnings[0]

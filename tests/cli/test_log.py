@@ -224,6 +224,15 @@ def test_calls_are_listed_newest_first(asked: Run):
     assert "\x1b" not in done.stdout
 
 
+def test_the_ids_of_a_gateways_calls_are_listed_whole_since_they_begin_alike(run: Run, place: Path):
+    ids = [f"call_01976b2f3c5d{number}0e8c1b7a9f4e21" for number in range(2)]
+    for id in ids:
+        write(place, id=id)
+    listed = [line.split()[0] for line in run("log").stdout.splitlines()[1:]]
+    assert sorted(listed) == ids
+    assert all(run("log", "show", id).returncode == 0 for id in listed)
+
+
 @pytest.mark.parametrize(
     ("filters", "questions"),
     [

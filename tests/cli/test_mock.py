@@ -62,7 +62,7 @@ def test_a_script_is_played_turn_by_turn(start: Start, run: Run, tmp_path: Path)
     assert run(*ask, env=variables).stdout == "First.\n"
     second = run(*ask, env=variables)
     assert second.returncode == 8
-    assert "wait 3 s" in second.stderr
+    assert "Ask again in 3 s" in second.stderr
 
 
 def test_knobs_bend_the_answer(start: Start, run: Run):

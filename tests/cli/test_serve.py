@@ -214,6 +214,25 @@ def test_several_workers_do_not_count_a_budget_each_for_itself(run: Run, tmp_pat
     assert 'kind = "redis"' in done.stderr
 
 
+def test_nor_once_the_file_says_so_while_they_run(start: Start, tmp_path: Path):
+    file = tmp_path / "polyvox.toml"
+    file.write_text(LIMITED.partition("[budgets")[0])
+    gateway = start("serve", "--json", "--log", "json")
+    assert started(gateway)["workers"] == 2
+    file.write_text(LIMITED)
+    gateway.send_signal(signal.SIGHUP)
+    told = next(line for line in gateway.stderr if "refused" in line or "read anew" in line)
+    assert "[budgets.daily]" in told
+
+
+def test_a_limit_that_nothing_enforces_does_not_start(run: Run, tmp_path: Path):
+    limit = "[limits.few]\nrequests = 1\nmodels = ['opneai/*']\n"
+    (tmp_path / "polyvox.toml").write_text("[gateway]\nport = 0\n" + limit)
+    done = run("serve")
+    assert done.returncode == 3
+    assert "limits.few covers 'opneai/*', which nobody is asked by" in done.stderr
+
+
 def test_one_worker_counts_by_itself(start: Start, tmp_path: Path):
     (tmp_path / "polyvox.toml").write_text(LIMITED)
     assert started(start("serve", "--workers", "1", "--json"))["workers"] == 1
@@ -242,3 +261,15 @@ def test_the_health_and_the_readiness_are_open_and_the_metrics_are_not(start: St
     assert b"polyvox_calls_total" in get(url, "/metrics", key)[1]
     with pytest.raises(OSError, match="401"):
         get(url, "/metrics")
+
+
+def test_with_a_log_of_json_a_start_that_fails_is_a_line_of_json(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_text("[gateway]\nportt = 1\n")
+    done = run("serve", "--config", "wrong.toml", "--log", "json")
+    plain = run("serve", "--config", "wrong.toml")
+    assert done.returncode == plain.returncode != 0
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (line["about"], line["kind"]) == ("error", "configuration")
+    assert "portt" in line["text"]
+    assert line["at"].endswith("Z")
+    assert plain.stderr.startswith("error: ")

@@ -90,6 +90,24 @@ def test_a_provider_is_named_as_everywhere_not_as_in_the_catalog(write: Write):
         assert (facts.context_window, facts.name) == (77, "Mine")
 
 
+def test_a_simulated_model_costs_what_the_file_says_so_that_a_budget_can_be_tried(write: Write):
+    text = """
+    [prices."simulated/echo"]
+    input = 0
+    output = 10
+    [aliases]
+    parrot = "simulated/echo"
+    [budgets.all]
+    limit = "$0.00003"
+    """
+    with Client.from_config(write(text)) as client:
+        reply = client.complete("parrot", "one two", max_tokens=2)
+        assert str(reply.usage.cost) == "$0.00002"
+        with pytest.raises(BudgetExceededError):
+            client.complete("parrot", "one two", max_tokens=2)
+        assert str(client.complete("simulated/lorem", "hi").usage.cost) == "free"
+
+
 def test_a_catalog_of_the_program_comes_in_place_of_the_prices(write: Write):
     path = write('[prices."openai/gpt-5-mini"]\ncontext_window = 77')
     catalog = Catalog.load({"openai/gpt-5-mini": {"context_window": 99}})
@@ -107,6 +125,14 @@ def test_a_catalog_of_the_program_comes_in_place_of_the_prices(write: Write):
             "line 1: prices: there is no provider 'opneai'; did you",
         ),
         ("[prices.gpt-5]\nfree = true", "line 1: prices: there is no provider 'gpt-5'"),
+        (
+            "[prices.'simulated/ecko']\ninput = 1",
+            "line 1: prices.simulated/ecko: there is no model 'simulated/ecko'",
+        ),
+        (
+            "[prices.'simulated/embedding']\ninput = 1",
+            "line 1: prices.simulated/embedding: simulated/embedding only turns texts",
+        ),
         ("[prices.'ollama/x']\ninput = 1", "line 1: ollama is local: all of it is free of charge"),
         (
             "[prices.'openai/x']\nfree = true\ninput = 1",

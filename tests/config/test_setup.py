@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from polyvox import AsyncClient, Client
+from polyvox.config import load_config
 from polyvox.errors import (
     BudgetExceededError,
     ConfigurationError,
     MissingKeyError,
     RateLimitError,
 )
+from polyvox.limits import MemoryLimits
 from polyvox.testing import Knobs, MockProvider, ThreadedMock
 
 from .conftest import Write
@@ -387,6 +389,24 @@ def test_accounts_in_redis_are_those_of_all_processes(write: Write, redis_url: s
         client.complete("simulated/echo", "a")
 
 
+class Lasting(MemoryLimits):
+    closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_accounts_that_are_given_outlive_the_clients_of_a_configuration(write: Write):
+    config, accounts = load_config(write("[limits.two]\nrequests = 2")), Lasting()
+    for _ in range(2):
+        async with AsyncClient.of_config(config, accounts=accounts) as client:
+            await client.complete("simulated/echo", "a")
+    assert not accounts.closed
+    async with AsyncClient.of_config(config, accounts=accounts) as client:
+        with pytest.raises(RateLimitError):
+            await client.complete("simulated/echo", "a")
+
+
 async def test_closing_twice_does_nothing(write: Write):
     client = AsyncClient.from_config(
         write("[log]\npath = 'c.db'\n[cache]\nkind = 'disk'\npath = 'a.db'")
@@ -422,3 +442,11 @@ def test_a_plain_client_reads_no_file(write: Write):
     with Client() as client:
         assert client.setup is None
         assert client.complete("simulated/echo", "hello").text == "hello"
+
+
+def test_a_program_that_serves_nothing_needs_no_key_of_the_gateway(write: Write):
+    path = write("[gateway]\nadmin_key = '${NOT_SET}'\n[aliases]\nfast = 'simulated/echo'")
+    with Client.from_config(path) as client:
+        assert client.complete("fast", "hello").text == "hello"
+    with pytest.raises(ConfigurationError, match="NOT_SET is not set"):
+        load_config(path)

@@ -314,6 +314,14 @@ def test_gemini_is_asked_for_one_text_too(version: str):
     assert answer["embedding"] == {"values": [0.5, -1.0]}
 
 
+def test_what_stands_beside_gemini_s_requests_is_said_of_all():
+    each = [{"content": {"parts": [{"text": text}]}, "title": "T"} for text in "ab"]
+    body = json.dumps({"requests": each, "polyvox": {"end_user": "ada"}}).encode()
+    request = codec_of("gemini").decode_request(body, Place())
+    assert request.inputs == ["a", "b"]
+    assert request.options == {"gemini": {"title": "T", "polyvox": {"end_user": "ada"}}}
+
+
 def test_gemini_wishes_that_differ_are_refused():
     each = [{"content": {"parts": [{"text": "a"}]}, "taskType": word} for word in ("X", "Y")]
     with pytest.raises(BadRequestError, match="same wishes"):

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from polyvox.dialects.errors import request_id, retry_after, snippet, status_error
 from polyvox.errors import (
     BadRequestError,
+    BudgetExceededError,
     ContentFilterError,
     ContextWindowExceededError,
     NotFoundError,
     OverloadedError,
+    PolyvoxError,
     RateLimitError,
     ServerError,
+    UnknownPriceError,
 )
 
 PATTERNS = tomllib.loads(files("polyvox.dialects").joinpath("error_patterns.toml").read_text())
@@ -94,6 +97,21 @@ def test_a_good_status_is_no_status_of_an_error():
 def test_openais_own_word_on_asking_again_holds():
     assert not status_error(500, {"x-should-retry": "false"}, "m").retryable
     assert status_error(400, {"x-should-retry": "true"}, "m").retryable
+
+
+@pytest.mark.parametrize("status", [401, 402, 404])
+def test_what_says_itself_what_to_do_gets_no_hint_of_ours(status: int):
+    assert status_error(status, {}, "No. Ask Ada.").hint
+    advised = status_error(status, {"x-polyvox-error": "any"}, "No. Ask Ada.")
+    assert (advised.hint, advised.retryable, str(advised)) == ("", False, "No. Ask Ada.")
+
+
+@pytest.mark.parametrize("error", [BudgetExceededError, UnknownPriceError])
+@pytest.mark.parametrize("status", [402, 403])
+def test_only_a_gateway_of_ours_tells_of_a_budget(status: int, error: type[PolyvoxError]):
+    told = status_error(status, {"x-polyvox-error": error.kind}, "The quota is used up. Ask Ada.")
+    assert (type(told), told.status, told.retryable, told.hint) == (error, status, False, "")
+    assert type(status_error(status, {}, "No.", code=error.kind)) is not error
 
 
 @pytest.mark.parametrize(

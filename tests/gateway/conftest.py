@@ -2,7 +2,7 @@
 
     async def test_something(database: Database): ...   # runs on SQLite and on PostgreSQL
 
-``database_url`` is an empty database that is not opened yet.
+``database_url`` is an empty database that is not opened yet, ``clock`` a time that a test sets.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,9 +11,15 @@ from typing import Any
 
 import pytest
 
+from gateway.inside import Clock
 from gateway.running import Running
 from polyvox.gateway.database.engine import Database
 from postgres_server import *  # noqa: F403
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from polyvox.attempt import Attempt
-from polyvox.errors import ConfigurationError, RateLimitError
+from polyvox.errors import ConfigurationError, NetworkError, RateLimitError
 from polyvox.events import Event, Start, TextDelta, TextStart
 from polyvox.ledger import (
     CallLog,
@@ -163,6 +163,25 @@ async def test_without_content_only_numbers_are_written():
     assert (whole.message.content, whole.message.stop_reason) == ([], "stop")
     assert failed.error is not None
     assert (failed.error_kind, failed.error["status"]) == ("rate_limit", 429)
+
+
+async def test_without_content_our_own_words_about_an_error_are_written_and_no_others():
+    sink = MemorySink()
+
+    def attempt(reason: str, status: int | None = None) -> Attempt:
+        asked = {"provider": "openai", "model": "m", "started": 0.0, "seconds": 0.1}
+        return Attempt(**asked, error="timeout", status=status, reason=reason)
+
+    attempts = [attempt("no answer within 60 s"), attempt("quoting: the plan", 504)]
+    error = NetworkError("can't connect to 10.0.0.1").to_dict()
+    with CallLog(sink, content="off") as log:
+        log.add(
+            CallRecord(id="1", time=0.0, model="m", seconds=1.0, error=error, attempts=attempts)
+        )
+    (record,) = sink.records
+    assert record.error is not None
+    assert record.error["text"] == "can't connect to 10.0.0.1"
+    assert [each.reason for each in record.attempts] == ["no answer within 60 s", None]
 
 
 def test_a_sample_keeps_the_content_of_the_same_calls_again():

@@ -6,12 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from polyvox.errors import BudgetExceededError, ConfigurationError
+from polyvox.errors import BudgetExceededError, ConfigurationError, UnknownPriceError
 from polyvox.events import Done, Failed, Start, Warned
 from polyvox.limits import Budget, Budgeted, LimitStore, MemoryLimits
 from polyvox.model import Call
 from polyvox.providers.simulated import simulated_model
 from polyvox.quote import quote_of
+from polyvox.request import Request
+from polyvox.routing import Retrying, Router
 from polyvox.testing import check_grammar
 from polyvox.usage import UNKNOWN_COST, Cost, Usage
 
@@ -189,6 +191,36 @@ async def test_a_model_of_unknown_price_is_denied_where_money_is_capped(store: L
     with pytest.raises(BudgetExceededError, match="nobody knows what test/priced costs"):
         await ask(Budgeted(inner, Budget(100), store=store))
     assert inner.asked == 0
+
+
+async def test_of_a_router_the_error_names_those_whose_price_nobody_knows():
+    names = ("lab/small", "lab/large")
+    unpriced = [Priced(UNPRICED, name=name) for name in names]
+    router = Router([Priced(dollars(1)), Retrying(unpriced[0]), unpriced[1]], name="chat")
+    with pytest.raises(UnknownPriceError) as caught:
+        await ask(Budgeted(router, Budget(100, name="day")))
+    assert caught.value.text == (
+        "nobody knows what lab/small and lab/large costs, which chat may ask, so that the budget"
+        " 'day' can't be kept"
+    )
+    assert '[prices."lab/small"]' in (caught.value.hint or "")
+
+
+async def test_a_model_with_fields_of_its_own_is_named_itself():
+    odd = Priced(UNPRICED)
+    odd.model, odd.models = "gpt", ["gpt"]  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(UnknownPriceError, match="nobody knows what test/priced costs, so"):
+        await ask(Budgeted(odd, Budget(100)))
+
+
+async def test_without_max_tokens_the_error_says_how_long_an_answer_is_reserved_for():
+    model = Budgeted(Priced(dollars(1, tokens=64_000)), Budget(0.5))
+    with pytest.raises(BudgetExceededError) as caught:
+        await ask(model)
+    assert "names no max_tokens, so that 32,000 tokens of answer" in (caught.value.hint or "")
+    with pytest.raises(BudgetExceededError) as caught:
+        await ask(model, request=Request(messages=HI.messages, max_tokens=9))
+    assert "asks for less (max_tokens)" in (caught.value.hint or "")
 
 
 async def test_an_unknown_price_may_be_allowed_and_counts_what_is_known(store: LimitStore):

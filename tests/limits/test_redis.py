@@ -231,6 +231,30 @@ async def test_after_a_failure_one_command_tries_and_the_pauses_grow():
     await link.aclose()
 
 
+async def test_an_outage_is_logged_once_with_its_reason_and_once_when_it_is_over(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO", "polyvox.transport.redis_link")
+    clock = Clock(0)
+    link = RedisLink(redis_url, purpose="the test", timeout=30, clock=clock)
+
+    async def fail(client: Redis) -> None:
+        raise ConnectionResetError("gone")
+
+    for _ in range(2):
+        for _ in range(50):
+            with pytest.raises(NetworkError):
+                await link.run(fail)
+            clock.now += 3
+        clock.now += 100
+        for _ in range(50):
+            await link.run(lambda client: client.ping())
+    await link.aclose()
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["WARNING", "INFO"] * 2
+    assert caplog.records[0].getMessage().endswith("can't be used: gone")
+
+
 async def test_a_link_that_works_again_begins_with_short_pauses(redis_url: str):
     clock = Clock(0)
     link = RedisLink(redis_url, purpose="the test", timeout=30, clock=clock)

@@ -14,6 +14,7 @@ from polyvox.model import Call, Interrupt
 from polyvox.quote import quote_of
 from polyvox.request import Request
 from polyvox.testing import Knobs, MockProvider
+from waiting import until
 
 from .rig import HI, Priced, ask, dollars, listen, soon
 from .shop import MODEL, PROVIDER, REQUEST, Shop, client_of, sent
@@ -166,6 +167,21 @@ async def test_a_budget_is_passed_by_no_more_than_the_error_of_one_reservation()
         await ask(model)
     spent, _ = await used(store)
     assert spent == dollars(10).cost.nanos + error
+
+
+async def test_calls_at_once_pass_it_by_no_more_than_the_errors_of_those_that_were_let_in():
+    store, gate = MemoryLimits(), asyncio.Event()
+    inner = Priced(dollars(1), dollars(1.5), gate=gate)
+    model = Budgeted(inner, Budget(10, name="till"), store=store)
+    asking = [asyncio.create_task(ask(model)) for _ in range(12)]
+    await until(lambda: sum(each.done() for each in asking) == 2)
+    gate.set()
+    ended = await asyncio.gather(*asking, return_exceptions=True)
+    assert sum(isinstance(each, BudgetExceededError) for each in ended) == 2
+    assert inner.asked == 10
+    assert await used(store) == (dollars(10 * 1.5).cost.nanos, 0)
+    with pytest.raises(BudgetExceededError):
+        await ask(model)
 
 
 async def test_the_books_of_the_caller_hold_what_was_charged_below_it():

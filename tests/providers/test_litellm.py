@@ -425,8 +425,12 @@ async def test_a_name_that_litellm_does_not_know():
 
 async def test_a_key_that_the_provider_repeats_is_masked():
     async with asking("openai-chat", [AuthenticationError(f"bad key {KEY}")]) as (mock, model):
-        error = await failure(model, a_request(mock.url))
-    assert KEY not in f"{error} {error.args} {error.message.error}"
+        call = Call()
+        failed = (await listen(model, a_request(mock.url), call))[-1]
+    assert isinstance(failed, Failed)
+    error = failed.error
+    assert KEY not in f"{error} {error.args} {failed.message.error} {call.attempts}"
+    assert "bad key" in str(call.attempts[0].reason)
 
 
 # How it is stopped

@@ -315,6 +315,17 @@ async def test_the_key_is_in_no_error(dialect):
         assert "canary" not in repr(failed) + str(failed.error) + str(failed.error.to_dict())
 
 
+async def test_an_attempt_has_what_the_provider_says_without_the_key_that_it_repeats(dialect):
+    said = AuthenticationError("not with sk-canary", provider_code="bad_sk-canary")
+    answer = Answer(get_dialect(dialect).encode_error(said)[1], status=401)
+    call = Call()
+    await listen(a_model(dialect, answer), call=call)
+    (attempt,) = call.attempts
+    assert (attempt.error, attempt.status) == ("authentication", 401)
+    assert "not with" in attempt.reason
+    assert "canary" not in repr(attempt)
+
+
 async def test_the_list_of_models_is_asked_for(dialect):
     body = get_dialect(dialect).encode_models(["m1", "m2"])
     assert await a_model(dialect, Answer(body)).models() == ["m1", "m2"]

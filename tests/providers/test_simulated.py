@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from polyvox.assembly import fold
+from polyvox.catalog import Catalog
 from polyvox.errors import (
     AbortedError,
     BadRequestError,
@@ -22,6 +23,7 @@ from polyvox.model import Call, Interrupt, Model
 from polyvox.providers.simulated import SIMULATED, ScriptedModel, simulated_model
 from polyvox.providers.simulated.grammar import check_grammar
 from polyvox.providers.simulated.tokens import count, pieces
+from polyvox.quote import quote_of
 from polyvox.request import Request, ToolDefinition
 from polyvox.usage import FREE
 
@@ -307,6 +309,46 @@ def test_models_are_found_by_full_and_by_short_name():
     assert set(SIMULATED) == {simulated_model(name).name for name in SIMULATED}
     assert simulated_model("tools").name == "simulated/tools"
     assert all(SIMULATED.values())
+
+
+def priced(name: str, **prices: float) -> Model:
+    full = f"simulated/{name}"
+    return simulated_model(name, Catalog.load({full: prices}).find("simulated", name))
+
+
+async def test_one_that_pretends_to_a_price_costs_that_and_is_quoted_it():
+    call, asked = Call(), request("to be or not", max_tokens=3)
+    model = priced("echo", input=2, output=10)
+    message = fold(await events_of(model, asked, call))
+    assert message.usage.cost.nanos == 4 * 2_000 + 3 * 10_000
+    assert call.attempts[0].usage == message.usage
+    quote = quote_of(model, asked)
+    assert quote.output_tokens == 3
+    assert quote.cost.nanos == quote.input_tokens * 2_000 + 3 * 10_000
+
+
+async def test_what_is_broken_off_costs_what_was_said():
+    call, asked = Call(), request("to be or not", options=simulated(tokens_per_second=ONE_PER_HOUR))
+    async with aclosing(priced("echo", input=0, output=10).stream(asked, call)) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+    assert [attempt.usage.cost.nanos for attempt in call.attempts] == [10_000]
+
+
+async def test_limits_beside_the_price_hold_and_without_a_price_it_stays_free():
+    model, asked = priced("echo", max_output_tokens=2), request("to be or not")
+    message = fold(await events_of(model, asked))
+    assert (message.text, message.stop_reason, message.usage.cost) == ("to be", "length", FREE)
+    quote = quote_of(model, asked)
+    assert (quote.output_tokens, quote.cost) == (2, FREE)
+
+
+async def test_a_script_may_know_better_what_its_answer_costs():
+    usage = {"output_tokens": 7, "cost": {"status": "known", "nanos": 5}}
+    asked = request("x", options=simulated(script=[{"message": {"content": "a", "usage": usage}}]))
+    message = fold(await events_of(priced("scripted", input=1, output=1), asked))
+    assert message.usage.cost.nanos == 5
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest():

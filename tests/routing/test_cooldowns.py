@@ -1,5 +1,7 @@
 """The circuit breaker: which error rests a deployment, for how long, and how it comes back."""
 
+import logging
+
 import pytest
 
 from polyvox import errors
@@ -267,3 +269,33 @@ def test_nobody_is_blamed_for_the_callers_own_deadline():
         with seat:
             seat.failed(RequestTimeoutError("late"))
     assert one.state == "ready"
+
+
+@pytest.mark.parametrize("well", [None, BadRequestError("at fault")])
+def test_the_log_is_told_once_that_one_rests_and_once_that_it_answers_again(
+    caplog: pytest.LogCaptureFixture, well: PolyvoxError | None
+):
+    one = One(name="east")
+    one.fail(OverloadedError("full of what was asked", status=503))
+    one.clock.now += 5
+    one.fail(OverloadedError("full"))
+    assert one.pool.status()[0].rests
+    one.clock.now += 10
+    if well is None:
+        one.answer()
+    else:
+        one.fail(well)
+    one.answer()
+    assert not one.pool.status()[0].rests
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "east (test/voice) is not asked for 5 s: overloaded (503)"),
+        ("WARNING", "east (test/voice) answers again"),
+    ]
+
+
+def test_a_program_without_a_log_finds_nothing_of_it_among_its_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(logging.getLogger("polyvox"), "propagate", False)
+    One().fail(OverloadedError("full"))
+    assert capfd.readouterr() == ("", "")

@@ -23,6 +23,7 @@ COMMANDS = {
     "ask": "Ask a model once.",
     "batch": "Have a file of requests answered by a gateway, in the background.",
     "budget": "See what is left of your budgets at a gateway.",
+    "calls": "Find the calls of a gateway: those that failed, and why.",
     "chat": "Talk with a model.",
     "completion": "Print the script that completes commands in your shell.",
     "composite": "See which composites there are, and what one will do.",
@@ -31,15 +32,18 @@ COMMANDS = {
     "doctor": "See what is set up, what is reachable and what is missing.",
     "embed": "Turn texts into vectors.",
     "eval": "Compare models on cases of your own.",
-    "keys": "Make, find, replace and revoke the keys of a gateway.",
+    "keys": "Make, find, change, replace and revoke the keys of a gateway.",
     "log": "Look back at calls: find, read, add up, ask again.",
     "mock": "Serve a provider's API from a script, for tests.",
     "models": "Find models: prices, limits, keys.",
+    "organisations": "Make, find, change and delete whom the keys of a gateway belong to.",
     "serve": "Serve every model behind one address: the gateway.",
+    "teams": "Make, find, change and delete the parts of organisations at a gateway.",
     "templates": "Keep prompts at a gateway, in versions, to be used by name.",
     "tool": "Run functions as commands; see what models are told of them.",
     "trace": "See what calls were made of: who was asked, when, for how much.",
     "usage": "See what was used through a gateway, and what it cost.",
+    "users": "Limit and block the end users of organisations at a gateway.",
 }
 """Every command with its line in ``polyvox --help``; it lives in the module of its name."""
 

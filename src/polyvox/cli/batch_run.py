@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, nullcontext
+from io import BytesIO
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO
@@ -19,6 +20,7 @@ from polyvox.cli.options import InputError
 from polyvox.cli.terminal import is_terminal, note, progress, warn
 from polyvox.dialects.openai_errors import decode_error
 from polyvox.errors import BadRequestError
+from polyvox.gateway.batches.shapes import line_such_as
 from polyvox.http import HttpRequest, HttpResponse, Timeouts
 from polyvox.model import Call
 from polyvox.transport import exchange, read_all
@@ -191,13 +193,18 @@ def _contents(path: Path) -> bytes:
 
 def _endpoint(path: Path) -> str:
     """What the first request is for."""
+    lines = enumerate(BytesIO(_contents(path)), 1)
+    number, line = next((each for each in lines if each[1].strip()), (0, b""))
+    hint = f"Each line is one, such as {line_such_as(ENDPOINTS['chat'])}"
+    if not line:
+        raise InputError(f"{path} has no requests", hint)
     try:
-        url = msgspec.json.decode(_contents(path).partition(b"\n")[0], type=_Line).url
+        url = msgspec.json.decode(line, type=_Line).url
     except msgspec.DecodeError as error:
-        raise InputError(f"line 1 of {path} is no request: {error}") from None
+        raise InputError(f"line {number} of {path} is no request: {error}", hint) from None
     if url not in ENDPOINTS.values():
         raise InputError(
-            f"line 1 of {path} has a url that batches are not for",
+            f"line {number} of {path} has a url that batches are not for",
             f"It is one of {', '.join(ENDPOINTS.values())}.",
         )
     return url

@@ -40,7 +40,7 @@ def log_path() -> Path:
 
 
 def _configured_path() -> Path | None:
-    section = load_config().log if is_configured() else None
+    section = load_config(without=["gateway"]).log if is_configured() else None
     if section is None or section.path is None:
         return None
     if section.is_jsonl:

@@ -37,6 +37,11 @@ _PACKAGES = {
     "litellm": "litellm",
     "botocore": "bedrock",
     "mcp": "mcp",
+    "starlette": "gateway",
+    "granian": "granian",
+    "psycopg": "postgres",
+    "redis": "redis",
+    "opentelemetry-api": "otel",
     "matplotlib": "eval",
 }
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

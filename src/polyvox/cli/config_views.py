@@ -18,6 +18,8 @@ from polyvox.config.finding import FILE
 from polyvox.config.problems import error_of
 from polyvox.config.reading import dotted
 from polyvox.config.schema import DeploymentSection, RouterSection
+from polyvox.config.serving import GatewaySection, KeySection
+from polyvox.config.unpriced import unpriced
 from polyvox.config.values import nested, values_of
 from polyvox.errors import ConfigurationError
 from polyvox.ledger import Redactor
@@ -32,6 +34,8 @@ def show_check(path: Path | None) -> int:
     except ConfigurationError as error:  # no TOML, or not there
         say_error(error.text, error.hint)
         return FAILED
+    if loaded.config is not None and not loaded.errors:
+        loaded.problems += [*unpriced(loaded.config, loaded.source), *_of_gateway(loaded)]
     for problem in loaded.problems:
         _say(problem)
     errors, warnings = len(loaded.errors), len(loaded.warnings)
@@ -119,6 +123,10 @@ def outline(config: Config) -> Iterator[str]:
     if around:
         yield "around every call"
         yield from _branches(around)
+    if (gateway := config.gateway) != GatewaySection():
+        workers = _count(gateway.workers, "worker")
+        yield f"gateway at {gateway.host}:{gateway.port}: {workers}, {gateway.server}"
+        yield from _branches(_gateway_lines(gateway))
 
 
 def _router_lines(config: Config, router: RouterSection) -> Iterator[str]:
@@ -175,6 +183,47 @@ def _around(config: Config) -> Iterator[str]:
         yield f"accounts: {config.accounts.kind}"
     if config.retry is not None:
         yield f"retry: {_count(config.retry.attempts, 'attempt')}"
+
+
+def _gateway_lines(gateway: GatewaySection) -> Iterator[str]:
+    database = (
+        gateway.database.reveal().partition(":")[0] if gateway.database else "SQLite, its own"
+    )
+    yield f"database: {database}"
+    yield f"admin key: {'from here' if gateway.admin_key else 'made at the first start'}"
+    yield f"offers {', '.join(gateway.models)}"
+    for name, key in gateway.keys.items():
+        yield f"key {name}: {', '.join(_key_said(key))}"
+
+
+def _key_said(key: KeySection) -> Iterator[str]:
+    home = "/".join(each for each in (key.organisation, key.team) if each)
+    if home:
+        yield f"of {home}"
+    yield f"may ask {', '.join(key.models)}"
+    if key.budget:
+        yield f"budget {_budget_line(key.budget)}"
+    if key.limit:
+        yield f"limit {_limit_line(key.limit)}"
+
+
+def _of_gateway(loaded: Loaded) -> Iterator[Problem]:
+    """What 'polyvox serve' would refuse, as far as the file tells."""
+    config, source = loaded.config, loaded.source
+    if config is None or "gateway" not in source.tables:
+        return
+    from polyvox.gateway.serving.checks import check_packages, check_public, refusals
+
+    where = source.where(("gateway",))
+    try:
+        check_packages()
+        for error in refusals(config):
+            yield Problem(where, error.text, error.hint or "")
+        check_public(
+            config, config.gateway.host, has_made_key=False
+        )  # there may be one in its data
+    except ConfigurationError as error:
+        yield Problem(where, error.text, error.hint or "", warning=True)
 
 
 def _limit_line(section: LimitSection) -> str:

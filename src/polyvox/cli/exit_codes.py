@@ -34,7 +34,7 @@ EXIT_CODES: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (10, ("network",), "no connection, or it broke"),
     (11, ("timeout",), "a deadline passed"),
     (12, ("protocol",), "the answer breaks its own format"),
-    (13, ("budget_exceeded",), "over the budget"),
+    (13, ("budget_exceeded", "unknown_price"), "over the budget, or nobody knows the price"),
     (14, ("invalid_answer",), "the answer is not the JSON that was asked for"),
     (15, ("run_limit",), "a limit of the agent's run was reached"),
     (SUSPENDED, (), "the agent's run waits for an approval"),

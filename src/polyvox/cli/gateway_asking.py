@@ -24,14 +24,20 @@ from polyvox.transport import default_transport, exchange, read_all
 __all__ = ["Gateway", "segment"]
 
 _T = TypeVar("_T")
-_Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
+_Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 _TIMEOUTS = Timeouts(connect=10.0, first_byte=60.0, idle=60.0, total=120.0)
 _MOST_BYTES = 64 << 20
+_PART = 1_000
 _START = "Start one with 'polyvox serve', or say where it is: --url, or the variable POLYVOX_GATEWAY_URL."
 _WHICH_KEY = (
     "Set POLYVOX_GATEWAY_KEY, or give --key. 'polyvox serve' tells the administrator's key when it"
     " makes one; 'polyvox keys create' makes others."
 )
+
+
+class _Page(msgspec.Struct):
+    data: list[msgspec.Raw]
+    next: str | None = None
 
 
 class Gateway:
@@ -67,7 +73,9 @@ class Gateway:
     ) -> _T:
         """What is at this path. Query parameters that are None are left out."""
         said = {name: value for name, value in (query or {}).items() if value is not None}
-        return await self._asked("GET", f"{path}?{urlencode(said)}" if said else path, kind)
+        return await self._asked(
+            "GET", f"{path}?{urlencode(said, doseq=True)}" if said else path, kind
+        )
 
     async def post(self, path: str, kind: type[_T], body: Any = None) -> _T:
         """What comes of sending this there."""
@@ -77,6 +85,22 @@ class Gateway:
     async def put(self, path: str, kind: type[_T], body: Any) -> _T:
         """What comes of putting this there."""
         return await self._asked("PUT", path, kind, msgspec.json.encode(body))
+
+    async def patch(self, path: str, kind: type[_T], body: Any) -> _T:
+        """What comes of changing this there."""
+        return await self._asked("PATCH", path, kind, msgspec.json.encode(body))
+
+    async def all(
+        self, path: str, query: Mapping[str, object | None] | None = None
+    ) -> list[msgspec.Raw]:
+        """Everything in the list at this path, however many parts it has."""
+        found, after = list[msgspec.Raw](), None
+        while True:
+            page = await self.get(path, _Page, {**(query or {}), "limit": _PART, "after": after})
+            found += page.data
+            if page.next is None:
+                return found
+            after = page.next
 
     async def delete(self, path: str) -> None:
         """Have nothing there any more."""

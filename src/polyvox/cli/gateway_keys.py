@@ -1,26 +1,36 @@
 """What ``polyvox keys`` does: ask the gateway, and show keys."""
 
+import os
+import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 import msgspec
 
 from polyvox.cli.exit_codes import FAILED
 from polyvox.cli.gateway_asking import Gateway, segment
-from polyvox.cli.gateway_times import limit_said, local_time, seconds_from_now, span_said
-from polyvox.cli.keys import CreateOptions, ListOptions, OneOptions, RotateOptions
+from polyvox.cli.gateway_limits import Limits, limits_said
+from polyvox.cli.gateway_times import local_time, seconds_from_now, span_said
+from polyvox.cli.keys import (
+    ChangeOptions,
+    CreateOptions,
+    ListOptions,
+    OneOptions,
+    RightsOptions,
+    RotateOptions,
+)
 from polyvox.cli.options import InputError
-from polyvox.cli.tables import Column, print_table
-from polyvox.cli.terminal import harmless, is_terminal, note, styled
+from polyvox.cli.tables import Column, print_facts, print_table
+from polyvox.cli.terminal import note, warn
 from polyvox.errors import NotFoundError
 
-__all__ = ["create", "revoke", "rotate", "show", "show_list"]
+__all__ = ["change", "create", "revoke", "rotate", "show", "show_list", "warn_of_models"]
 
 _PATH = "/admin/keys"
-_PAGE = 1_000
+_GLOB = re.compile(r"[*?[]")
 _COLUMNS = (
     Column("key", whole=True, style="bold"),
     Column("name"),
@@ -29,53 +39,33 @@ _COLUMNS = (
     Column("models", least=10),
     Column("limits", least=10, spare=True),
     Column("expires", whole=True, spare=True),
-    Column("state", whole=True, styles={"revoked": "red", "expired": "yellow"}),
+    Column("state", whole=True, styles={"revoked": "red", "blocked": "red", "expired": "yellow"}),
 )
 
 
-class _Key(msgspec.Struct, kw_only=True):
+class _Key(Limits, kw_only=True):
     """What is shown of a key."""
 
     id: str
     name: str = ""
     organisation: str = ""
     team: str = ""
-    models: list[str] = []
-    routes: list[str] = []
-    addresses: list[str] = []
+    models: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     manager: bool = False
     expires: float | None = None
     revoked: float | None = None
     mark: str = ""
     created: float = 0.0
-    budgets: dict[str, dict[str, Any]] = {}
-    limits: dict[str, dict[str, Any]] = {}
-    shadow: bool = False
 
     @property
     def state(self) -> str:
         if self.revoked is not None:
             return "revoked"
-        return "expired" if self.expires is not None and self.expires <= time.time() else "good"
-
-    @property
-    def limits_told(self) -> str:
-        """The limits in short: "$10 per day, 60 requests per minute"."""
-        told = [
-            f"{_dollars(each['limit'])} {_per(each, 'total')}" for each in self.budgets.values()
-        ]
-        for each in self.limits.values():
-            told += [
-                f"{each[unit]:,} {unit} {_per(each, 'minute')}"
-                for unit in ("requests", "tokens")
-                if each.get(unit)
-            ]
-        return ", ".join(told) + (" (shadow)" if told and self.shadow else "")
-
-
-class _Page(msgspec.Struct):
-    data: list[msgspec.Raw]
-    next: str | None = None
+        if self.expires is not None and self.expires <= time.time():
+            return "expired"
+        return "blocked" if self.blocked else "good"
 
 
 class _Made(msgspec.Struct):
@@ -87,7 +77,7 @@ async def show_list(options: ListOptions) -> int:
     """List the keys that are meant."""
     query = {"organisation": options.organisation, "team": options.team}
     async with Gateway(options) as gateway:
-        found = await _all(gateway, query)
+        found = await gateway.all(_PATH, query)
     if options.as_json:
         click.echo(msgspec.json.encode(found).decode())
         return 0 if found else FAILED
@@ -101,37 +91,31 @@ async def show_list(options: ListOptions) -> int:
 
 async def create(options: CreateOptions) -> int:
     """Make a key, and print it."""
-    body: dict[str, Any] = {
-        "name": options.name,
-        "organisation": options.organisation,
-        "team": options.team,
-        "shadow": options.shadow,
-        "manager": options.manager,
-        "budgets": dict(_budgets(options)),
-        "limits": _limits(options),
-        "addresses": options.addresses,
-    }
-    said = {"models": options.models, "routes": options.routes}
-    body |= {field: globs for field, globs in said.items() if globs}
-    if options.expires:
-        body["expires"] = seconds_from_now(options.expires)
+    body = _said(options, Limits()) | _brought(options)
     async with Gateway(options) as gateway:
         await _check_name(gateway, options)
         made = await gateway.post(_PATH, msgspec.Raw, body)
+        await warn_of_models(gateway, options.models)
     return _print_made(made, as_json=options.as_json)
+
+
+async def change(options: ChangeOptions) -> int:
+    """Change what is said of a key, and nothing else."""
+    async with Gateway(options) as gateway:
+        key = _read(await _one(gateway, options.which))
+        body = _said(options, key)
+        if not body:
+            raise InputError("nothing is said to change", "'polyvox keys change --help' lists it.")
+        changed = await gateway.patch(f"{_PATH}/{segment(key.id)}", msgspec.Raw, body)
+        await warn_of_models(gateway, options.models)
+    return _print_key(changed, as_json=options.as_json)
 
 
 async def show(options: OneOptions) -> int:
     """Show one key."""
     async with Gateway(options) as gateway:
         found = await _one(gateway, options.which)
-    if options.as_json:
-        click.echo(bytes(found).decode())
-        return 0
-    for name, value in _facts(_read(found)):
-        shown = harmless(value) if is_terminal(sys.stdout) else value
-        click.echo(styled(f"{name:<13}", sys.stdout, dim=True) + shown)
-    return 0
+    return _print_key(found, as_json=options.as_json)
 
 
 async def rotate(options: RotateOptions) -> int:
@@ -159,22 +143,58 @@ async def revoke(options: OneOptions) -> int:
     return 0
 
 
-async def _all(gateway: Gateway, query: dict[str, str | None]) -> list[msgspec.Raw]:
-    found: list[msgspec.Raw] = []
-    after: str | None = None
-    while True:
-        page = await gateway.get(_PATH, _Page, {**query, "limit": _PAGE, "after": after})
-        found += page.data
-        if page.next is None:
-            return found
-        after = page.next
+def _brought(options: CreateOptions) -> dict[str, str]:
+    """The key that somebody has already, if one is brought along."""
+    ways = (options.from_env is not None, options.from_stdin, bool(options.sha256))
+    if sum(ways) > 1:
+        raise InputError("a key is brought along in one way", "Give one of the options.")
+    if options.sha256:
+        return {"sha256": options.sha256}
+    if options.from_env is not None:
+        key = os.environ.get(options.from_env, "").strip()
+    elif options.from_stdin:
+        key = sys.stdin.readline().strip()
+    else:
+        return {}
+    if not key:
+        raise InputError(f"there is no key in {options.from_env or 'stdin'}", "")
+    return {"key": key}
+
+
+async def warn_of_models(gateway: Gateway, models: Sequence[str]) -> None:
+    """Say which of these the gateway can't ask: they may be slips of the pen, and may be made later."""
+    for name in models:
+        if not _GLOB.search(name):
+            try:
+                await gateway.get(f"/v1/models/{segment(name)}", msgspec.Raw)
+            except NotFoundError as error:
+                warn(f"{error.text}. {error.hint or ''}".rstrip())
+
+
+def _said(options: RightsOptions, now: Limits) -> dict[str, Any]:
+    """The fields that are said."""
+    fields: dict[str, Any] = {
+        "name": options.name,
+        "organisation": options.organisation,
+        "team": options.team,
+        "models": options.models or None,
+        "routes": options.routes or None,
+        "manager": options.manager,
+    }
+    said = {name: value for name, value in fields.items() if value is not None}
+    if options.addresses:
+        said["addresses"] = [] if options.addresses == ("any",) else options.addresses
+    if options.expires:
+        never = options.expires == "never"
+        said["expires"] = None if never else seconds_from_now(options.expires)
+    return said | limits_said(options, now)
 
 
 async def _check_name(gateway: Gateway, options: CreateOptions) -> None:
     """Raises ``InputError`` where a good key has this name: neither could be called by it any more."""
     if not options.name:
         return
-    found = map(_read, await _all(gateway, {"organisation": options.organisation}))
+    found = map(_read, await gateway.all(_PATH, {"organisation": options.organisation or ""}))
     for key in found:
         if key.name == options.name and key.state == "good":
             raise InputError(
@@ -190,7 +210,7 @@ async def _one(gateway: Gateway, which: str) -> msgspec.Raw:
     """
     if which.startswith("key_"):
         return await gateway.get(f"{_PATH}/{segment(which)}", msgspec.Raw)
-    found = [(_read(each), each) for each in await _all(gateway, {})]
+    found = [(_read(each), each) for each in await gateway.all(_PATH)]
     meant = [(key, raw) for key, raw in found if _is_meant(key, which)]
     if not meant:
         raise NotFoundError(
@@ -207,12 +227,13 @@ async def _one(gateway: Gateway, which: str) -> msgspec.Raw:
 
 def _is_meant(key: _Key, which: str) -> bool:
     """Whether it is called so; a whole key is known by its beginning."""
-    return key.name == which or key.mark == which or which.startswith(f"{key.mark}-")
+    is_mark = bool(key.mark) and (key.mark == which or which.startswith(f"{key.mark}-"))
+    return key.name == which or is_mark
 
 
 def _short(which: str) -> str:
     """What may be repeated of a key: its beginning."""
-    return which[:11] if which.startswith("pv-") else which
+    return which[:11] if which.startswith(("pv-", "sk-")) else which
 
 
 def _read(raw: msgspec.Raw) -> _Key:
@@ -225,8 +246,19 @@ def _print_made(raw: msgspec.Raw, *, as_json: bool) -> int:
         click.echo(bytes(raw).decode())
         return 0
     name = f" {made.key.name!r}" if made.key.name else ""
+    if not made.secret:
+        note(f"The key {made.key.id}{name} is the one that you gave.")
+        return 0
     note(f"The key {made.key.id}{name}, which can't be shown again:")
     click.echo(made.secret)
+    return 0
+
+
+def _print_key(raw: msgspec.Raw, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(bytes(raw).decode())
+    else:
+        print_facts(_facts(_read(raw)))
     return 0
 
 
@@ -234,12 +266,13 @@ def _cells(key: _Key) -> list[str]:
     models = ", ".join(key.models)
     expires = local_time(key.expires, "never")
     name, home = key.name, (key.organisation, key.team)
-    return [key.mark, name, *home, models, key.limits_told, expires, key.state]
+    return [key.mark or key.id, name, *home, models, key.limits_told, expires, key.state]
 
 
 def _facts(key: _Key) -> Iterator[tuple[str, str]]:
     yield "id", key.id
-    yield "begins", key.mark
+    if key.mark:
+        yield "begins", key.mark
     yield "state", f"revoked {local_time(key.revoked)}" if key.revoked else key.state
     for name, value in (("name", key.name), ("organisation", key.organisation), ("team", key.team)):
         if value:
@@ -251,46 +284,3 @@ def _facts(key: _Key) -> Iterator[tuple[str, str]]:
     yield "manager", "yes" if key.manager else "no"
     yield "created", local_time(key.created)
     yield "expires", local_time(key.expires, "never")
-
-
-def _dollars(limit: object) -> str:
-    text = str(limit)
-    return text if text.startswith("$") else f"${text}"
-
-
-def _per(section: dict[str, Any], otherwise: str) -> str:
-    per = section.get("per", otherwise)
-    if isinstance(per, str):
-        return "in total" if per == "total" else f"per {per}"
-    return f"in {per:g} seconds"
-
-
-def _budgets(options: CreateOptions) -> Iterator[tuple[str, dict[str, Any]]]:
-    from polyvox.limits.meters import Per
-
-    for said in options.budgets:
-        amount, per = limit_said(said, "total")
-        _check_per("--budget", said, per, get_args(Per))
-        yield per, {"limit": amount, "per": per}
-
-
-def _limits(options: CreateOptions) -> dict[str, dict[str, Any]]:
-    """The limits by their periods, which are also their names."""
-    from polyvox.limits.rate_limit import PERIODS
-
-    limits: dict[str, dict[str, Any]] = {}
-    for unit, given in (("requests", options.requests), ("tokens", options.tokens)):
-        for said in given:
-            amount, per = limit_said(said, "minute")
-            _check_per(f"--{unit}", said, per, PERIODS)
-            if not amount.isdecimal():
-                raise InputError(f"--{unit} {said!r} is no number per time", "Such as 60/minute.")
-            limits.setdefault(per, {"per": per})[unit] = int(amount)
-    return limits
-
-
-def _check_per(option: str, said: str, per: str, known: Iterable[str]) -> None:
-    if per not in known:
-        raise InputError(
-            f"{option} {said!r}: there is no {per!r}", f"Known are {', '.join(known)}."
-        )

@@ -7,7 +7,7 @@ import msgspec
 
 from polyvox.cli.options import debug_option
 
-__all__ = ["GatewayOptions", "gateway_options"]
+__all__ = ["GatewayOptions", "LimitOptions", "gateway_options", "limit_options"]
 
 DEFAULT_URL = "http://127.0.0.1:8700"
 
@@ -18,6 +18,16 @@ class GatewayOptions(msgspec.Struct, kw_only=True):
     url: str = DEFAULT_URL
     key: str = ""
     as_json: bool = False
+
+
+class LimitOptions(GatewayOptions, kw_only=True):
+    """What was said of limits. What is None or empty was not said."""
+
+    budgets: tuple[str, ...]
+    requests: tuple[str, ...]
+    tokens: tuple[str, ...]
+    shadow: bool | None
+    blocked: bool | None
 
 
 _OPTIONS = (
@@ -44,5 +54,37 @@ _OPTIONS = (
 def gateway_options(command: Callable[..., object]) -> Callable[..., object]:
     """Adds ``--url``, ``--key``, ``--json`` and ``--debug``."""
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_LIMITS = (
+    click.option(
+        "--budget",
+        "budgets",
+        metavar="AMOUNT[/PER]",
+        multiple=True,
+        help="'$10/day': hour, day, week, month; else in total. 'none/day' ends it. May be repeated.",
+    ),
+    click.option(
+        "--requests", metavar="N/PER", multiple=True, help="60/minute; 'none/minute' ends it."
+    ),
+    click.option(
+        "--tokens", metavar="N/PER", multiple=True, help="100000/minute; 'none/minute' ends it."
+    ),
+    click.option(
+        "--shadow/--no-shadow",
+        default=None,
+        help="Count against the limits, but block nothing.",
+    ),
+    click.option(
+        "--block/--unblock", "blocked", default=None, help="Refuse all calls, until --unblock."
+    ),
+)
+
+
+def limit_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Adds ``--budget``, ``--requests``, ``--tokens``, ``--shadow`` and ``--block``."""
+    for option in reversed(_LIMITS):
         command = option(command)
     return command

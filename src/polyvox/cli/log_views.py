@@ -228,9 +228,10 @@ def _facts(record: CallRecord) -> Iterator[tuple[str, str]]:
         yield "ended", record.message.stop_reason
     if record.message is not None and record.message.trace is not None:
         parts = sum(1 for _ in record.message.trace.walk())
-        yield "trace", f"{parts} parts: 'polyvox trace show {record.id[:_ID_CHARACTERS]}'"
+        yield "trace", f"{parts} parts: 'polyvox trace show {_short(record.id)}'"
     if record.error is not None:
-        yield "error", f"{record.error_kind}: {record.error.get('text', '')}"
+        words = record.error_kind, record.error.get("text")
+        yield "error", ": ".join(str(word) for word in words if word)
 
 
 def _used(record: CallRecord) -> str:
@@ -269,6 +270,11 @@ def _conversation(record: CallRecord) -> list[Message]:
     return [*system, *record.request.messages, record.message]
 
 
+def _short(id: str) -> str:
+    """What names the call in most logs; of a gateway's ids, which begin with the time, it is all of it."""
+    return id if id.startswith("call_") else id[:_ID_CHARACTERS]
+
+
 def _cells(record: CallRecord) -> list[str]:
     asked = " ".join(record.question.split()) or "-"
     if len(asked) > _ASKED_CHARACTERS:
@@ -280,7 +286,7 @@ def _cells(record: CallRecord) -> list[str]:
     if record.cached:
         asked = f"[cached] {asked}"
     return [
-        record.id[:_ID_CHARACTERS],
+        _short(record.id),
         _time(record, "%Y-%m-%d %H:%M"),
         record.answered_by,
         f"{record.usage.input_tokens:,}",

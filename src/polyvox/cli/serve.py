@@ -6,7 +6,9 @@ from typing import Literal
 import click
 import msgspec
 
+from polyvox.cli.exit_codes import exit_code
 from polyvox.cli.options import config_option, debug_option, gathered
+from polyvox.errors import PolyvoxError
 
 __all__ = ["ServeOptions", "command"]
 
@@ -74,6 +76,12 @@ def command(options: ServeOptions) -> int:
       polyvox serve
       polyvox serve --config polyvox.toml --workers 4
     """
-    from polyvox.cli.serve_start import start
+    from polyvox.cli.serve_start import start, tell_error
 
-    return start(options)
+    try:
+        return start(options)
+    except PolyvoxError as error:
+        if options.log != "json":
+            raise
+        tell_error(error)
+        return exit_code(error)

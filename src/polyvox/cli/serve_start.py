@@ -14,11 +14,12 @@ from polyvox.cli.serve_views import Started, announce
 from polyvox.cli.terminal import is_terminal
 from polyvox.config import Config
 from polyvox.config.finding import find_config
-from polyvox.gateway.serving.checks import check_packages, check_public, check_sharing
+from polyvox.errors import PolyvoxError
+from polyvox.gateway.serving.checks import check_config, check_packages, check_public
 from polyvox.ledger.place import default_path
 from polyvox.secret import Secret
 
-__all__ = ["start"]
+__all__ = ["start", "tell_error"]
 
 _SAID = ("host", "port", "workers", "server")
 
@@ -37,7 +38,7 @@ def start(options: ServeOptions) -> int:
     )
     config = launch.read()
     section = config.gateway
-    check_sharing(config, section.workers)
+    check_config(config)
     folder = DataFolder(options.data or section.data or _data())
     try:
         return _serve(options, launch, config, folder)
@@ -48,13 +49,15 @@ def start(options: ServeOptions) -> int:
 def _serve(options: ServeOptions, launch: Any, config: Config, folder: Any) -> int:
     from msgspec.structs import replace
 
+    from polyvox.gateway.serving.data_folder import database_in
     from polyvox.gateway.serving.listening import bind
     from polyvox.gateway.serving.serve import serve
     from polyvox.gateway.serving.worker import Serving
 
     section = config.gateway
     check_public(config, section.host, has_made_key=folder.admin_digest is not None)
-    database = _database(section.database.reveal() if section.database else folder.database_url)
+    named = section.database
+    database = _database(named.reveal() if named else database_in(folder.path))
     bound = bind(section.host, section.port, section.workers)
     made, key_from = _admin_key(config, folder)
     launch = replace(
@@ -90,6 +93,14 @@ def _serve(options: ServeOptions, launch: Any, config: Config, folder: Any) -> i
             folder.forget_admin_key()  # nobody has seen it: the next start makes another one
 
 
+def tell_error(error: PolyvoxError) -> None:
+    """A line of the log that says why it can't be started, for who reads nothing else."""
+    from polyvox.gateway.operations.log_lines import LogLines
+
+    with LogLines("json") as lines:
+        lines.write("error", of="cli.serve", kind=error.kind, text=error.text, hint=error.hint)
+
+
 def make_app(launch: Any, worker: Any) -> Any:
     """The gateway's application, made in the process that serves it; here it is the program."""
     logging.getLogger("polyvox").setLevel(logging.INFO)
@@ -97,11 +108,8 @@ def make_app(launch: Any, worker: Any) -> Any:
 
 
 def _admin_key(config: Config, folder: Any) -> tuple[str | None, str]:
-    """The administrator's key, if it is made now, and where it is from. Raises for a weak one."""
-    from polyvox.gateway.tenants.keys import check_strength
-
+    """The administrator's key, if it is made now, and where it is from."""
     if config.gateway.admin_key is not None:
-        check_strength(config.gateway.admin_key.reveal(), "[gateway] admin_key")
         return None, "the configuration"
     if folder.admin_digest is not None:
         return None, "an earlier start, which printed it"

@@ -1,14 +1,14 @@
 """Tables: drawn for a person, aligned and plain for a pipe."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 import msgspec
 
 from polyvox.cli.terminal import coloured, harmless, is_terminal, styled
 
-__all__ = ["Column", "print_table"]
+__all__ = ["Column", "print_facts", "print_table"]
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -40,6 +40,13 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
             for column, cell, width in zip(columns, row, widths, strict=True)
         )
         click.echo("  ".join(cells).rstrip())
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print what is known of one thing, a line for each fact."""
+    for name, value in facts:
+        shown = harmless(value) if is_terminal(sys.stdout) else value
+        click.echo(styled(f"{name:<13}", sys.stdout, dim=True) + shown)
 
 
 def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

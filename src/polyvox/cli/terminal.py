@@ -137,8 +137,9 @@ def progress(text: str) -> None:
 
 
 def _retry_hint(error: PolyvoxError) -> str:
-    if error.retry_after is not None:
-        return f"The provider asks to wait {error.retry_after:g} s before the next try."
+    """When to ask again, where nothing else was said of what to do."""
+    if error.retry_after is not None and error.hint is None:
+        return f"Ask again in {error.retry_after:g} s."
     return ""
 
 

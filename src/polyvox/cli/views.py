@@ -21,7 +21,7 @@ from polyvox.events import (
 )
 from polyvox.messages import AssistantMessage, ToolCall
 from polyvox.trace import TraceNode
-from polyvox.usage import Cost, Usage
+from polyvox.usage import Cost, Usage, exact_dollars
 
 __all__ = [
     "EventsView",
@@ -195,9 +195,7 @@ def usage_as_json(usage: Usage) -> dict[str, Any]:
 
 
 def _cost_as_json(cost: Cost) -> dict[str, Any]:
-    known = Cost("known", nanos=cost.nanos)
-    dollars = None if cost.status == "unknown" else str(known).removeprefix("$")
-    return {**msgspec.structs.asdict(cost), "dollars": dollars}
+    return {**msgspec.structs.asdict(cost), "dollars": exact_dollars(cost)}
 
 
 def _print_line(line: bytes) -> None:

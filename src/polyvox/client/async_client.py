@@ -25,6 +25,7 @@ from polyvox.transport import TransportName, default_transport
 
 if TYPE_CHECKING:
     from polyvox.config import Config, Setup
+    from polyvox.limits import LimitStore
     from polyvox.tools.toolset import BaseToolset
 
 _T = TypeVar("_T")
@@ -107,7 +108,8 @@ class AsyncClient(AsyncClosing):
         """
         from polyvox.config import load_config  # only its users pay for it
 
-        return cls._of(load_config(path), transport, providers=providers, catalog=catalog)
+        config = load_config(path, without=["gateway"])  # whose keys only those have who serve
+        return cls._of(config, transport, providers=providers, catalog=catalog)
 
     @classmethod
     def _of(
@@ -119,6 +121,7 @@ class AsyncClient(AsyncClosing):
         catalog: Catalog | None = None,
         keys: Mapping[str, str] | None = None,
         tracked: bool = True,
+        accounts: "LimitStore | None" = None,
     ) -> "AsyncClient":
         from polyvox.config import Setup  # only its users pay for it
         from polyvox.config.registering import registry_settings
@@ -128,19 +131,25 @@ class AsyncClient(AsyncClosing):
         settings["catalog"] = catalog or settings["catalog"]
         settings["keys"] = {**(keys or {}), **settings["keys"]}
         client = cls(transport=transport, **settings)
-        client._setup = Setup(config, client.registry, tracked=tracked)
+        client._setup = Setup(config, client.registry, tracked=tracked, accounts=accounts)
         return client
 
     @classmethod
     def of_config(
-        cls, config: "Config", *, keys: Mapping[str, str] | None = None, tracked: bool = True
+        cls,
+        config: "Config",
+        *,
+        keys: Mapping[str, str] | None = None,
+        tracked: bool = True,
+        accounts: "LimitStore | None" = None,
     ) -> "AsyncClient":
         """A client that knows what this configuration says, which was loaded before.
 
         ``keys`` are those of providers for which the configuration has none. With ``tracked=False``
-        its setup's ``tracker`` counts nothing, for programs that keep books of their own.
+        its setup's ``tracker`` counts nothing, for programs that keep books of their own; ``accounts``
+        is where budgets and limits count, in place of what the configuration says.
         """
-        return cls._of(config, None, keys=keys, tracked=tracked)
+        return cls._of(config, None, keys=keys, tracked=tracked, accounts=accounts)
 
     @property
     def setup(self) -> "Setup | None":

@@ -12,10 +12,12 @@ from _thread import start_new_thread
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 _T = TypeVar("_T")
+
+_LOOK_SECONDS = 0.5
 
 
 class LoopDriver:
@@ -99,11 +101,11 @@ class _Helper:
 
         self._jobs.put(job)
         try:
-            done.get()
+            _wait(done)
         except BaseException:
             if not (values or failures):
                 interrupted(lambda: bool(values or failures))
-                done.get()
+                _wait(done)
             raise
         if failures:
             raise failures[0]
@@ -112,6 +114,13 @@ class _Helper:
     def close(self) -> None:
         """Let the thread end."""
         self._jobs.put(None)
+
+
+def _wait(done: SimpleQueue[None]) -> None:
+    """Until it is done. A Ctrl-C just before a wait is seen when that ends, so it ends now and then."""
+    while True:
+        with suppress(Empty):
+            return done.get(timeout=_LOOK_SECONDS)
 
 
 def _work_off(jobs: SimpleQueue[Callable[[], None] | None]) -> None:

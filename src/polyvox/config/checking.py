@@ -87,7 +87,9 @@ class _Checker:
         for name, section in self._config.prices.items():
             provider = name.partition("/")[0]
             row = self._rows.get(provider)
-            if row is None:
+            if provider == SIMULATED:
+                self._known(name, ("prices", name))
+            elif row is None:
                 guess = _guess(provider, self._rows)
                 self._wrong(("prices", name), f"prices: there is no provider {provider!r}{guess}")
             elif row.local:

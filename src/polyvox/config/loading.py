@@ -1,7 +1,7 @@
 """From a file to a configuration in which everything is right."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -46,13 +46,16 @@ class Loaded(msgspec.Struct):
 
 
 def load_config(
-    path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None
+    path: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    without: Iterable[str] = (),
 ) -> Config:
-    """The configuration of that file, or of the one that is found.
+    """The configuration of that file, or of the one that is found, ``without`` the sections of these names.
 
     Raises ``ConfigurationError``, which names the file, the line, the key and the nearest known one.
     """
-    loaded = examine(path, environ)
+    loaded = examine(path, environ, without=without)
     error = error_of(loaded.problems)
     if error is not None:
         raise error
@@ -61,15 +64,20 @@ def load_config(
 
 
 def examine(
-    path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None
+    path: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    without: Iterable[str] = (),
 ) -> Loaded:
-    """The configuration with everything that is wrong with it.
+    """The configuration with everything that is wrong with it, ``without`` the sections of these names.
 
     Raises ``ConfigurationError`` when there is none, or it is no TOML at all.
     """
     environ = os.environ if environ is None else environ
     source = _source(path, environ)
     apply_overrides(source, environ)
+    for section in without:
+        source.tables.pop(section, None)
     reader = Reader(source, environ)
     config = reader.read(Config)
     problems = reader.problems

@@ -44,7 +44,7 @@ _DEEPEST = 64
 _FOR_EVER = "never"
 """Says of a timeout that it never comes: TOML has no word for nothing."""
 
-_FOLDERS = frozenset({("gateway", "data")})
+_FOLDERS = frozenset({("gateway", "data"), ("gateway", "files")})
 """Paths that name a folder; all others name a file."""
 
 _BARE_KEY = re.compile(r"[\w-]+")

@@ -1,5 +1,6 @@
 """The sections of the gateway: where it listens, where its data are, and how much it takes on."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,16 +39,18 @@ class KeySection(Section, frozen=True, kw_only=True):
 class JournalSection(Section, frozen=True, kw_only=True):
     """What is written down of each call before it is over: ``[gateway.journal]``.
 
-    ``fsync_seconds``  how often the file is forced onto the disk; 0: after every record
-    ``segment_bytes``  when a new file is begun
-    ``max_bytes``      how much may wait for the database; beyond that calls are refused or not recorded
-    ``on_failure``     what becomes of calls that can't be recorded: "deny" or "allow"
+    ``fsync_seconds``    how often the file is forced onto the disk; 0: after every record
+    ``segment_bytes``    when a new file is begun
+    ``max_bytes``        how much may wait for the database; beyond that calls are refused or not recorded
+    ``on_failure``       what becomes of calls that can't be recorded: "deny" or "allow"
+    ``provider_errors``  write down, also in the log, what providers say of failures; it may repeat a prompt
     """
 
     fsync_seconds: Seconds = 1.0
     segment_bytes: Count = 16 << 20
     max_bytes: Count = 4 << 30
     on_failure: Literal["deny", "allow"] = "allow"
+    provider_errors: bool = False
 
 
 class ContextsSection(Section, frozen=True, kw_only=True):
@@ -71,10 +74,12 @@ class GatewaySection(Section, frozen=True, kw_only=True):
     ``workers``           how many processes; more than one count budgets and limits in Redis
     ``server``            who takes the requests in: "uvicorn" or "granian"
     ``data``              the folder of its journal and database; else among the user's data
+    ``files``             the folder of files and batches, which replicas share; else ``data``
     ``database``          "sqlite:///<path>" or "postgresql://..."; else a file in ``data``
     ``admin_key``         the key that may do everything; without one it is made and printed once
     ``secret``            what encrypts providers' keys in the database; else made, in ``data``
     ``models``            what it offers, as names or globs; everything that can be reached by default
+    ``proxies``           from which "X-Forwarded-For" is believed, as addresses or networks ("10.0.0.0/8")
     ``origins``           web pages that may call it from a browser ("https://app.example.com")
     ``max_body_bytes``    the longest request
     ``max_in_flight``     how many calls at once
@@ -93,10 +98,12 @@ class GatewaySection(Section, frozen=True, kw_only=True):
     workers: Count = 1
     server: Literal["uvicorn", "granian"] = "uvicorn"
     data: Path | None = None
+    files: Path | None = None
     database: Secret | None = None
     admin_key: Secret | None = None
     secret: Secret | None = None
     models: Annotated[tuple[str, ...], Meta(min_length=1)] = ("*",)
+    proxies: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     max_body_bytes: Count = 64 << 20
     max_in_flight: Count = 1_000
@@ -108,3 +115,7 @@ class GatewaySection(Section, frozen=True, kw_only=True):
     keys: dict[str, KeySection] = msgspec.field(default_factory=dict[str, KeySection])
     journal: JournalSection = JournalSection()
     contexts: ContextsSection = ContextsSection()
+
+    def __post_init__(self) -> None:
+        for each in self.proxies:
+            ip_network(each)  # raises ValueError, which says why

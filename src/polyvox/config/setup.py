@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from msgspec.structs import replace
 
@@ -55,17 +56,34 @@ class Setup:
         config: what is wanted; ``load_config`` has checked it.
         registry: where "provider/model" becomes a model; see ``registering``.
         tracked: whether ``tracker`` counts; a gateway has books of its own.
+        accounts: where budgets and limits count, in place of what the configuration says. It is not
+            closed here.
     """
 
-    def __init__(self, config: Config, registry: Registry, *, tracked: bool = True) -> None:
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        *,
+        tracked: bool = True,
+        accounts: LimitStore | None = None,
+    ) -> None:
         self.config = config
         self.registry = registry
         self.tracker = CostTracker()
         self._tracked = tracked
+        self._given = accounts
         self._lock = threading.RLock()
         self._made: dict[str, Model] = {}
         self._embedders: dict[str, Embedder] = {}
         self._closed = False
+        self._routers: WeakSet[Router] = WeakSet()
+
+    @property
+    def routers(self) -> list[Router]:
+        """Those that were made, also of single deployments and of providers with several keys."""
+        with self._lock:
+            return list(self._routers)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,7 +142,7 @@ class Setup:
 
     async def aclose(self) -> None:
         """Write what the log still holds, and close the stores."""
-        for store in (self.__dict__.get("_answers"), self.__dict__.get("_accounts")):
+        for store in (self.__dict__.get("_answers"), self.__dict__.get("_own_accounts")):
             if (aclose := getattr(store, "aclose", None)) is not None:
                 await aclose()
         if (log := self.__dict__.get("log")) is not None and not self._closed:
@@ -140,8 +158,12 @@ class Setup:
         section = self.config.cache and self.config.cache.semantic
         return SimilarTexts(*([section.max_entries] if section else []))
 
-    @cached_property
+    @property
     def _accounts(self) -> LimitStore:
+        return self._own_accounts if self._given is None else self._given
+
+    @cached_property
+    def _own_accounts(self) -> LimitStore:
         return accounts_of(self.config.accounts)
 
     def _asked(self, name: str) -> Model:
@@ -188,7 +210,7 @@ class Setup:
         if router is not None:
             model, retry = self._router(name, held), router.retry or retry
         elif deployment is not None:
-            model = Router(self._deployments(name, held), name=name)
+            model = self._kept(Router(self._deployments(name, held), name=name))
             retry = None if deployment.retry else retry
         else:
             model = self._provided(name, held, retry, routed=routed)
@@ -215,16 +237,23 @@ class Setup:
         def lanes(members: tuple[str, ...]) -> list[Deployment]:
             return [lane for member in members for lane in self._lanes(member, held)]
 
-        return Router(
-            lanes(section.deployments),
-            strategy=section.strategy,
-            fallbacks=lanes(section.fallbacks),
-            on_context_window=lanes(section.on_context_window),
-            on_content_filter=lanes(section.on_content_filter),
-            wait_seconds=section.wait_seconds,
-            attempts=section.attempts,
-            name=name,
+        return self._kept(
+            Router(
+                lanes(section.deployments),
+                strategy=section.strategy,
+                fallbacks=lanes(section.fallbacks),
+                on_context_window=lanes(section.on_context_window),
+                on_content_filter=lanes(section.on_content_filter),
+                wait_seconds=section.wait_seconds,
+                attempts=section.attempts,
+                name=name,
+            )
         )
+
+    def _kept(self, router: Router) -> Router:
+        with self._lock:
+            self._routers.add(router)
+        return router
 
     def _lanes(self, name: str, held: Rules) -> list[Deployment]:
         """What a router asks for one of its members."""
@@ -279,7 +308,7 @@ class Setup:
         if provider is not None and len(provider.all_keys) > 1:
             cooldowns = self.config.cooldowns
             keys = key_pool(self.registry, name, provider.all_keys, cooldowns=cooldowns)
-            return Router(keys, name=name)
+            return self._kept(Router(keys, name=name))
         try:
             if name.startswith(PREFIX):
                 return composite_model(name, _Members(self, held, retry), self.config.profiles)

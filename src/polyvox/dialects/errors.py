@@ -19,6 +19,7 @@ import msgspec
 from polyvox.errors import (
     AuthenticationError,
     BadRequestError,
+    BudgetExceededError,
     ContentFilterError,
     ContextWindowExceededError,
     NotFoundError,
@@ -28,9 +29,25 @@ from polyvox.errors import (
     RateLimitError,
     RequestTimeoutError,
     ServerError,
+    UnknownPriceError,
 )
 
-__all__ = ["request_id", "retry_after", "snippet", "status_error", "telling", "with_hint"]
+__all__ = [
+    "ADVISED",
+    "request_id",
+    "retry_after",
+    "snippet",
+    "status_error",
+    "telling",
+    "with_hint",
+]
+
+ADVISED = "x-polyvox-error"
+"""The header of a gateway of ours where an error's own words say what to do; ours would be of a provider.
+It has the kind of the error."""
+
+_OURS = {cls.kind: cls for cls in (BudgetExceededError, UnknownPriceError)}
+"""What only a gateway of ours says: of a provider, statuses and codes mean something else."""
 
 _STATUS: dict[int, type[PolyvoxError]] = {
     401: AuthenticationError,
@@ -102,7 +119,8 @@ def status_error(
 
     Below 300 (an error sent in the middle of a good answer) the code alone decides; a code that is
     itself a status, as OpenRouter sends, counts as one. ``headers`` have lower-case names; they
-    give the request id, the time to wait, and OpenAI's own word on whether to ask again.
+    give the request id, the time to wait, and OpenAI's own word on whether to ask again. Where the
+    text says what to do, the hint is "".
 
     >>> status_error(429, {"retry-after": "2"}, "slow down").retry_after
     2.0
@@ -110,15 +128,20 @@ def status_error(
     if status < 300 and code and code.isdecimal():
         status = int(code)
     special = _special_kind(status, text.lower(), (code or "").lower())
-    cls = _KINDS[special] if special else _class_of(status, (code or "").lower())
+    cls = _OURS.get(headers.get(ADVISED, ""))
+    if cls is None:
+        cls = _KINDS[special] if special else _class_of(status, (code or "").lower())
     error = cls(text or f"HTTP status {status}")
     error.status = status if status >= 300 else None
     error.provider_code = code
     error.request_id = request_id(headers)
     error.retry_after = retry_after(headers)
-    error.hint = _HINTS.get(cls)
-    if special == "out_of_quota" or status == 402:
-        error.retryable, error.hint = False, _QUOTA_HINT
+    out_of_quota = special == "out_of_quota" or status == 402
+    error.hint = _QUOTA_HINT if out_of_quota else _HINTS.get(cls)
+    if ADVISED in headers:
+        error.hint = ""
+    if out_of_quota:
+        error.retryable = False
     elif headers.get("x-should-retry") in ("true", "false"):
         error.retryable = headers["x-should-retry"] == "true"
     return error

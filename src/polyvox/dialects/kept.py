@@ -3,7 +3,8 @@
 It is known to those who speak the dialect in which it is said, and to nobody else: for anyone else
 the request would be without the very thing that it is about, and the answer to another question.
 
-Source: "Create a model response" and "Conversation state" in OpenAI's documentation.
+Sources: "Create a model response" and "Conversation state" in OpenAI's documentation; "Context caching"
+in the Gemini API's; "Code execution tool" and "Using Agent Skills with the API" in Anthropic's.
 """
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from polyvox.errors import BadRequestError
 from polyvox.request import Request
 
-__all__ = ["check_kept", "without_kept"]
+__all__ = ["check_kept", "check_turns", "without_kept"]
 
 _TURNS = (
     "Send the earlier turns; or let Polyvox's gateway keep the conversation, for any model:"
@@ -21,12 +22,18 @@ _TEMPLATE = (
     "Send its text; or let Polyvox's gateway keep it, for any model:"
     ' "polyvox": {"prompt": "..."} in the body, or the header x-polyvox-prompt.'
 )
+_CONTENT = "Send what was cached: its contents, and its instructions and tools."
+_CONTAINER = (
+    "Leave it out, and send what the model is to know; or ask a model that has the container."
+)
 _KEPT = {
     "openai-responses": {
         "previous_response_id": _TURNS,
         "conversation": _TURNS,
         "prompt": _TEMPLATE,
-    }
+    },
+    "gemini": {"cachedContent": _CONTENT},
+    "anthropic-messages": {"container": _CONTAINER},
 }
 """By dialect: its fields that point at what is kept, with what to do instead."""
 
@@ -46,6 +53,20 @@ def check_kept(request: Request, dialect: str = "") -> None:
                     f"{name}: what it points at is kept by providers that speak {other} alone,"
                     " and this model is of none",
                     hint=hint,
+                )
+
+
+def check_turns(request: Request, context: str) -> None:
+    """Raises ``BadRequestError`` where earlier turns are kept by a provider, and by this context as well."""
+    for dialect, fields in _KEPT.items():
+        said = request.options.get(dialect, {})
+        for name in fields:
+            if fields[name] is _TURNS and said.get(name):
+                raise BadRequestError(
+                    f"{name} and the context {context!r} both stand for earlier turns,"
+                    " which the model would be told twice",
+                    hint=f"Leave one of them out: {name}, to go on with what the gateway keeps;"
+                    " or context, to go on with what the provider keeps.",
                 )
 
 

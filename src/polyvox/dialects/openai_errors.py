@@ -27,6 +27,7 @@ from polyvox.errors import (
     ProtocolError,
     RateLimitError,
     RequestTimeoutError,
+    UnknownPriceError,
 )
 
 _WRITTEN: tuple[tuple[type[PolyvoxError], int, str, str | None], ...] = (
@@ -34,6 +35,7 @@ _WRITTEN: tuple[tuple[type[PolyvoxError], int, str, str | None], ...] = (
     (BadRequestError, 400, "invalid_request_error", None),
     (ContentFilterError, 400, "invalid_request_error", "content_filter"),
     (AuthenticationError, 401, "authentication_error", "invalid_api_key"),
+    (UnknownPriceError, 403, "permission_error", "unknown_price"),
     (BudgetExceededError, 402, "billing_error", "budget_exceeded"),
     (PermissionDeniedError, 403, "permission_error", None),
     (NotFoundError, 404, "not_found_error", "model_not_found"),

@@ -13,6 +13,12 @@
     serving/     the process: what listens, workers, signals
     openapi/     the document that describes it all
 
+    gateway.py     all of it in one worker: ``Gateway``
+    records.py     ... what is kept of calls
+    shared.py      ... what all workers share in the database
+    configured.py  ... what is made anew with the configuration
+    app.py         the way of a request to its room
+
 Belongs here: what a service adds to a library. Does not belong here: any wire format (``dialects``), any
 policy that a program without a gateway would want too (``limits``, ``routing``, ``caching``).
 """

@@ -1,6 +1,6 @@
 """The application, over ASGI: the dialects' paths by a shortcut, everything else by Starlette's router."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -12,18 +12,16 @@ from polyvox.dialects.openai_errors import encode_error
 from polyvox.errors import BadRequestError, NotFoundError, PolyvoxError
 from polyvox.gateway.asking.dialects import DialectPaths
 from polyvox.gateway.asking.refusals import refusal
+from polyvox.gateway.web.asgi import ASGIApp, Receive, Scope, Send
 from polyvox.gateway.web.crowd import Crowd
-from polyvox.gateway.web.door import Door, Scope
+from polyvox.gateway.web.door import FAILURE, ROUTE, Door
 from polyvox.gateway.web.endpoints import DOOR, MAX_BODY, Endpoint, routes_of
-from polyvox.gateway.web.incoming import Incoming, Receive, Send
+from polyvox.gateway.web.incoming import Incoming
 
-__all__ = ["Application", "Lifespan", "Socket"]
+__all__ = ["Application", "Lifespan"]
 
 _BEGINNINGS = ("/v1", "/v1beta", "/api")
 """What clients put before a path, or are told to leave to the base URL."""
-
-Socket = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""Handles a WebSocket."""
 
 
 class Lifespan(Protocol):
@@ -65,7 +63,7 @@ class Application:
         door: Door,
         max_body: int,
         *,
-        sockets: Mapping[str, Socket] | None = None,
+        sockets: Mapping[str, ASGIApp] | None = None,
         lifespan: Lifespan | None = None,
     ) -> None:
         self._dialects = dialects
@@ -100,9 +98,9 @@ class Application:
             await self._router(scope, receive, send)
         except HTTPException as error:
             told = BadRequestError(error.detail, status=error.status_code)
-            await _refused(told)(scope, receive, send)
+            await _refused(scope, told)(scope, receive, send)
         except PolyvoxError as error:
-            await _refused(error)(scope, receive, send)
+            await _refused(scope, error)(scope, receive, send)
 
     def _check_method(self, scope: Scope) -> None:
         """Raises for a path that is there, for another method."""
@@ -117,6 +115,7 @@ class Application:
         for route in self._routes:
             match, _ = route.matches(scope)
             if match is not Match.NONE:
+                scope[ROUTE] = route.path
                 known |= route.methods or set()
             if match is Match.FULL:
                 break
@@ -140,6 +139,7 @@ class Application:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
             return
+        scope[ROUTE] = scope["path"]
         await handler(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -158,7 +158,8 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _refused(error: PolyvoxError) -> Response:
+def _refused(scope: Scope, error: PolyvoxError) -> Response:
+    scope[FAILURE] = error
     status, body, headers = refusal(error, partial(encode_error, of_model=False))
     if isinstance(error, _WrongMethodError):
         headers["allow"] = error.known

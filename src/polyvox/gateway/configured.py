@@ -11,7 +11,9 @@ from polyvox.gateway.asking.models import Models
 from polyvox.gateway.live.agents import Agents
 from polyvox.gateway.live.approvals import Approvals
 from polyvox.gateway.live.loading import load_agents
+from polyvox.limits import LimitStore
 from polyvox.providers import Provider, Registry, load_providers
+from polyvox.routing import Router
 from polyvox.secret import Secret
 
 __all__ = ["Configured"]
@@ -42,6 +44,7 @@ class Configured:
         keys: further keys of providers, by the provider's name, where the configuration has none.
         calls: those that are under way.
         approvals: where runs of agents wait.
+        limits: where its budgets and limits count, which outlives it.
 
     Raises ``ConfigurationError`` for an agent that can't be made.
     """
@@ -52,10 +55,11 @@ class Configured:
         keys: Mapping[str, Sequence[Secret]],
         calls: Calls,
         approvals: Approvals,
+        limits: LimitStore,
     ) -> None:
         self.config = config
         first = {name: own[0].reveal() for name, own in _usable(config, keys).items()}
-        self.client = AsyncClient.of_config(config, keys=first, tracked=False)
+        self.client = AsyncClient.of_config(config, keys=first, tracked=False, accounts=limits)
         agents = load_agents(config.agents, config.templates, self.client)
         keep = {name: section.keep_seconds for name, section in config.agents.items()}
         self.agents = Agents(agents, calls, approvals, keep)
@@ -76,6 +80,11 @@ class Configured:
                 known = registry.catalog.models(row.catalog or row.name)
                 names += [f"{row.name}/{facts.id}" for facts in known if not facts.deprecated]
         return names or _SIMULATED
+
+    @property
+    def routers(self) -> list[Router]:
+        """Those that were asked so far."""
+        return [] if self.client.setup is None else self.client.setup.routers
 
     async def aclose(self) -> None:
         """Close the connections."""

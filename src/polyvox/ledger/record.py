@@ -6,6 +6,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.attempt import Attempt
+from polyvox.errors import in_our_words
 from polyvox.ledger.redaction import Redactor
 from polyvox.ledger.tally import total_usage
 from polyvox.messages import AssistantMessage, Message, Text, Thinking, ToolCall
@@ -88,17 +89,32 @@ class CallRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
         return "\n".join(filter(None, parts))
 
     def without_content(self) -> "CallRecord":
-        """The same without what was said, also in its trace; of an error only its kind and numbers."""
+        """The same without what was said, also in its trace; of errors only their kinds and
+        numbers, and our own words.
+        """
         message = self.message
         if message is not None:
             trace = message.trace and _without_words(message.trace)
             message = msgspec.structs.replace(
                 message, content=[], error=None, stop_sequence=None, trace=trace
             )
-        error = self.error and {
-            name: value for name, value in self.error.items() if name in _PLAIN_ERROR_FIELDS
-        }
-        return msgspec.structs.replace(self, request=None, message=message, error=error)
+        attempts = [
+            each
+            if not each.reason or in_our_words(each.error, each.status, each.provider)
+            else msgspec.structs.replace(each, reason=None)
+            for each in self.attempts
+        ]
+        return msgspec.structs.replace(
+            self, request=None, message=message, error=_plain(self.error), attempts=attempts
+        )
+
+
+def _plain(error: dict[str, object] | None) -> dict[str, object] | None:
+    if error is None:
+        return None
+    ours = in_our_words(error.get("kind"), error.get("status"), error.get("provider"))
+    names = (*_PLAIN_ERROR_FIELDS, "text") if ours else _PLAIN_ERROR_FIELDS
+    return {name: value for name, value in error.items() if name in names}
 
 
 def _without_words(node: TraceNode) -> TraceNode:

@@ -10,13 +10,15 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from polyvox.attempt import Attempt
-from polyvox.errors import BudgetExceededError, ConfigurationError
+from polyvox.errors import BudgetExceededError, ConfigurationError, UnknownPriceError
 from polyvox.limits.gate import scope_of
 from polyvox.limits.meters import Calendar, Per, zone_named
 from polyvox.limits.money import nanos_of, shown
 from polyvox.limits.store import Hold, Standing
 from polyvox.model import Call, Model, checked_model
-from polyvox.usage import Cost, Usage
+from polyvox.quote import unpriced_in
+from polyvox.request import Request
+from polyvox.usage import Usage
 
 __all__ = ["Budget", "BudgetLimit", "Policy", "UnknownPrice"]
 
@@ -24,8 +26,8 @@ Policy: TypeAlias = Literal["block", "warn", "downgrade"]
 UnknownPrice: TypeAlias = Literal["deny", "allow", "estimate"]
 
 _PRICE_HINT = (
-    "Give the catalog its price, or say what to do: unknown_price='allow', or 'estimate' with"
-    " per_million_tokens."
+    'Say its price: in a configuration under [prices."{}"], in a program with Catalog.load(...). Or say'
+    " what the budget does: unknown_price='allow', or 'estimate' with per_million_tokens."
 )
 
 
@@ -85,9 +87,12 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults
 
 
 class BudgetLimit:
-    """A budget at the gate: what a call may cost at most, and what it did cost."""
+    """A budget at the gate: what a call may cost at most, and what it did cost.
 
-    def __init__(self, budget: Budget) -> None:
+    ``told`` is what it is called in errors, if that is not its name.
+    """
+
+    def __init__(self, budget: Budget, told: str = "") -> None:
         self.budget = budget
         self.limit = nanos_of(budget.limit, "limit")
         self.calendar = Calendar(budget.per, zone_named(budget.time_zone))
@@ -96,6 +101,7 @@ class BudgetLimit:
         self.name = budget.name or (
             window if budget.scope == "global" else f"{budget.scope} {window}"
         )
+        self.told = told or self.name
         self.soft = budget.policy == "warn"
         self._key = scope_of(budget.scope, f"budget:{self.name}:{budget.per}")
         self._estimates = budget.unknown_price == "estimate"
@@ -124,35 +130,46 @@ class BudgetLimit:
         """Whether a call does not fit because nobody knows what it may cost."""
         return self.budget.unknown_price == "deny" and quote.cost.status == "unknown"
 
-    def unpriced(self, model: Model) -> BudgetExceededError:
-        """The error of a call that the budget denies."""
-        return BudgetExceededError(
-            f"nobody knows what {model.name} costs, so that the budget {self.name!r} can't be kept",
-            hint=_PRICE_HINT,
+    def unpriced(self, model: Model, request: Request) -> UnknownPriceError:
+        """The error of a call that the budget denies: it says of whom there is no price."""
+        names = unpriced_in(model, request)
+        asked = "" if names == [model.name] else f", which {model.name} may ask"
+        return UnknownPriceError(
+            f"nobody knows what {' and '.join(names)} costs{asked},"
+            f" so that the budget {self.told!r} can't be kept",
+            hint=_PRICE_HINT.format(names[0]),
         )
 
-    def exceeded(self, standing: Standing, cost: Cost) -> BudgetExceededError:
+    def exceeded(self, standing: Standing, request: Request, quote: Usage) -> BudgetExceededError:
         """The error of a call that does not fit."""
         text = (
-            f"the budget {self.name!r} allows {self.amount}: {shown(standing.used - standing.held)}"
-            f" spent, {shown(standing.held)} reserved, and this call may cost {cost}"
+            f"the budget {self.told!r} allows {self.amount}: {shown(standing.used - standing.held)}"
+            f" spent, {shown(standing.held)} reserved, and this call may cost {quote.cost}"
         )
-        return BudgetExceededError(text, hint=self._reset(standing), retry_after=standing.wait)
+        hint = f"{self._reset(standing)} {_less(request, quote)}"
+        return BudgetExceededError(text, hint=hint, retry_after=standing.wait)
 
     def _reset(self, standing: Standing) -> str:
         if standing.wait is None:
-            return "It does not reset by itself: raise the limit, or ask for less (max_tokens)."
+            return "It does not reset by itself."
         end = datetime.fromtimestamp(math.floor(time.time()) + standing.wait, self.calendar.zone)
-        return (
-            f"It resets at {end:%Y-%m-%d %H:%M} {self.budget.time_zone}."
-            " Until then a call may fit that asks for less (max_tokens)."
-        )
+        return f"It resets at {end:%Y-%m-%d %H:%M} {self.budget.time_zone}."
 
     def _nanos(self, usage: Usage) -> int:
         cost = usage.cost
         if self._estimates and cost.status == "unknown":
             return max(cost.nanos, -(-usage.total_tokens * self._rate // 1_000_000))
         return cost.nanos
+
+
+def _less(request: Request, quote: Usage) -> str:
+    """How a call may fit all the same."""
+    if request.max_tokens or not quote.output_tokens:
+        return "A call that asks for less (max_tokens) may fit."
+    return (
+        f"The call names no max_tokens, so that {quote.output_tokens:,} tokens of answer are reserved:"
+        " with fewer, said in the call or in a template, it may fit."
+    )
 
 
 def _check_word(field: str, word: Any, known: tuple[str, ...]) -> None:

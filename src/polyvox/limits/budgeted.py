@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from polyvox.around import Around
-from polyvox.errors import ConfigurationError
+from polyvox.errors import BudgetExceededError, ConfigurationError
 from polyvox.events import Event, Warned
 from polyvox.limits.budget import Budget, BudgetLimit
 from polyvox.limits.gate import Admission, Gate, admitted, answered
@@ -54,7 +54,11 @@ class Budgeted(Around):
         warnings: list[Warned] = []
         while True:
             quote = quote_of(model, request)
-            over = [(limit, limit.unpriced(model)) for limit in self._limits if limit.denies(quote)]
+            over: list[tuple[BudgetLimit, BudgetExceededError]] = [
+                (limit, limit.unpriced(model, request))
+                for limit in self._limits
+                if limit.denies(quote)
+            ]
             if not over or all(limit.soft for limit, _ in over):
                 admission = await self._gate.enter(model, quote, call)
                 if not over and not admission.over:  # nearly always
@@ -62,7 +66,7 @@ class Budgeted(Around):
                     return admission
                 for standing in admission.over:
                     limit = self._limits[standing.place]
-                    over.append((limit, limit.exceeded(standing, quote.cost)))
+                    over.append((limit, limit.exceeded(standing, request, quote)))
                 if not admission.refused:
                     warnings += [Warned(error.text, "budget") for _, error in over]
                     admission.warnings = warnings

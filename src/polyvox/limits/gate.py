@@ -1,6 +1,7 @@
 """Around a call: reserve on every limit before it, settle on every limit however it ends."""
 
 import os
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from itertools import count
 from secrets import token_hex
@@ -12,6 +13,7 @@ from polyvox.assembly import failed
 from polyvox.attempt import Attempt
 from polyvox.errors import ConfigurationError, PolyvoxError
 from polyvox.events import Done, Event, Failed, Start, Warned
+from polyvox.limits.meters import Calendar
 from polyvox.limits.store import Hold, LimitStore, Standing
 from polyvox.messages import AssistantMessage
 from polyvox.model import Call, Model
@@ -30,6 +32,11 @@ class Limit(Protocol):
     @property
     def name(self) -> str:
         """The name of its accounts: limits of the same name in one store are the same."""
+        ...
+
+    @property
+    def told(self) -> str:
+        """What it is called in errors."""
         ...
 
     def hold(self, quote: Usage, call: Call) -> Hold:
@@ -57,12 +64,18 @@ class Gate:
         self._count = count()
 
     async def enter(self, model: Model, quote: Usage, call: Call) -> "Admission":
-        """Reserve what asking this model may use. The admission says where that does not fit."""
+        """Reserve what asking this model may use. The admission says where that does not fit.
+
+        The call is told what its budgets are debited, now and when it is over.
+        """
         holds = [limit.hold(quote, call) for limit in self._limits]
         # Of this gate in this process, which may have been forked: drawing lots each time is slower.
         reservation = f"{self._mark}-{os.getpid()}-{next(self._count)}"
         over = await self._store.reserve(reservation, holds)
-        return Admission(self._store, self._limits, model, holds, reservation, over)
+        admission = Admission(self._store, self._limits, model, holds, reservation, over, call)
+        if not admission.refused:
+            admission.tell(time.time())
+        return admission
 
 
 class Admission(msgspec.Struct, eq=False):
@@ -74,6 +87,8 @@ class Admission(msgspec.Struct, eq=False):
     holds: list[Hold]
     reservation: str
     over: list[Standing]
+    _call: Call
+    _windows: list[tuple[int, tuple[str, int]]] = []  # of budgets: the hold's place, account, mark
     warnings: list[Warned] = []
     settled: bool = False
 
@@ -83,18 +98,24 @@ class Admission(msgspec.Struct, eq=False):
         over = self.over
         return bool(over) and not all(self.holds[standing.place].soft for standing in over)
 
-    def actual(self, attempts: Sequence[Attempt]) -> list[float]:
-        """What these attempts have used of each limit, in the order of the holds."""
-        limits = zip(self._limits, self.holds, strict=True)
-        return [limit.actual(attempts, hold.amount) for limit, hold in limits]
+    def tell(self, now: float) -> None:
+        """Tell the call what its budgets are debited. Rates drain within minutes, and nobody keeps them."""
+        for place, hold in enumerate(self.holds):
+            if isinstance(hold.meter, Calendar):
+                self._windows.append((place, (hold.key, hold.meter.window(now).number)))
+        if self._windows:
+            self._call.debit({w: int(self.holds[place].amount) for place, w in self._windows})
 
     def settle(self, attempts: Sequence[Attempt]) -> Awaitable[None]:
-        """The call is over."""
-        return self.debit(self.actual(attempts))
-
-    def debit(self, actual: Sequence[float]) -> Awaitable[None]:
-        """The call is over, and has used so much of each limit."""
+        """The call is over, with these attempts. It is told at once, and the store when this is awaited."""
         self.settled = True
+        limits = zip(self._limits, self.holds, strict=True)
+        actual = [limit.actual(attempts, hold.amount) for limit, hold in limits]
+        if self._windows:
+            reserved = self.holds
+            self._call.debit(
+                {w: int(actual[place] - reserved[place].amount) for place, w in self._windows}
+            )
         return self._store.settle(self.reservation, self.holds, actual)
 
 

@@ -61,13 +61,13 @@ class RateLimit(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defau
         scope_of(self.scope, self.name)
 
 
-def limits_of(rate: RateLimit) -> list[Limit]:
-    """The limits that a rate limit consists of, for the gate."""
+def limits_of(rate: RateLimit, owner: str = "") -> list[Limit]:
+    """The limits that a rate limit consists of, for the gate; ``owner`` is whose they are, for errors."""
     limits: list[Limit] = []
     if rate.requests is not None:
-        limits.append(_Requests(rate, rate.requests, "requests"))
+        limits.append(_Requests(rate, rate.requests, "requests", owner))
     if rate.tokens is not None:
-        limits.append(_Tokens(rate, rate.tokens, "tokens"))
+        limits.append(_Tokens(rate, rate.tokens, "tokens", owner))
     return limits
 
 
@@ -76,7 +76,7 @@ def no_room(limit: Limit, wait: float) -> RateLimitError:
     less = " A call that gives max_tokens reserves less." if isinstance(limit, _Tokens) else ""
     seconds = math.ceil(wait) if wait >= 1 else round(wait, 3)
     return RateLimitError(
-        f"the rate limit {limit.name!r} has no room for this call",
+        f"the rate limit {limit.told!r} has no room for this call",
         hint=f"There will be room in {seconds} seconds.{less}",
         retry_after=wait,
     )
@@ -85,11 +85,12 @@ def no_room(limit: Limit, wait: float) -> RateLimitError:
 class _Rate:
     """What a limit of requests and one of tokens have in common."""
 
-    def __init__(self, rate: RateLimit, limit: int, what: str) -> None:
+    def __init__(self, rate: RateLimit, limit: int, what: str, owner: str) -> None:
         period = f"per {rate.per}" if isinstance(rate.per, str) else f"in {rate.per:g} seconds"
         self.limit = limit
         self._one = min(1, limit)
         self.name = f"{rate.name or rate.scope} {what} {period}"
+        self.told = f"{what} {period} of {owner}" if owner else self.name
         self._key = scope_of(rate.scope, f"rate:{self.name}")
         self._meter = Leak(_seconds(rate.per))
 

@@ -1,12 +1,32 @@
-"""The accounts of several processes, in Redis."""
+"""The accounts of several processes, in Redis, and what becomes of them where Redis loses its data.
+
+Where somebody has records of what calls used (``restore``), a marker stands beside the accounts, and every
+script looks whether it is the one that its process knows. So the answer to a reservation also tells that
+Redis was emptied, or that another process has filled it again. Then:
+
+- Nothing is reserved until this process has put the accounts back; it is as if Redis were away. What calls
+  under way have used is debited all the same.
+- An account has used at least what the records say, with what is reserved on top: the greater of the two
+  counts, never the sum. So it does not matter how many put it back, how often, or in which order.
+- Each process does that once for each marker, when its own records are complete, which only it can know.
+  The first that is done writes the marker. A process that starts takes the marker that it finds.
+- What was still owed to the Redis that is lost is not debited: it stands in the records.
+
+So nothing counts twice. Forgotten is at most what those calls used that were under way when Redis lost its
+data and were over before it was put back. What another process had not recorded by the time that the first
+was done is missing until that process is done, too. Rates are in no records, and begin anew.
+"""
 
 import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha1
+from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from polyvox.errors import ConfigurationError, NetworkError
@@ -17,11 +37,21 @@ from polyvox.transport.redis_link import RedisLink, RedisNotAskedError, RedisSta
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-__all__ = ["RedisLimits"]
+__all__ = ["RedisLimits", "Used"]
 
 _MOST_OWED = 10_000
+_WINDOWS_AT_ONCE = 500
+_RESTORE_SECONDS = 3600
+_RESTORE_HINT = "Budgets are being put back from the records of calls; ask again in a moment."
+_UNKNOWN = "?"
+_FORGOTTEN = b"forgotten"
 
 _Words: TypeAlias = list[str | float]
+
+Used: TypeAlias = Mapping[str, Iterable[tuple[int, int]]]
+"""By account: the marks of its windows, and what was used in each."""
+
+_log = logging.getLogger(__name__)
 
 
 class RedisLimits:
@@ -64,6 +94,8 @@ class RedisLimits:
         self._prefix = f"{prefix}:limits:v1:"
         self._clock = clock
         self._script = _Script()
+        self._marker = ""  # not looked for, unless there is somebody who can restore accounts
+        self._forgotten = asyncio.Event()
         self._owed: deque[tuple[list[str], _Words]] = deque()
         self._lost = 0
         self._paying = False
@@ -88,9 +120,9 @@ class RedisLimits:
         """Debit all holds, or none when one of them does not fit. Raises ``NetworkError``."""
         keys, amounts = self._keys(reservation, holds), [hold.amount for hold in holds]
         # It may have been reserved also where that fails, the answer lost.
-        undo = keys, self._words("settle", holds, [0] * len(holds))
+        undo = keys, self._words(holds, [0] * len(holds))
         try:
-            answer = await self._run(keys, self._words("reserve", holds, amounts))
+            answer = await self._run("reserve", keys, self._words(holds, amounts))
         except NetworkError as error:
             if self.on_store_failure == "allow":
                 return []
@@ -100,6 +132,10 @@ class RedisLimits:
         except asyncio.CancelledError:
             self._start(self._settle(*undo))
             raise
+        if answer[0] == _FORGOTTEN:
+            if self.on_store_failure == "allow":
+                return []
+            raise NetworkError("the Redis of the limits has lost its data", hint=_RESTORE_HINT)
         self._catch_up()
         now, *rest = map(float, answer)
         return [
@@ -113,7 +149,60 @@ class RedisLimits:
         """Put what was used in the place of what was reserved, at the latest when Redis is back."""
         keys = self._keys(reservation, holds)
         # In a task of its own: a call that is cancelled is settled all the same.
-        await asyncio.shield(self._start(self._settle(keys, self._words("settle", holds, actual))))
+        await asyncio.shield(self._start(self._settle(keys, self._words(holds, actual))))
+
+    @property
+    def restoring(self) -> bool:
+        """Whether the accounts wait for being put back."""
+        return self._forgotten.is_set()
+
+    async def forgotten(self) -> None:
+        """Wait until Redis has forgotten the accounts."""
+        await self._forgotten.wait()
+
+    async def restore(self, used: Callable[[], Awaitable[Used]]) -> None:
+        """Put back what Redis has forgotten, and from now on find out when it does.
+
+        ``used`` gives what all accounts have used by the records, those of this process complete; it
+        is only asked where something was forgotten. Raises ``PolyvoxError`` where that can't be done
+        now: then calls are treated as without Redis until it is tried again.
+        """
+        if not self._marker:
+            self._marker = _UNKNOWN
+            self._forgotten.set()
+        found = await self._get_marker() if self._marker == _UNKNOWN else None
+        if found is None:
+            owed, self._owed = self._owed, deque()
+            try:
+                found = await self._put_back(used)
+            except BaseException:
+                self._owed.extendleft(reversed(owed))
+                raise
+        self._marker = found
+        self._forgotten.clear()
+
+    async def _get_marker(self) -> str | None:
+        found: Any = await self._link.run(lambda client: client.get(f"{self._prefix}marker"))
+        return None if found is None else found.decode()
+
+    async def _put_back(self, used: Callable[[], Awaitable[Used]]) -> str:
+        """Give what the marker is when all is put back."""
+        mine = token_hex(12)
+        begun = f"{self._prefix}restoring:{mine}"  # gone, if Redis forgets meanwhile
+        await self._link.run(lambda client: client.set(begun, 1, ex=_RESTORE_SECONDS))
+        accounts = await used()
+        rows = ((key, *window) for key, windows in accounts.items() for window in windows)
+        while some := list(islice(rows, _WINDOWS_AT_ONCE)):
+            keys = [begun, *(self._account(key) for key, _, _ in some)]
+            await self._run("restore", keys, [word for _, *words in some for word in words])
+        (marker,) = await self._run("restored", [begun], [mine])
+        if marker == _FORGOTTEN:
+            raise NetworkError(
+                "the Redis of the limits has lost its data again", hint=_RESTORE_HINT
+            )
+        if accounts:
+            _log.info("the Redis of the limits has back what %s accounts had used", len(accounts))
+        return marker.decode()
 
     async def aclose(self) -> None:
         """Finish what is under way, and close the connections of the running loop."""
@@ -125,7 +214,7 @@ class RedisLimits:
 
     async def _settle(self, keys: list[str], words: _Words) -> None:
         try:
-            await self._run(keys, words)
+            await self._run("settle", keys, words)
         except (NetworkError, asyncio.CancelledError):
             self._owe(keys, words)
         else:
@@ -147,7 +236,9 @@ class RedisLimits:
         try:
             while self._owed:
                 debt = self._owed[0]
-                await self._run(*debt)
+                (answer, *_) = await self._run("pay", *debt)
+                if answer == _FORGOTTEN:
+                    return
                 if self._owed and self._owed[0] is debt:  # it may have been given up meanwhile
                     self._owed.popleft()
         except (NetworkError, asyncio.CancelledError):
@@ -161,16 +252,25 @@ class RedisLimits:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _run(self, keys: list[str], words: _Words) -> list[bytes]:
-        return await self._link.run(lambda client: self._script.run(client, keys, words))
+    async def _run(self, operation: str, keys: list[str], words: _Words) -> list[bytes]:
+        marker = self._marker
+        keys, words = [f"{self._prefix}marker", *keys], [operation, marker, *words]
+        answer = await self._link.run(lambda client: self._script.run(client, keys, words))
+        if answer[0] == _FORGOTTEN and marker == self._marker and not self.restoring:
+            _log.warning("the Redis of the limits has lost its data: budgets are being put back")
+            self._forgotten.set()
+        return answer
 
     def _keys(self, reservation: str, holds: Sequence[Hold]) -> list[str]:
-        accounts = [f"{self._prefix}account:{hold.key}" for hold in holds]
+        accounts = [self._account(hold.key) for hold in holds]
         return [f"{self._prefix}reservation:{reservation}", *accounts]
 
-    def _words(self, operation: str, holds: Sequence[Hold], amounts: Sequence[float]) -> _Words:
+    def _account(self, key: str) -> str:
+        return f"{self._prefix}account:{key}"
+
+    def _words(self, holds: Sequence[Hold], amounts: Sequence[float]) -> _Words:
         now = self._clock()
-        words: _Words = [operation]
+        words: _Words = []
         for hold, amount in zip(holds, amounts, strict=True):
             words += [*_meter_words(hold, now), hold.limit, amount, int(hold.soft)]
         return words

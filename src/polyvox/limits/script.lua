@@ -1,7 +1,9 @@
 -- polyvox_limits_v1: the arithmetic of polyvox/limits/accounts.py, in one step for several accounts.
 --
--- KEYS[1]  the reservation; the other keys are accounts, one each
--- ARGV[1]  "reserve" or "settle"
+-- KEYS[1]  the marker that says that this server has not forgotten the accounts
+-- KEYS[2]  the reservation; the other keys are accounts, one each
+-- ARGV[1]  "reserve", "settle", or "pay": settle late, unless the accounts were forgotten
+-- ARGV[2]  what the marker has to be; "" where nobody could put back what was forgotten
 -- ARGV     seven words for each account:
 --            kind    "leak", "window" or "total"
 --            a b c   leak: seconds of a period; window: its number, start and end, by the caller's
@@ -9,11 +11,17 @@
 --            limit
 --            amount  what is to be reserved, or was used
 --            soft    "1": debited even where it does not fit
+--
+-- Where accounts were forgotten, "forgotten" is the answer, and only "settle" does anything. Then:
+--   "restore"   KEYS[2] is there unless it was forgotten again; of each account, a window's mark and
+--               what was used in it. It stands as a field of that name until the account is next used.
+--   "restored"  ARGV[3] becomes the marker, unless there is one; the answer is what it is.
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local OPEN_SECONDS, SETTLED_SECONDS = 86400, 600
 local SPARE_SECONDS, LONGEST_SECONDS = 60, 3e8
+local RESTORED_SECONDS = 93 * 86400
 
 local function text(number)
   return string.format('%.17g', number)
@@ -38,21 +46,41 @@ local function periods(account, from, to)
   return account.kind == 'leak' and passed / account.a or passed
 end
 
+-- Of what was used by the records no less is used, and what is reserved beside it.
+local function recall(account, past)
+  local marks = {}
+  for mark in pairs(past) do marks[#marks + 1] = mark end
+  table.sort(marks)
+  local used, before = 0, marks[1]
+  for _, mark in ipairs(marks) do
+    used = math.max(0, used - account.limit * (mark - before)) + past[mark]
+    before = mark
+  end
+  used = math.max(0, used - account.limit * math.max(0, account.mark - before))
+  account.used = math.max(account.used, used + account.held)
+  account.recalled = true
+end
+
 local function load(place)
-  local at = 2 + (place - 1) * 7
+  local at = 3 + (place - 1) * 7
   local account = {
-    key = KEYS[place + 1],
+    key = KEYS[place + 2],
     kind = ARGV[at],
     a = tonumber(ARGV[at + 1]), b = tonumber(ARGV[at + 2]), c = tonumber(ARGV[at + 3]),
     limit = tonumber(ARGV[at + 4]),
     amount = tonumber(ARGV[at + 5]),
     soft = ARGV[at + 6] == '1',
   }
-  local stored = redis.call('HMGET', account.key, 'used', 'held', 'mark')
-  account.used = tonumber(stored[1] or '0')
-  account.held = tonumber(stored[2] or '0')
+  local stored, past = {}, {}
+  local fields = redis.call('HGETALL', account.key)
+  for place = 1, #fields, 2 do
+    local restored, value = tonumber(fields[place]), tonumber(fields[place + 1])
+    if restored then past[restored] = value else stored[fields[place]] = value end
+  end
+  account.used = stored.used or 0
+  account.held = stored.held or 0
   local present = mark_now(account)
-  local mark = tonumber(stored[3] or text(present))
+  local mark = stored.mark or present
   local passed = periods(account, mark, present)
   if passed > 0 then
     account.used = math.max(0, account.used - account.limit * passed)
@@ -60,6 +88,7 @@ local function load(place)
   end
   -- A window never comes back, when clocks disagree; a leak goes on from any time.
   account.mark = account.kind == 'leak' and present or math.max(mark, present)
+  if next(past) then recall(account, past) end
   return account
 end
 
@@ -75,6 +104,7 @@ local function lifetime(account)
 end
 
 local function save(account)
+  if account.recalled then redis.call('DEL', account.key) end
   redis.call('HSET', account.key,
     'used', text(account.used), 'held', text(account.held), 'mark', text(account.mark))
   local seconds = lifetime(account)
@@ -85,13 +115,35 @@ local function save(account)
   end
 end
 
+if ARGV[1] == 'restore' then
+  for place = 3, #KEYS do
+    local mark, used = ARGV[place * 2 - 3], ARGV[place * 2 - 2]
+    if tonumber(redis.call('HGET', KEYS[place], mark) or '0') < tonumber(used) then
+      redis.call('HSET', KEYS[place], mark, used)
+    end
+    -- Those of a limit in total, whose mark is 0, stay.
+    if mark ~= '0' then redis.call('EXPIRE', KEYS[place], RESTORED_SECONDS) end
+  end
+  return { 'restored' }
+elseif ARGV[1] == 'restored' then
+  if redis.call('EXISTS', KEYS[2]) == 0 then return { 'forgotten' } end
+  redis.call('SET', KEYS[1], ARGV[3], 'NX')
+  redis.call('DEL', KEYS[2])
+  return { redis.call('GET', KEYS[1]) }
+end
+
 local accounts = {}
 local answer = { text(now) }
 
+if ARGV[2] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[2] then
+  answer = { 'forgotten' }
+  if ARGV[1] ~= 'settle' then return answer end
+end
+
 if ARGV[1] == 'reserve' then
-  if redis.call('EXISTS', KEYS[1]) == 1 then return answer end
+  if redis.call('EXISTS', KEYS[2]) == 1 then return answer end
   local refused = false
-  for place = 1, #KEYS - 1 do
+  for place = 1, #KEYS - 2 do
     local account = load(place)
     accounts[place] = account
     if account.amount > 0 and account.used + account.amount > account.limit then
@@ -110,17 +162,17 @@ if ARGV[1] == 'reserve' then
     record[#record + 1] = text(account.amount)
     record[#record + 1] = text(account.mark)
   end
-  redis.call('SET', KEYS[1], table.concat(record, ' '), 'EX', OPEN_SECONDS)
+  redis.call('SET', KEYS[2], table.concat(record, ' '), 'EX', OPEN_SECONDS)
   return answer
 end
 
-local record = redis.call('GET', KEYS[1])
+local record = redis.call('GET', KEYS[2])
 if record == 'settled' then return answer end
 local numbers = {}
 for number in string.gmatch(record or '', '%S+') do
   numbers[#numbers + 1] = tonumber(number)
 end
-for place = 1, #KEYS - 1 do
+for place = 1, #KEYS - 2 do
   local account = load(place)
   -- A reservation that was lost reserved nothing.
   local reserved = numbers[2 * place - 1] or 0
@@ -131,5 +183,5 @@ for place = 1, #KEYS - 1 do
   account.used = math.max(0, account.used - unused)
   save(account)
 end
-redis.call('SET', KEYS[1], 'settled', 'EX', SETTLED_SECONDS)
+redis.call('SET', KEYS[2], 'settled', 'EX', SETTLED_SECONDS)
 return answer

@@ -226,10 +226,10 @@ class ProviderModel:
 
     def _end(self, event: Event, settlement: Settlement) -> None:
         """Complete the stream's last event; other events are left alone."""
-        settlement.settle(event)
         if type(event) is Failed:
             self._keep_secret(event.error)
             event.message.error = event.error.text
+        settlement.settle(event)
 
     async def _refusal(self, response: exchange) -> PolyvoxError:
         """The error of an answer with a bad status, which says enough when its body never ends."""
@@ -244,9 +244,10 @@ class ProviderModel:
 
     def _keep_secret(self, error: PolyvoxError) -> None:
         """Some providers repeat the key they refuse; through us it must not get into a log."""
-        if self.target.key is not None:
-            error.text = self.target.key.masked_in(error.text)
+        if (key := self.target.key) is not None:
+            error.text = key.masked_in(error.text)
             error.args = (error.text,)
+            error.provider_code = error.provider_code and key.masked_in(error.provider_code)
 
     async def models(self) -> list[str]:
         """The names of the models that the provider lists. Raises ``PolyvoxError``."""
@@ -260,10 +261,14 @@ class ProviderModel:
 
         Raises ``PolyvoxError``.
         """
-        check_kept(request, self.dialect.name)
         request = await self._inlined(request, Call())
-        http = self.dialect.count_request(request, self.target)
+        http = await asyncio.to_thread(self._counting, request)
         return None if http is None else self.dialect.decode_count(await self.fetch(http))
+
+    def _counting(self, request: Request) -> HttpRequest | None:
+        """What asks for the count; made in a thread, since a prompt that is counted is often a long one."""
+        check_kept(request, self.dialect.name)
+        return self.dialect.count_request(request, self.target)
 
     async def fetch(
         self,

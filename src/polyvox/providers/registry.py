@@ -120,7 +120,7 @@ class Registry:
         """
         provider, model = self._split(name)
         if provider == SIMULATED:
-            return simulated_model(name)
+            return simulated_model(name, self._catalog and self._catalog.find(provider, model))
         if provider == LITELLM:
             from polyvox.providers.litellm import LiteLLMModel  # only its users pay for it
 

@@ -66,6 +66,7 @@ COOLDOWNS: Mapping[str, Cooldown] = {
     "missing_key": Cooldown(1, 300, 3600),
     "permission_denied": Cooldown(1, 300, 3600),
     "not_found": Cooldown(1, 300, 3600),
+    "unknown_price": Cooldown(1, 300, 3600),
     "budget_exceeded": Cooldown(1, 60, 600),
     # it works, but not for this request
     "bad_request": _REQUEST_AT_FAULT,

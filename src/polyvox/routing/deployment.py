@@ -72,8 +72,9 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state`` is "ready", "full" (of parallel calls), "limited" (by rpm or tpm), "cooling", or "trying":
     one call is under way after a cooldown. ``seconds_left`` until it may be asked, ``latency`` in
-    seconds to the first content. Of ``asked`` calls so many were ``answered`` and ``failed`` (those that
-    broke off count as both); the rest is under way, or was left.
+    seconds to the first content. It ``rests`` from the failure after which it was left alone until it
+    answers again, also while it may be tried. Of ``asked`` calls so many were ``answered`` and ``failed``
+    (those that broke off count as both); the rest is under way, or was left.
     """
 
     name: str
@@ -86,6 +87,7 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     latency: float | None = None
     seconds_left: float = 0.0
     last_error: str | None = None
+    rests: bool = False
 
     def __str__(self) -> str:
         left = f" for {self.seconds_left:.0f} s" if self.seconds_left else ""
@@ -168,6 +170,7 @@ class Lane:
             latency=self.latency.last,
             seconds_left=0.0 if due == float("inf") else max(0.0, due - now),
             last_error=self.last_error,
+            rests=self.breaker.level > 0,
         )
 
     def _state(self, now: float) -> State:

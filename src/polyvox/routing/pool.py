@@ -1,5 +1,6 @@
 """A pool: deployments, how each of them stands, and who is asked next."""
 
+import logging
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -20,6 +21,8 @@ from polyvox.routing.window import Used
 from polyvox.waiting import Waiter
 
 __all__ = ["Busy", "Pool", "Seat"]
+
+_log = logging.getLogger(__name__)
 
 MOST_LOOKED_AT = 32
 """So many lanes without room for this call's tokens are passed over; then it counts as limited."""
@@ -113,21 +116,27 @@ class Pool:
             lane.answered += 1
             seat.sound = True
             lane.latency.observe(now - seat.since, now)
-            if seat.probe:
+            probed, seat.probe = seat.probe, False
+            if probed:
                 lane.breaker.answered(probe=True)
                 self._place(lane, now)
-                seat.probe = False
                 self._wake_one()
+        if probed:
+            _tell(lane, now)
 
     def failed(self, seat: "Seat", error: PolyvoxError) -> None:
         """The call failed, before or after the answer had begun."""
         with self._lock:
             now, lane = self.clock(), seat.lane
+            rested = lane.breaker.level > 0
             lane.note(error)
             seat.sound = False
             lane.breaker.failed(error, now, probe=seat.probe)
             seat.probe = False
             self._place(lane, now)
+            rests = lane.breaker.level > 0
+        if rests != rested:
+            _tell(lane, now)
 
     def leave(self, seat: "Seat") -> None:
         """The call is over, however it ended."""
@@ -246,6 +255,17 @@ class Seat:
         if self._tokens is not None and self.lane.tokens is not None:
             used = sum(attempt.usage.total_tokens for attempt in attempts)
             self.lane.tokens.correct(self._tokens, used - self._worst, now)
+
+
+def _tell(lane: Lane, now: float) -> None:
+    """Log that a deployment rests from now on, or no more; a program without a log has no such lines."""
+    if not _log.hasHandlers():
+        return
+    name = lane.name if lane.name == lane.model.name else f"{lane.name} ({lane.model.name})"
+    what = "answers again"
+    if lane.breaker.level:
+        what = f"is not asked for {lane.breaker.until - now:.0f} s: {lane.last_error}"
+    _log.warning("%s %s", name, what, extra={"repeats_of": lane.name})
 
 
 def _lanes(deployments: Sequence[Deployment | Model]) -> list[Lane]:

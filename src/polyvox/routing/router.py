@@ -80,6 +80,11 @@ class Router:
         """How each deployment stands, then each fallback."""
         return [each for pool in self._pools for each in pool.status()]
 
+    @property
+    def models(self) -> list[Model]:
+        """Who may be asked, fallbacks among them; one of each name."""
+        return list(self._models.values())
+
     def quote(self, request: Request) -> Usage:
         """The most that any of them may use, with the dearest cost; one of each name is asked."""
         quotes = [quote_of(model, request) for model in self._models.values()]

@@ -34,7 +34,7 @@ def hung_up(request: HttpRequest) -> NetworkError:
 
 def no_http(request: HttpRequest, reason: str) -> ProtocolError:
     """Something came, but no head of an answer."""
-    return ProtocolError(f"{host_of(request)} did not answer in HTTP: {reason}")
+    return ProtocolError(f"the server did not answer in HTTP: {reason}")
 
 
 def not_in_time(request: HttpRequest) -> RequestTimeoutError:

@@ -1,6 +1,7 @@
 """Redis, asked in bounded time. Needs the extra ``redis``."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from importlib import import_module
@@ -19,6 +20,8 @@ RedisState: TypeAlias = Literal["untried", "up", "down"]
 
 _CONNECTIONS = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
+
+_log = logging.getLogger(__name__)
 
 
 class RedisNotAskedError(NetworkError):
@@ -98,9 +101,11 @@ class RedisLink:
             async with asyncio.timeout(self._timeout):
                 answer = await command(client)
         except (self._redis.RedisError, OSError) as error:  # TimeoutError is an OSError
-            self._fail(began)
             why = f"no answer within {self._timeout:g} s" if not str(error) else str(error)
+            self._fail(began, why)
             raise NetworkError(f"{self._name()} can't be used: {why}", hint=self._hint()) from error
+        if self._state == "down":
+            _log.info("%s can be used again", self._name())
         self._state, self._pause = "up", _FIRST_PAUSE
         return answer
 
@@ -126,7 +131,9 @@ class RedisLink:
             )
         return now
 
-    def _fail(self, began: float) -> None:
+    def _fail(self, began: float, why: str) -> None:
+        if self._state != "down":  # once for an outage, not for every command
+            _log.warning("%s can't be used: %s", self._name(), why)
         if (
             self._state == "down" and began >= self._failed
         ):  # not one of several that failed at once

@@ -2,20 +2,12 @@
 
 import pytest
 
-from polyvox import AsyncClient
 from polyvox.events import Done, TextDelta
 from polyvox.messages import AssistantMessage, ToolCall
 from polyvox.testing import MockProvider
 from polyvox.tools import tool
 
-CALLERS = ("openai-chat", "openai-responses", "anthropic-messages", "gemini", "ollama")
-UPSTREAM = {
-    "openai-chat": "/v1",
-    "openai-responses": "/v1",
-    "anthropic-messages": "",
-    "gemini": "",
-    "ollama": "",
-}
+from .rig import BEHIND, CALLERS, callers, upstream
 
 
 @tool
@@ -24,26 +16,7 @@ def weather(city: str) -> str:
     return "rain"
 
 
-def callers(url: str) -> AsyncClient:
-    rows = {
-        f"via-{dialect}": {
-            "dialect": dialect,
-            "base_url": url + UPSTREAM[dialect],
-            "auth": {"anthropic-messages": "x-api-key", "gemini": "x-goog-api-key"}.get(
-                dialect, "bearer"
-            ),
-        }
-        for dialect in CALLERS
-    }
-    return AsyncClient(providers=rows, keys=dict.fromkeys(rows, "good"))
-
-
-def upstream(mock: MockProvider) -> AsyncClient:
-    row = {"dialect": mock.dialect.name, "base_url": mock.url}
-    return AsyncClient(providers={"up": row}, keys={"up": "any"})
-
-
-@pytest.mark.parametrize("behind", CALLERS)
+@pytest.mark.parametrize("behind", BEHIND)
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_an_answer_comes_whole_and_streamed(serve, caller: str, behind: str) -> None:
     said = ["It rains in Oslo."] * 2
@@ -66,7 +39,7 @@ async def test_an_answer_comes_whole_and_streamed(serve, caller: str, behind: st
         assert len(gateway.books.attempts) == 2
 
 
-@pytest.mark.parametrize("behind", CALLERS)
+@pytest.mark.parametrize("behind", BEHIND)
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_tools_are_called_in_parallel_across_dialects(
     serve, caller: str, behind: str

@@ -1,6 +1,7 @@
 """A request that goes on from what a provider keeps: it goes there, or is refused, and never half told."""
 
 import json
+from typing import Never
 
 import pytest
 
@@ -78,3 +79,79 @@ async def test_a_template_kept_elsewhere_is_refused_with_templates_in_its_place(
         status, answer = await gateway.post(RESPONSES, asked)
     assert status == 400
     assert '"polyvox": {"prompt": "..."}' in answer["error"]["message"]
+
+
+GEMINI = "/v1beta/models/{}:generateContent"
+MESSAGES = "/v1/messages"
+SAID = {"role": "user", "content": "And of the second chapter?"}
+PARTS = [{"parts": [{"text": "And of the second chapter?"}]}]
+KEPT_IN_OTHER_DIALECTS = [
+    (GEMINI, {"contents": PARTS}, "cachedContent", "cachedContents/1"),
+    (GEMINI, {"contents": PARTS}, "cached_content", "cachedContents/1"),
+    (MESSAGES, {"messages": [SAID], "max_tokens": 9}, "container", "container_1"),
+    (MESSAGES, {"messages": [SAID], "max_tokens": 9}, "container", {"skills": [{"skill_id": "x"}]}),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "field", "value"), KEPT_IN_OTHER_DIALECTS)
+async def test_what_is_cached_or_runs_at_a_provider_goes_to_no_other(
+    serve, path, body, field, value
+) -> None:
+    async with (
+        MockProvider("openai-chat") as mock,
+        behind(mock.url, "openai-chat") as client,
+        serve(client) as gateway,
+    ):
+        asked = body | {"model": "up/m1"}
+        status, _ = await gateway.post(path.format("up/m1"), asked)
+        assert (status, len(mock.requests)) == (200, 1)
+        status, answer = await gateway.post(path.format("up/m1"), asked | {field: value})
+        assert (status, len(mock.requests)) == (400, 1)
+    assert ("container" if path == MESSAGES else "cachedContent") in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(("path", "body", "field", "value"), KEPT_IN_OTHER_DIALECTS)
+@pytest.mark.parametrize("row", [{}, {"quirks": {"strict_tools": False}}], ids=["as is", "told"])
+async def test_and_a_provider_of_that_dialect_is_told_it(
+    serve, path, body, field, value, row
+) -> None:
+    dialect = "anthropic-messages" if path == MESSAGES else "gemini"
+    async with (
+        MockProvider(dialect) as mock,
+        behind(mock.url, dialect, **row) as client,
+        serve(client) as gateway,
+    ):
+        status, answer = await gateway.post(
+            path.format("up/m1"), body | {"model": "up/m1", field: value}
+        )
+        assert status == 200, answer
+        (request,) = mock.requests
+    told = json.loads(request.body)
+    assert value in (told.get("container"), told.get("cachedContent"), told.get("cached_content"))
+
+
+class Unopened:
+    """Conversations of which none is opened."""
+
+    def turn(self, *said: object, **more: object) -> Never:
+        raise AssertionError("it was opened")
+
+
+@pytest.mark.parametrize(("field", "value"), KEPT)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_conversation_that_both_sides_keep_is_not_told_twice(
+    serve, stream, field, value
+) -> None:
+    body = json.dumps(ANSWER).encode()
+    async with (
+        raw(body) as up,
+        behind(up.url, "openai-responses") as client,
+        serve(client) as gateway,
+    ):
+        gateway.asking.contexts = Unopened()
+        asked = {"model": "up/m1", "input": "And then?", "stream": stream, field: value}
+        status, answer = await gateway.post(RESPONSES, asked, **{"x-polyvox-context": "trip"})
+        assert (status, up.asked, gateway.books.begun) == (400, [], [])
+    said = answer["error"]["message"]
+    assert field in said
+    assert "context 'trip'" in said

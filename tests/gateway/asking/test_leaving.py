@@ -52,7 +52,7 @@ async def test_the_provider_sees_it_in_every_state(serve, state: str, behind: st
         await leave_after(mock.wait_for_request, gateway, hello(stream=stream))
         await mock.wait_for_hangup()
         ended = await gateway.books.next_end()
-        await gateway.calls.idle()
+        await gateway.calls.over()
         assert ended.error == "aborted"
         assert len(gateway.books.attempts) == 1
         assert gateway.books.attempts[0][1].error == "aborted"
@@ -101,7 +101,7 @@ async def test_what_had_come_by_then_is_put_together_for_nobody(serve, monkeypat
     ):
         await leave_after_text(gateway, hello(stream=True))
         await gateway.books.next_end()
-        await gateway.calls.idle()
+        await gateway.calls.over()
     (call,) = left
     assert made == []
     assert call.partial.text.startswith("word")
@@ -126,7 +126,7 @@ async def test_every_member_of_a_composite_sees_it(serve) -> None:
         await leave_after(both_asked, gateway, body)
         await mock.wait_for_hangup()
         await mock.wait_for_hangup()
-        await gateway.calls.idle()
+        await gateway.calls.over()
         assert gateway.admission.in_flight == 0
 
 
@@ -203,7 +203,7 @@ async def test_hundreds_who_leave_leave_nothing_behind(serve) -> None:
             )
             for _ in range(100):
                 await mock.wait_for_hangup()
-        await gateway.calls.idle()
+        await gateway.calls.over()
         assert gateway.admission.in_flight == 0
         assert len(gateway.books.ended) == len(gateway.books.attempts) == 300
         assert {line.error for line in gateway.books.ended} == {"aborted"}

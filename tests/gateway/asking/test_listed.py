@@ -11,6 +11,7 @@ from polyvox.gateway.asking.calls import Calls
 from polyvox.gateway.configured import Configured
 from polyvox.gateway.live.approvals import Approvals
 from polyvox.gateway.tenants.access import ADMIN, Access
+from polyvox.limits import MemoryLimits
 from polyvox.secret import Secret
 
 Listing = Callable[..., list[str]]
@@ -27,7 +28,7 @@ async def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
             file = tmp_path / "polyvox.toml"
             file.write_text(config, encoding="utf-8")
             kept = {name: [Secret(key)] for name, key in (keys or {}).items()}
-            configured = Configured(load_config(file), kept, Calls(), Approvals())
+            configured = Configured(load_config(file), kept, Calls(), Approvals(), MemoryLimits())
             stack.push_async_callback(configured.aclose)
             access = ADMIN if models == "*" else Access(key="key_1", models=(models,))
             return configured.models.names(access)
@@ -70,3 +71,26 @@ def test_what_is_not_offered_or_not_to_this_key_is_not_listed(listing: Listing) 
 
 def test_without_any_key_there_is_the_echo(listing: Listing) -> None:
     assert listing() == ["simulated/echo"]
+
+
+OFFERED = ["ollama/llama3", "simulated/lorem", "composite/council/simulated/a", "openai/*"]
+
+
+def test_models_that_are_offered_by_name_are_listed_where_they_can_be_asked(
+    listing: Listing,
+) -> None:
+    offered = [*OFFERED, "openai/gpt-5-mini", "olama/llama3", "fats"]
+    listed = listing(f"[gateway]\nmodels = {offered}\n")
+    assert listed == OFFERED[:3]
+    assert listing(f"[gateway]\nmodels = {offered}\n", models="ollama/*") == ["ollama/llama3"]
+
+
+def test_each_is_listed_once(listing: Listing) -> None:
+    parrot = '[aliases]\nparrot = "simulated/echo"\n[gateway]\n'
+    listed = listing(f'{parrot}models = ["{CLAUDE}", "parrot", "ollama/x"]\n{IN_THE_FILE}')
+    assert listed == ["parrot", CLAUDE, "ollama/x"]
+
+
+def test_so_are_those_that_a_key_may_ask_by_name(listing: Listing) -> None:
+    assert listing(models="ollama/llama3") == ["ollama/llama3"]
+    assert listing('[gateway]\nmodels = ["simulated/*"]\n', models="ollama/llama3") == []

@@ -1,14 +1,17 @@
 """Which names are models, and who may ask them: however often, and in whatever order it is asked."""
 
+import msgspec
 import pytest
 
 from polyvox import AsyncClient
+from polyvox.config import Config
 from polyvox.errors import BadRequestError, NotFoundError, PermissionDeniedError
 from polyvox.gateway.asking.models import Models
 from polyvox.gateway.tenants.access import Access
 
 ECHO = "simulated/echo"
 ANYONE = Access(key="key_1")
+ROUTED = msgspec.convert({"routers": {"chat": {"deployments": [ECHO]}}}, Config)
 NOT_THIS = Access(key="key_2", models=("openai/*",))
 
 
@@ -96,3 +99,13 @@ async def test_nobody_is_told_of_a_model_that_their_key_may_not_ask() -> None:
         with pytest.raises((NotFoundError, PermissionDeniedError)) as refused:
             offered.model("parot", NOT_THIS)
     assert "parrot" not in str(refused.value)
+
+
+async def test_one_that_is_offered_and_gives_no_embeddings_is_not_told_to_be_missing() -> None:
+    async with AsyncClient.of_config(ROUTED) as client:
+        offered = models(client)
+        with pytest.raises(BadRequestError, match="'chat' gives no embeddings") as refused:
+            offered.embedder("chat", ANYONE)
+        assert "provider/model" in str(refused.value.hint)
+        with pytest.raises(NotFoundError, match="'chatt'"):
+            offered.embedder("chatt", ANYONE)

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -10,6 +11,8 @@ from polyvox import AsyncClient
 from polyvox.gateway.tenants.access import Access, Level
 from polyvox.limits import Budget, RateLimit
 from polyvox.testing import Knobs, MockProvider
+
+from .rig import CALLERS, asking
 
 MAX_BODY = 1 << 20
 CHAT = "/v1/chat/completions"
@@ -85,6 +88,49 @@ async def test_a_key_asks_what_it_may(serve) -> None:
         assert [model["id"] for model in listed["data"]] == ["simulated/echo"]
 
 
+async def test_a_key_asks_no_more_than_its_organisation_and_team_may(serve) -> None:
+    async with AsyncClient() as client, serve(client) as gateway:
+        within = (("simulated/*", "agent/*"), ("simulated/h*", "simulated/echo"))
+        models = ("simulated/e*", "agent/x")
+        gateway.keys.known["some"] = Access(key="k", models=models, within=within)
+        assert (await gateway.post(CHAT, hello("simulated/echo"), key="some"))[0] == 200
+        for path, model in (
+            (CHAT, "simulated/hello"),
+            (CHAT, "simulated/error"),
+            (CHAT, "agent/x"),
+            ("/v1/embeddings", "simulated/embedding"),
+        ):
+            asked = hello(model) if path == CHAT else {"model": model, "input": "x"}
+            status, body = await gateway.post(path, asked, key="some")
+            assert (status, "may not ask" in body["error"]["message"]) == (403, True)
+        headers = {"authorization": "Bearer some"}
+        async with gateway.http.get(gateway.url + "/v1/models", headers=headers) as answer:
+            listed = await answer.json()
+        assert [model["id"] for model in listed["data"]] == ["simulated/echo"]
+        gateway.keys.known["other"] = Access(
+            key="k2", models=models
+        )  # what is kept is of its rights
+        assert (await gateway.post(CHAT, hello("simulated/error"), key="other"))[0] != 403
+
+
+async def test_a_limit_is_told_by_the_name_that_people_gave_its_owner(serve) -> None:
+    async with (
+        AsyncClient(keys={"openai": "x"}, base_urls={"openai": "http://127.0.0.1:1"}) as client,
+        serve(client) as gateway,
+    ):
+        budget = Budget("0.000001", name="key:key_1:day", per="day")
+        rate = RateLimit(requests=1, per="day", name="key:key_1:burst")
+        for limits, status, told in (
+            (((budget,), ()), 402, "the budget 'day of key ci' allows "),
+            (((), (rate,)), 429, "the rate limit 'requests per day of key ci' has no room"),
+        ):
+            level = Level("key:key_1", *limits, title="key ci")
+            gateway.keys.known["good"] = Access(key=f"k{status}", levels=(level,))
+            await gateway.post(CHAT, hello("openai/gpt-4o-mini", max_tokens=60))
+            answer = await gateway.post(CHAT, hello("openai/gpt-4o-mini", max_tokens=60))
+            assert (answer[0], told in answer[1]["error"]["message"]) == (status, True), answer
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
@@ -95,6 +141,9 @@ async def test_a_key_asks_what_it_may(serve) -> None:
         (CHAT, hello("simulated/echo", polyvox={"contxt": "a"}), 400, "context"),
         (CHAT, hello("simulated/echo", polyvox={"timeout": -1}), 400, "timeout"),
         (CHAT, hello("simulated/echo", polyvox=7), 400, "object of wishes"),
+        (CHAT, hello("simulated/echo", polyvox={"session": "s" * 257}), 400, "session"),
+        (CHAT, hello("simulated/echo", polyvox={"end_user": "s" * 257}), 400, "end_user"),
+        (CHAT, hello("simulated/echo", polyvox={"tags": {"a": "s" * 257}}), 400, "tags"),
         ("/v1/nothing", {}, 404, "/v1/nothing"),
         ("/v1/models", {}, 405, "GET"),
     ],
@@ -161,6 +210,27 @@ async def test_a_provider_without_a_key_is_no_fault_of_the_caller(serve, monkeyp
     async with AsyncClient() as client, serve(client) as gateway:
         told, _ = await gateway.post(CHAT, hello("openai/gpt-5-mini"))
     assert told == 502
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "content"), [(CHAT, ""), ("/v1/messages", "begun")])
+async def test_at_which_address_a_provider_is_asked_is_not_the_callers_concern(
+    serve, stream: bool, path: str, content: str
+) -> None:
+    """Neither before an answer has begun nor after that."""
+    knobs = Knobs(cut_after=400, cut_mode="rst") if content else Knobs()
+    async with AsyncExitStack() as stack:
+        mock = await stack.enter_async_context(MockProvider("openai-chat", knobs=knobs))
+        if not content:
+            await stack.aclose()
+        async with upstream(mock) as client, serve(client) as gateway:
+            headers = {"authorization": "Bearer good"}
+            body = hello() | {"max_tokens": 50, "stream": stream}
+            async with gateway.http.post(gateway.url + path, json=body, headers=headers) as answer:
+                text = await answer.text()
+    assert "the connection to up failed" in text
+    assert str(mock.url).split("/")[2] not in text
+    assert "127.0.0.1" not in text
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -257,9 +327,25 @@ async def test_a_budget_is_kept_to_the_nano_dollar(serve) -> None:
                 break
         assert status == 402
         assert body["error"]["code"] == "budget_exceeded"
-        spent = sum(sum(line.debits.values()) for line in gateway.books.ended)
+        spent = sum(nanos for line in gateway.books.ended for _, _, nanos in line.debits)
         costs = sum(attempt.usage.cost.nanos for _, attempt in gateway.books.attempts)
         assert 0 < spent == costs <= 1_000_000
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+async def test_a_model_without_a_price_is_no_budget_that_is_spent(serve, caller: str) -> None:
+    async with (
+        MockProvider("openai-chat") as mock,
+        upstream(mock) as client,
+        serve(client) as gateway,
+    ):
+        gateway.keys.known["poor"] = limited(Budget("$5", name="key:k"))
+        told = await asking(gateway, caller, key="poor")
+        assert told.status == 403
+        assert b"nobody knows what up/m costs" in told.body
+        assert rb"[prices.\"up/m\"]" in told.body
+        assert mock.requests == []
+        assert gateway.books.ended == []
 
 
 async def test_a_shadow_limit_counts_and_stops_nobody(serve) -> None:

@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-import uvicorn
 
+from gateway.inside import Books, Keys, listening
 from polyvox.assembly import unfold
 from polyvox.client import AsyncClient
-from polyvox.errors import AuthenticationError
 from polyvox.events import Event
 from polyvox.gateway.app import Application
 from polyvox.gateway.asking.asking import Asking
@@ -45,35 +43,6 @@ QUICK = Bounds(tick=0.02, per_batch=4)
 
 ADA = Access(key="key_ada", organisation="acme")
 BOB = Access(key="key_bob", organisation="binary")
-
-
-class Books:
-    """Keeps nothing."""
-
-    def begin(self, line: object) -> None: ...
-
-    def attempt(self, call_id: str, attempt: object) -> None: ...
-
-    def end(self, line: object) -> None: ...
-
-
-class Keys:
-    """Whose keys are known, by the keys and by their ids."""
-
-    def __init__(self) -> None:
-        self.is_behind = False
-        self.known = {"ada": ADA, "bob": BOB, "admin": ADMIN}
-
-    def find(self, secret: str, address: str | None) -> Access:
-        if secret not in self.known:
-            raise AuthenticationError("this key is not known")
-        return self.known[secret]
-
-    def of(self, key: str) -> Access:
-        for access in self.known.values():
-            if access.key == key:
-                return access
-        raise AuthenticationError("this key was revoked", status=401)
 
 
 class Held:
@@ -122,7 +91,7 @@ class Rig:
         clock: Callable[[], float] = time.time,
         **more: Any,
     ) -> None:
-        self.keys = Keys()
+        self.keys = Keys(ada=ADA, bob=BOB, admin=ADMIN)
         self.calls = Calls()
         asking = Asking(
             Models(client, ("*",), lambda: ["openai/gpt-5-mini"]),
@@ -149,33 +118,16 @@ class Rig:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.begun = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.begun.set()
-
-
 @asynccontextmanager
 async def served(rig: Rig) -> AsyncIterator[Rig]:
     """Serve it on a free port of the loopback."""
-    config = uvicorn.Config(rig.app, port=0, log_config=None, lifespan="off", access_log=False)
-    server = _Server(config)
-    server.capture_signals = nullcontext  # type: ignore[method-assign]
-    task = asyncio.create_task(server.serve())
-    await server.begun.wait()
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
-    rig.url = f"http://{host}:{port}"
-    rig.runner.start()
-    try:
-        yield rig
-    finally:
-        await rig.runner.aclose()
-        server.should_exit = True
-        await task
+    async with listening(rig.app) as port:
+        rig.url = f"http://127.0.0.1:{port}"
+        rig.runner.start()
+        try:
+            yield rig
+        finally:
+            await rig.runner.aclose()
 
 
 @pytest.fixture

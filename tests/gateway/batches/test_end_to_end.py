@@ -148,7 +148,7 @@ WRONG = [
     (jsonl(line("a", "x", body={"messages": []})), "invalid_body", 1, "model"),
     (jsonl(line("a", "x", body={"model": "openai/x", "stream": True})), "invalid_body", 1, "stream"),
     (jsonl(line("a", "x"), line("b", "x", body={"model": "my/model"})), "permission_denied", 2, "my/"),
-    (b"\n", "empty_file", None, "no requests"),
+    (b"\n", "empty_file", None, '"url": "/v1/chat/completions", "body": {"model": ...}}'),
     (jsonl(*(line(str(n), "x") for n in range(4))), "too_many_requests", 4, "3 requests"),
     (jsonl(line("a", "x" * 2000)), "line_too_long", 1, "1,000 bytes"),
 ]  # fmt: skip

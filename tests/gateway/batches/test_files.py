@@ -7,7 +7,9 @@ import openai
 import pytest
 from msgspec.structs import replace
 
+from polyvox.errors import ConfigurationError
 from polyvox.gateway.batches.bounds import DAY
+from polyvox.gateway.batches.folders import make_writable
 
 from .conftest import QUICK, begun, jsonl, line, until
 
@@ -154,14 +156,30 @@ async def test_what_has_expired_and_what_a_crash_left_is_swept_away(rig, tmp_pat
         file = await client.files.create(file=("a", b"x"), purpose="batch")
         kept = await client.files.create(file=("a", b"x"), purpose="batch")
         folder = tmp_path / "files"
-        for name in ("file_stray", "file_new"):
+        for name in ("file_stray", "file_new", "notes.txt"):
             (folder / name).write_bytes(b"x")
         long_ago = os.stat(folder / "file_new").st_mtime - 2 * DAY
-        os.utime(folder / "file_stray", (long_ago, long_ago))
+        for name in ("file_stray", "notes.txt"):
+            os.utime(folder / name, (long_ago, long_ago))
         await gateway.files.sweep()
-        assert {each.name for each in folder.iterdir()} == {file.id, kept.id, "file_new"}
+        not_ours = {"file_new", "notes.txt"}
+        assert {each.name for each in folder.iterdir()} == {file.id, kept.id, *not_ours}
         gateway.files._clock = lambda: file.created_at + 31 * DAY
         with pytest.raises(openai.NotFoundError):
             await client.files.retrieve(file.id)
         await gateway.files.sweep()
-        assert [each.name for each in folder.iterdir()] == ["file_new"]
+        assert {each.name for each in folder.iterdir()} == not_ours
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ConfigurationError, match=r"can't be written: Not a directory") as caught:
+        make_writable(tmp_path / "file" / "files")
+    assert "files in [gateway]" in str(caught.value.hint)
+
+
+def test_a_folder_that_can_be_written_is_left_empty_and_private(tmp_path):
+    make_writable(tmp_path / "one" / "files")
+    make_writable(tmp_path / "one" / "files")
+    assert (tmp_path / "one" / "files").stat().st_mode & 0o777 == 0o700
+    assert [*(tmp_path / "one" / "files").iterdir()] == []

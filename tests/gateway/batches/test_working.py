@@ -255,7 +255,7 @@ async def test_a_line_whose_call_ends_with_its_gateway_is_asked_again(
         await held.wait_for(1)
         first.runner.stop()
         first.calls.interrupt_all("the gateway stops")
-        await first.calls.idle()
+        await first.calls.over()
     held.release()
     async with served(second), second.client() as client:
         batch = await until(client, batch.id)

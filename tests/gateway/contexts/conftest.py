@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.inside import Clock
 from polyvox.config.serving import ContextsSection
 from polyvox.gateway.contexts.contexts import Contexts
 from polyvox.gateway.database.engine import Database
@@ -11,21 +12,6 @@ from polyvox.gateway.tenants.access import Access
 
 ADA = Access(key="ada", organisation="acme")
 BOB = Access(key="bob", organisation="binary")
-
-
-class Clock:
-    """A time that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.now = 1_770_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from polyvox.gateway.contexts.shapes import (
 )
 from polyvox.gateway.contexts.tables import context_messages
 from polyvox.gateway.database.engine import Database
-from polyvox.gateway.tenants.access import ADMIN, Access
+from polyvox.gateway.tenants.access import ADMIN, Access, Level
 from polyvox.messages import (
     AssistantMessage,
     Image,
@@ -73,7 +73,7 @@ USES: dict[str, Callable[[Contexts, Access, str], Awaitable[object]]] = {
 }
 
 
-async def nobody(model: str, request: Request) -> AssistantMessage:
+async def nobody(model: str, request: Request, level: Level | None) -> AssistantMessage:
     raise AssertionError("nobody is to be asked")
 
 
@@ -258,7 +258,7 @@ class Summariser:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    async def __call__(self, model: str, request: Request) -> AssistantMessage:
+    async def __call__(self, model: str, request: Request, level: Level | None) -> AssistantMessage:
         assert model == "simulated/short"
         self.asked.append(request.messages[0].text)
         answer = self.answers.pop(0)
@@ -308,7 +308,7 @@ async def test_a_summary_that_fails_changes_nothing(contexts: Contexts, bad: str
 async def test_of_two_summaries_at_once_the_first_one_stays(contexts: Contexts):
     await contexts.create(ADA, NewContext(name="trip", messages=LONG_TALK))
 
-    async def slow(model: str, request: Request) -> AssistantMessage:
+    async def slow(model: str, request: Request, level: Level | None) -> AssistantMessage:
         await contexts.compact(ADA, "trip", "simulated/short", Summariser("The first."))
         return assistant("The second.")
 

@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from gateway.inside import Books
 from polyvox import AsyncClient
 from polyvox.errors import PolyvoxError
 from polyvox.events import TextDelta
@@ -25,16 +26,6 @@ from polyvox.testing import Knobs, MockProvider
 from .conftest import ADA
 
 LONG = "word " * 400
-
-
-class Books:
-    """Nothing is written down; who asks a provider is told of it when it is over."""
-
-    def begin(self, line: object) -> None: ...
-
-    def attempt(self, call_id: str, attempt: object) -> None: ...
-
-    def end(self, line: object) -> None: ...
 
 
 @asynccontextmanager

@@ -55,7 +55,6 @@ async def texts(contexts: Contexts, key: str, access: Access = ADA) -> list[str]
 async def test_a_context_that_a_call_names_is_begun_and_gone_on_with(contexts: Contexts):
     async with contexts.turn(ADA, "trip", asking("Where to?", "Be brief."), None) as turn:
         assert turn.request == asking("Where to?", "Be brief.")
-        assert turn.name == "trip"
         await turn.keep(assistant("Oslo."))
     async with contexts.turn(ADA, "trip", asking("When?"), None) as turn:
         assert [message.text for message in turn.request.messages] == [
@@ -122,7 +121,7 @@ async def test_a_conversation_that_is_too_long_is_refused_before_anything_is_ask
 async def test_a_template_and_a_budget_of_the_context_come_with_the_turn(
     database: Database, clock: Clock
 ):
-    def applied(access: Access, use: PromptUse | str, request: Request) -> Request:
+    async def applied(access: Access, use: PromptUse | str, request: Request) -> Request:
         assert (access, use) == (ADA, PromptUse("guide"))
         return Request(messages=[user("Example?"), assistant("Yes.")], system=[Text("Guide.")])
 
@@ -150,21 +149,18 @@ SILENT = AssistantMessage([], stop_reason="aborted", error="stopped")
 
 
 @pytest.mark.parametrize(
-    ("answer", "partial", "kept"),
+    ("answer", "kept"),
     [
-        (ABORTED, None, ["Where?", "Os"]),
-        (ABORTED, False, []),
-        (SILENT, None, []),
-        (SILENT, True, ["Where?"]),
-        (FAILED, None, []),
-        (FAILED, True, ["Where?", "Os"]),
+        (ABORTED, ["Where?", "Os"]),
+        (SILENT, []),
+        (FAILED, []),
     ],
 )
-async def test_an_interrupted_answer_stays_and_a_failed_one_leaves_nothing_unless_said_otherwise(
-    contexts: Contexts, answer: AssistantMessage, partial: bool | None, kept: list[str]
+async def test_an_interrupted_answer_stays_and_a_failed_one_leaves_nothing(
+    contexts: Contexts, answer: AssistantMessage, kept: list[str]
 ):
     async with contexts.turn(ADA, "trip", asking("Where?"), None) as turn:
-        assert await turn.keep(answer, partial=partial) == bool(kept)
+        assert await turn.keep(answer) == bool(kept)
     assert await texts(contexts, "trip") == kept
 
 

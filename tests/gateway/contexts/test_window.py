@@ -33,44 +33,41 @@ def begins(messages: list[Message]) -> list[str]:
 
 def test_all_of_it_is_given_where_the_window_is_not_known():
     whole = assembled(FRAME, turns(50), [user("now")], None)
-    assert len(whole.request.messages) == 101
-    assert whole.dropped == 0
+    assert len(whole.messages) == 101
 
 
 def test_the_oldest_turns_go_first_and_the_instructions_stay():
     whole = assembled(FRAME, turns(10), [user("now")], 2_000)
-    assert begins(whole.request.messages) == ["q8", "a8", "q9", "a9", "no"]
-    assert whole.request.system == [Text("Be brief.")]
-    assert len(whole.request.messages) + whole.dropped == 21
-    assert request_tokens(whole.request) + 100 <= 2_000
+    assert begins(whole.messages) == ["q8", "a8", "q9", "a9", "no"]
+    assert whole.system == [Text("Be brief.")]
+    assert request_tokens(whole) + 100 <= 2_000
 
 
 def test_what_is_new_stays_even_where_nothing_else_has_room():
     whole = assembled(FRAME, turns(3), [user(LONG * 10)], 1_000)
-    assert begins(whole.request.messages) == ["wo"]
-    assert whole.dropped == 6
+    assert begins(whole.messages) == ["wo"]
 
 
 def test_examples_and_the_summary_in_the_frame_stay():
     frame = Request(messages=[user("Example?"), assistant("Yes."), user("[Summary]")])
     whole = assembled(frame, turns(9), [user("now")], 2_000)
-    assert begins(whole.request.messages)[:3] == ["Ex", "Ye", "[S"]
-    assert whole.dropped > 0
+    assert begins(whole.messages)[:3] == ["Ex", "Ye", "[S"]
+    assert len(whole.messages) < 3 + 18 + 1
 
 
 def test_instructions_in_the_middle_stay_when_their_turn_goes():
     rule = SystemMessage([Text("From now on in French.")])
     history = [*turns(2), rule, *turns(8)]
     whole = assembled(FRAME, history, [user("now")], 2_000)
-    assert whole.request.messages[0] is rule
-    assert whole.dropped > 4
+    assert whole.messages[0] is rule
+    assert begins(whole.messages)[1:] == ["q6", "a6", "q7", "a7", "no"]
 
 
 def test_the_result_of_a_tool_is_never_without_its_call_though_it_is_new():
     call = ToolCall("c1", "weather")
     history = [*turns(5), user(f"Rain? {LONG}"), assistant(call)]
     whole = assembled(FRAME, history, [tool_result(call, "yes")], 800)
-    assert whole.request.messages == [*history[-2:], tool_result(call, "yes")]
+    assert whole.messages == [*history[-2:], tool_result(call, "yes")]
 
 
 STEPS = st.lists(st.sampled_from(["ask", "tool", "two tools", "open", "rule"]), max_size=30)
@@ -90,12 +87,12 @@ def test_however_long_it_is_no_call_is_parted_from_its_result(steps: list[str], 
             history += [tool_result(call, "done") for call in calls]
         history.append(assistant(f"a{number}"))
     whole = assembled(FRAME, history, [user("now")], window)
-    said = [each for each in whole.request.messages if not isinstance(each, SystemMessage)]
+    said = [each for each in whole.messages if not isinstance(each, SystemMessage)]
     assert isinstance(said[0], UserMessage)
     known = {id(each) for each in history if isinstance(each, ToolMessage)}
-    notes = mend(whole.request.messages).notes
+    notes = mend(whole.messages).notes
     assert not [note for _, note in notes if "call of this result is not known" in note]
-    kept = [each for each in whole.request.messages if id(each) in known]
+    kept = [each for each in whole.messages if id(each) in known]
     assert (
         kept
         == [each for each in history if isinstance(each, ToolMessage)][len(known) - len(kept) :]

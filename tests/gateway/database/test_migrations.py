@@ -1,8 +1,12 @@
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 
+from gateway.running import Running
 from polyvox.errors import ConfigurationError
 from polyvox.gateway.database import migrating
 from polyvox.gateway.database.bounds import Bounds
@@ -78,10 +83,24 @@ def fill(connection: Connection) -> None:
     connection.execute(versions.insert(), {"name": "tenants", "number": 4})
 
 
-def rows(connection: Connection) -> dict[str, list[Any]]:
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def rows(connection: Connection) -> Rows:
+    """What stands in every table of the ledger, in the columns that it has as yet."""
+    found: Rows = {}
+    for table in (calls, attempts, balances, journals, versions):
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        columns = [column for column in table.c if column.name in there]
+        found[table.name] = [row._asdict() for row in connection.execute(select(*columns))]
+    return found
+
+
+def as_before(now: Rows, before: Rows) -> Rows:
+    """Without the columns that have come since."""
     return {
-        table.name: [tuple(row) for row in connection.execute(select(table))]
-        for table in (calls, attempts, balances, journals, versions)
+        name: [{key: row[key] for key in old[0]} for row in now[name]] if old else now[name]
+        for name, old in before.items()
     }
 
 
@@ -137,7 +156,7 @@ async def test_a_copy_with_rows_keeps_them_through_all_migrations(
         copy = request.getfixturevalue("postgres").copy_of(database_url)
     database = Database(copy)
     await database.open()
-    assert await database.run(rows, read_only=True) == before
+    assert as_before(await database.run(rows, read_only=True), before) == before
     assert await database.run(revision_of) == head()
     await database.aclose()
     with connected(database_url) as connection:
@@ -152,7 +171,14 @@ async def test_opening_twice_changes_nothing(database_url: str):
         await database.aclose()
 
 
-def test_five_processes_that_start_together_migrate_once(database_url: str):
+@pytest.mark.parametrize("begins", ["empty", "with the rows of an older version"])
+def test_five_processes_that_start_together_migrate_once(database_url: str, begins: str):
+    before: Rows = {}
+    if begins != "empty":
+        with connected(database_url) as connection:
+            migrate(connection, "0001")
+            fill(connection)
+            before = rows(connection)
     environment = {**os.environ, "PYTHONPATH": "src"}
     processes = [
         subprocess.Popen(
@@ -175,6 +201,37 @@ def test_five_processes_that_start_together_migrate_once(database_url: str):
     assert said == [(f"up {head()} None\n", "")] * 5
     with connected(database_url) as connection:
         assert connection.execute(text("SELECT * FROM alembic_version")).all() == [(head(),)]
+        assert as_before(rows(connection), before) == before
+
+
+def test_five_gateways_that_start_together_serve_all_and_keep_the_rows_of_before(
+    postgres_url: str, tmp_path: Path
+):
+    with connected(postgres_url) as connection:
+        migrate(connection, "0001")
+        fill(connection)
+        connection.execute(balances.delete())  # what was used in windows of long ago is forgotten
+        before = rows(connection)
+    gateways: list[Running] = []
+    for number in range(5):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        gateways.append(Running(folder, f'[gateway]\ndatabase = "{postgres_url}"'))
+    try:
+        with ThreadPoolExecutor(5) as threads:
+            list(threads.map(Running.start, gateways))
+        for gateway in gateways:
+            headers = {"authorization": f"Bearer {gateway.key}"}
+            request = urllib.request.Request(f"{gateway.url}/v1/usage?by=model", headers=headers)
+            with urllib.request.urlopen(request) as answer:
+                assert [row["by"] for row in json.load(answer)["rows"]] == [{"model": "m"}]
+        assert [gateway.stop() for gateway in gateways] == [0] * 5
+    finally:
+        for gateway in gateways:
+            gateway.close()
+    with connected(postgres_url) as connection:
+        assert revision_of(connection) == head()
+        assert as_before(rows(connection), before) == before
 
 
 async def test_a_schema_of_a_newer_version_is_refused_and_left_alone(database_url: str):
@@ -238,3 +295,25 @@ def test_what_is_up_to_date_is_opened_without_alembic(database_url: str):
             command, capture_output=True, text=True, timeout=60, check=True, input="\n"
         )
         assert said.stdout.splitlines()[-2:] == [f"up {head()} None", imported]
+
+
+async def test_a_replica_of_the_version_before_goes_on_while_others_are_upgraded(database_url: str):
+    database = Database(database_url)
+    await database.open()
+    with connected(database_url) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+        connection.execute(text("ALTER TABLE calls ADD COLUMN of_the_next_version TEXT"))
+
+    def work(connection: Connection) -> int:
+        fill(connection)
+        return len(rows(connection)["calls"])
+
+    assert await database.run(work) > 0
+    assert database.state.status == "up"
+    await database.aclose()
+
+
+def test_steps_only_add_so_that_such_a_replica_can_go_on():
+    folder = Path(migrating.__file__).parent / "migrations" / "versions"
+    for step in folder.glob("[0-9]*.py"):
+        assert not re.findall(r"op\.(?:drop|rename|alter)_\w+", step.read_text("utf-8")), step

@@ -22,18 +22,26 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 
 
-def asked(database: Database, scope: Scope = EVERYTHING, **query: Any) -> UsageReport:
+def asked(
+    database: Database, scope: Scope = EVERYTHING, by: str | tuple[str, ...] = (), **query: Any
+) -> UsageReport:
+    query |= {"by": (by,) if isinstance(by, str) else by}
     return database.run_now(
         lambda connection: usage(connection, scope, UsageQuery(**query)), read_only=True
     )
 
 
+def named(row: UsageRow) -> str:
+    (name,) = row.by.values()
+    return name
+
+
 def costs(report: UsageReport) -> dict[str, int]:
-    return {row.name: row.nanos for row in report.rows}
+    return {named(row): row.nanos for row in report.rows}
 
 
 def test_nothing_was_used_where_nothing_was_asked(database: Database):
-    for by in ("", "model", "provider"):
+    for by in ((), "model", "provider"):
         for per in ("total", "day"):
             report = asked(database, by=by, per=per)
             assert report == UsageReport([], UsageRow())
@@ -44,11 +52,12 @@ def test_sums_are_exact_beyond_what_a_float_can_hold(database: Database, ledger)
     odd = 2**53 + 1
     for _ in range(3):
         ledger.call(NOON, nanos=odd, input_tokens=odd)
-    for by in ("", "model", "provider"):
+    for by in ((), "model", "provider"):
         report = asked(database, by=by)
         assert report.total.nanos == report.rows[0].nanos == 3 * odd
         assert report.total.input_tokens == 3 * odd
         assert type(report.total.nanos) is int
+        assert report.total.dollars == report.rows[0].dollars == "27021597.764222979"
 
 
 @pytest.mark.parametrize("known", [0, 700])
@@ -59,12 +68,18 @@ def test_an_unknown_price_is_shown_as_unknown_and_never_as_zero(
     ledger.call(NOON, model="b", cost_status="unknown", nanos=known)
     ledger.call(NOON, model="c", nanos=5)
     by_model = asked(database, by="model")
-    assert {row.name: row.cost_status for row in by_model.rows} == {
+    assert {named(row): row.cost_status for row in by_model.rows} == {
         "a": "free",
         "b": "unknown",
         "c": "known",
     }
     assert by_model.total.cost_status == "unknown"
+    assert {named(row): row.dollars for row in by_model.rows} == {
+        "a": "0.00",
+        "b": None,
+        "c": "0.000000005",
+    }
+    assert by_model.total.dollars is None
     assert by_model.total.unpriced == 1
     assert "unknown" in str(by_model.total.cost)
     assert asked(database).total == asked(database).rows[0] == by_model.total
@@ -79,9 +94,9 @@ def test_usage_is_added_up_by_each_name(database: Database, ledger, by: str):
     ledger.call(NOON, **{by: "two"}, nanos=10)
     ledger.call(NOON, **{by: "one"}, nanos=100)
     report = asked(database, by=by)
-    assert [(row.name, row.nanos, row.calls) for row in report.rows] == [
-        ("one", 101, 2),
-        ("two", 10, 1),
+    assert [(row.by, row.nanos, row.calls) for row in report.rows] == [
+        ({by: "one"}, 101, 2),
+        ({by: "two"}, 10, 1),
     ]
     assert asked(database, filters={by: "two"}).total.nanos == 10
 
@@ -110,7 +125,7 @@ def test_by_provider_each_attempt_counts_where_it_was_made(database: Database, l
     ledger.call(NOON, nanos=1, asked=[{"provider": "openai", "nanos": 1}])
     report = asked(database, by="provider")
     assert costs(report) == {"openai": 4, "anthropic": 4}
-    assert {row.name: (row.calls, row.failures) for row in report.rows} == {
+    assert {named(row): (row.calls, row.failures) for row in report.rows} == {
         "openai": (2, 1),
         "anthropic": (1, 0),
     }
@@ -148,8 +163,58 @@ def test_a_row_is_of_a_time_and_a_name(database: Database, ledger):
     for day, key, nanos in ((0, "a", 1), (0, "b", 2), (1, "a", 4), (1, "a", 8)):
         ledger.call(NOON + day * DAY, key=key, nanos=nanos)
     rows = asked(database, per="day", by="key").rows
-    assert [(row.name, row.nanos) for row in rows] == [("b", 2), ("a", 1), ("a", 12)]
+    assert [(named(row), row.nanos) for row in rows] == [("b", 2), ("a", 1), ("a", 12)]
     assert rows[0].start == rows[1].start < rows[2].start
+
+
+def test_a_row_is_of_as_many_names_as_are_asked_for(database: Database, ledger):
+    for team, model, feature, nanos in (
+        *(("core", "a", "plan", 1), ("core", "b", "plan", 2), ("web", "a", "plan", 4)),
+        *(("core", "a", "chat", 8), ("core", "a", "plan", 16)),
+    ):
+        ledger.call(NOON, team=team, model=model, tags={"feature": feature}, nanos=nanos)
+    report = asked(database, by=("team", "model", "tag:feature"), per="month")
+    assert [(row.by, row.nanos) for row in report.rows] == [
+        ({"team": "core", "model": "a", "tag:feature": "plan"}, 17),
+        ({"team": "core", "model": "a", "tag:feature": "chat"}, 8),
+        ({"team": "web", "model": "a", "tag:feature": "plan"}, 4),
+        ({"team": "core", "model": "b", "tag:feature": "plan"}, 2),
+    ]
+    assert [*report.rows[0].by] == ["team", "model", "tag:feature"]
+    assert report.total == asked(database).total
+    twice = asked(database, by=("team", "team"), filters={"tag:feature": "plan"})
+    assert [(row.by, row.nanos) for row in twice.rows] == [
+        ({"team": "core"}, 19),
+        ({"team": "web"}, 4),
+    ]
+
+
+def test_a_call_counts_for_each_model_that_was_asked_for_it_and_once_in_all(
+    database: Database, ledger
+):
+    tried = {"provider": "openai", "model": "gpt-5-mini", "error": "overloaded", "nanos": 1}
+    answered = {"provider": "azure", "model": "gpt-5-mini", "nanos": 2}
+    answered |= {"response_model": "gpt-5-mini-2025-08-07"}
+    for team in ("core", "web"):
+        ledger.call(NOON, team=team, model="chat", nanos=3, asked=[tried, answered])
+    ledger.call(NOON, team="core", model="chat", nanos=2, asked=[answered])
+    answers = asked(database, by="response_model")
+    assert costs(answers) == {"gpt-5-mini-2025-08-07": 6, "gpt-5-mini": 2}
+    assert {named(row): (row.calls, row.failures) for row in answers.rows} == {
+        "gpt-5-mini-2025-08-07": (3, 0),
+        "gpt-5-mini": (2, 2),
+    }
+    assert (answers.total.calls, answers.total.nanos) == (3, 8)
+    by_team = asked(database, by=("team", "provider"))
+    assert [(*row.by.values(), row.nanos, row.calls) for row in by_team.rows] == [
+        ("core", "azure", 4, 2),
+        ("web", "azure", 2, 1),
+        ("core", "openai", 1, 1),
+        ("web", "openai", 1, 1),
+    ]
+    assert by_team.total == answers.total
+    only = asked(database, by="team", filters={"response_model": "gpt-5-mini"})
+    assert costs(only) == {"core": 1, "web": 1}
 
 
 def test_a_range_holds_its_beginning_and_not_its_end(database: Database, ledger):

@@ -6,7 +6,7 @@ import pytest
 
 from polyvox.errors import OverloadedError
 from polyvox.gateway.database.engine import Database
-from polyvox.gateway.database.versions import Reloader, bump, numbers
+from polyvox.gateway.database.versions import Lookout, bump, numbers
 
 
 def changes(name: str) -> Any:
@@ -48,16 +48,16 @@ async def test_a_change_that_is_undone_was_none(database: Database):
 
 async def test_who_is_concerned_is_called_at_first_and_after_each_change(database: Database):
     tenants, prompts = Told(), Told()
-    reloader = Reloader(database, 60)
-    reloader.watch("tenants", tenants)
-    reloader.watch("prompts", prompts)
+    lookout = Lookout(database, 60)
+    lookout.watch("tenants", tenants)
+    lookout.watch("prompts", prompts)
     for _ in range(3):
-        await reloader.look()
+        await lookout.look()
     assert (tenants.times, prompts.times) == (1, 1)
     await database.run(changes("tenants"))
     await database.run(changes("tenants"))
     for _ in range(3):
-        await reloader.look()
+        await lookout.look()
     assert (tenants.times, prompts.times) == (2, 1)
 
 
@@ -67,13 +67,13 @@ async def test_every_replica_sees_a_change_and_none_consumes_it(
     other = Database(database_url)
     await other.open()
     told = [Told() for _ in range(3)]
-    reloaders = [Reloader(each, 60) for each in (database, other, other)]
-    for reloader, each in zip(reloaders, told, strict=True):
-        reloader.watch("tenants", each)
-        await reloader.look()
+    lookouts = [Lookout(each, 60) for each in (database, other, other)]
+    for lookout, each in zip(lookouts, told, strict=True):
+        lookout.watch("tenants", each)
+        await lookout.look()
     await other.run(changes("tenants"))
-    for reloader in reloaders:
-        await reloader.look()
+    for lookout in lookouts:
+        await lookout.look()
     assert [each.times for each in told] == [2, 2, 2]
     await other.aclose()
 
@@ -83,53 +83,53 @@ async def test_a_callback_that_fails_is_called_again_and_holds_nobody_up(
 ):
     ill, well = Told(), Told()
     ill.ill = True
-    reloader = Reloader(database, 60)
-    reloader.watch("tenants", ill)
-    reloader.watch("tenants", well)
+    lookout = Lookout(database, 60)
+    lookout.watch("tenants", ill)
+    lookout.watch("tenants", well)
     for _ in range(3):
-        await reloader.look()
+        await lookout.look()
     assert (ill.times, well.times) == (3, 1)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert [record.getMessage() for record in warnings] == [
         "tenants could not be read anew: ValueError: no time"
     ]
     ill.ill = False
-    await reloader.look()
-    await reloader.look()
+    await lookout.look()
+    await lookout.look()
     assert ill.times == 4
 
 
-async def test_while_the_database_is_down_nothing_is_called_and_nothing_is_missed(
+async def test_while_the_database_is_down_all_know_it_and_nothing_is_missed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     told = Told()
-    reloader = Reloader(database, 60)
-    reloader.watch("tenants", told)
-    await reloader.look()
-    await database.run(changes("tenants"))
+    lookout = Lookout(database, 60)
+    lookout.watch("tenants", told)
+    await lookout.look()
 
     async def down(*_: Any, **__: Any) -> Any:
         raise OverloadedError("down")
 
     with monkeypatch.context() as patch:
         patch.setattr(database, "run", down)
-        await reloader.look()
-    assert told.times == 1
-    await reloader.look()
+        await lookout.look()
     assert told.times == 2
+    for _ in range(3):
+        await lookout.look()
+    assert told.times == 3, "once more when it is back, also where no number has changed"
 
 
 async def test_it_looks_by_itself_until_it_is_closed(database: Database):
     told = Told()
-    reloader = Reloader(database, 0.01)
-    reloader.watch("tenants", told)
-    reloader.start()
+    lookout = Lookout(database, 0.01)
+    lookout.watch("tenants", told)
+    lookout.start()
     await told.event.wait()
     told.event.clear()
     await database.run(changes("tenants"))
     await told.event.wait()
-    await reloader.aclose()
-    await reloader.aclose()
+    await lookout.aclose()
+    await lookout.aclose()
     times = told.times
     await database.run(changes("tenants"))
     await asyncio.sleep(0)
@@ -139,12 +139,12 @@ async def test_it_looks_by_itself_until_it_is_closed(database: Database):
 async def test_it_looks_at_once_when_the_database_comes_up(database_url: str):
     database = Database(database_url)
     told = Told()
-    reloader = Reloader(database, 3600)
-    reloader.watch("tenants", told)
-    reloader.start()
-    await asyncio.sleep(0)
-    assert told.times == 0
+    lookout = Lookout(database, 3600)
+    lookout.watch("tenants", told)
+    lookout.start()
+    await told.event.wait()
+    told.event.clear()
     await database.open()
     await told.event.wait()
-    await reloader.aclose()
+    await lookout.aclose()
     await database.aclose()

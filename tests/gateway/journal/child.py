@@ -34,14 +34,14 @@ def attempt(nanos: int) -> Attempt:
 
 def begin(journal: Journal, name: str, nanos: int) -> None:
     say("begun", name, nanos)
-    journal.begin(Begun(id=name, at=AT, model="test/model", reserved={ACCOUNT: 100}))
+    journal.begin(Begun(id=name, at=AT, model="test/model", reserved=[(ACCOUNT, 0, 100)]))
 
 
 def go_on(journal: Journal, name: str, nanos: int) -> None:
     first = nanos // 2
     journal.attempt(name, attempt(first))
     journal.attempt(name, attempt(nanos - first))
-    journal.end(Ended(id=name, at=AT, debits={ACCOUNT: nanos}))
+    journal.end(Ended(id=name, at=AT, debits=[(ACCOUNT, 0, nanos)]))
     say("ended", name, nanos)
 
 

@@ -13,7 +13,7 @@ from polyvox.config.serving import JournalSection
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.tables import attempts, balances, calls, journals
 from polyvox.gateway.journal.file import Journal
-from polyvox.gateway.journal.lines import Begun, Ended, Line, decode_line
+from polyvox.gateway.journal.lines import Begun, Debit, Ended, Line, decode_line
 from polyvox.gateway.journal.shipping import Shipper
 from polyvox.limits import MemoryLimits
 from polyvox.usage import NO_USAGE, Cost, Usage
@@ -23,9 +23,9 @@ PATIENCE = 60.0
 ACCOUNT = "budget:till:total"
 
 
-def begun(name: str, reserved: int | dict[str, int] = 1000, **fields) -> Begun:
-    amounts = {ACCOUNT: reserved} if isinstance(reserved, int) else reserved
-    return Begun(id=name, **{"at": AT, "model": "test/model", "reserved": amounts, **fields})
+def begun(name: str, reserved: int | list[Debit] = 1000, **fields) -> Begun:
+    debits = [(ACCOUNT, 0, reserved)] if isinstance(reserved, int) else reserved
+    return Begun(id=name, **{"at": AT, "model": "test/model", "reserved": debits, **fields})
 
 
 def attempt(nanos: int | None = 100, **fields) -> Attempt:
@@ -35,7 +35,7 @@ def attempt(nanos: int | None = 100, **fields) -> Attempt:
 
 
 def ended(name: str, nanos: int = 100, **fields) -> Ended:
-    return Ended(id=name, at=AT + 1, debits={ACCOUNT: nanos}, seconds=1.0, **fields)
+    return Ended(id=name, at=AT + 1, debits=[(ACCOUNT, 0, nanos)], seconds=1.0, **fields)
 
 
 def record(journal: Journal, name: str, nanos: int = 100) -> None:

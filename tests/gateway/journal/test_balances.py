@@ -5,16 +5,15 @@ from pathlib import Path
 
 from polyvox.gateway.database.bounds import Bounds
 from polyvox.gateway.database.engine import Database
-from polyvox.gateway.journal.balances import forget, reserved_of
+from polyvox.gateway.journal.balances import forget
 from polyvox.gateway.journal.file import Journal
-from polyvox.gateway.journal.lines import Begun, Ended
-from polyvox.limits import Budget, Hold, MemoryLimits
+from polyvox.gateway.journal.lines import Begun, Ended, Reserved
+from polyvox.limits import Budget, MemoryLimits
 from polyvox.limits.budget import BudgetLimit
-from polyvox.limits.meters import Calendar, Leak
 from polyvox.model import Call
 from polyvox.usage import Cost, Usage
 
-from .rig import PATIENCE, Ledger, shipping, small
+from .rig import ACCOUNT, PATIENCE, Ledger, attempt, begun, record, settle_all, shipping, small
 
 NOON = datetime(2026, 5, 5, 12, 0, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -34,10 +33,10 @@ class Clock:
 def spend(journal: Journal, name: str, dollars: float, at: float, *, end: bool = True) -> None:
     quote = Usage(cost=Cost("known", round(dollars * DOLLAR)))
     holds = [limit.hold(quote, Call()) for limit in (DAILY, TOTAL)]
-    reserved, marks = reserved_of(holds, at)
-    journal.begin(Begun(id=name, at=at, model="m", reserved=reserved, marks=marks))
+    debits = [(hold.key, int(hold.meter.mark(at)), int(hold.amount)) for hold in holds]
+    journal.begin(Begun(id=name, at=at, model="m", reserved=debits))
     if end:
-        journal.end(Ended(id=name, at=at + 1, debits=reserved))
+        journal.end(Ended(id=name, at=at + 1, debits=debits))
 
 
 async def used(limits: MemoryLimits, limit: BudgetLimit) -> float:
@@ -133,9 +132,44 @@ async def test_a_database_that_comes_late_debits_what_was_used_before(tmp_path: 
     await database.aclose()
 
 
-async def test_rates_are_not_kept():
-    holds = [Hold("rate", Leak(60), 10, 1), Hold("till", Calendar("total"), 10, 1.2)]
-    assert reserved_of(holds, NOON) == ({"till": 1}, {"till": 0})
+async def test_a_call_that_is_cut_off_keeps_what_was_last_reserved_around_its_models(
+    database: Database, tmp_path: Path
+):
+    key, monthly = ("budget:key:k:total", 0, 5), ("budget:monthly:month", 24_317, 40)
+    dead = Journal(tmp_path / "j", small())
+    dead.begin(begun("c1", [key]))
+    dead.reserve(Reserved(id="c1", debits=[key, ("budget:monthly:month", 24_317, 90)]))
+    dead.attempt("c1", attempt(30))
+    dead.reserve(Reserved(id="c1", debits=[key, monthly]))
+    dead.close()
+    await settle_all(tmp_path / "j", database)
+    assert Ledger(database).calls() == {"c1": ("unsettled", 30)}
+    assert Ledger(database).balance("budget:monthly:month") == 40
+    assert Ledger(database).balance("budget:key:k:total") == 30
+
+
+async def test_what_was_reserved_around_models_is_known_when_the_segments_before_are_gone(
+    database: Database, tmp_path: Path
+):
+    root = tmp_path / "j"
+    async with shipping(root, database) as (journal, shipper):
+        journal.begin(begun("long", []))
+        journal.reserve(Reserved(id="long", debits=[("budget:monthly:month", 24_317, 40)]))
+        for number in range(20):
+            record(journal, f"c{number}")
+        assert await shipper.drained(PATIENCE)
+        assert min(journal.folder.segments()) > 1
+    await settle_all(root, database)
+    assert Ledger(database).calls()["long"] == ("unsettled", 0)
+    assert Ledger(database).balance("budget:monthly:month") == 40
+
+
+async def test_more_that_is_reserved_for_a_call_that_is_over_is_dropped(tmp_path: Path):
+    journal = Journal(tmp_path / "j", small())
+    record(journal, "c1")
+    journal.reserve(Reserved(id="c1", debits=[(ACCOUNT, 0, 1)]))
+    assert journal.dropped == 1
+    journal.close()
 
 
 async def test_windows_of_long_ago_are_forgotten_and_totals_are_not(

@@ -15,7 +15,7 @@ from polyvox.gateway.database.tables import journals
 from polyvox.gateway.journal.file import Journal
 from polyvox.gateway.journal.folders import Folder, left_behind
 from polyvox.gateway.journal.lines import Ended
-from polyvox.gateway.journal.shelf import Shelf
+from polyvox.gateway.journal.shipment import Shipment
 
 from .rig import AT, Ledger, attempt, begun
 
@@ -70,7 +70,7 @@ class CrashingFolder(Folder):
             raise CrashError
 
 
-class FullShelf(Shelf):
+class FullShipment(Shipment):
     """Where, when the disk is full, can't be written down what is open."""
 
     full = False
@@ -92,7 +92,7 @@ class World:
         self.open: dict[str, str] = {}
         self.count = 0
         self.full = False
-        self.shelf: FullShelf | None = None
+        self.shipment: FullShipment | None = None
         self.journal = Journal(root, SECTION)
 
     def begin(self, call: str) -> None:
@@ -101,7 +101,7 @@ class World:
             self.open[call] = name = f"{self.root.name}-{self.count}"
             self.expected[name] = ("unsettled", 0)
             self.debited += 50
-            self.journal.begin(begun(name, {self.account: 50}))
+            self.journal.begin(begun(name, [(self.account, 0, 50)]))
 
     def attempt(self, call: str) -> None:
         if call in self.open:
@@ -117,19 +117,19 @@ class World:
             _, nanos = self.expected[name]
             self.expected[name] = ("ok", nanos)
             self.debited += nanos - max(50, nanos)
-            self.journal.end(Ended(id=name, at=AT, debits={self.account: nanos}))
+            self.journal.end(Ended(id=name, at=AT, debits=[(self.account, 0, nanos)]))
 
     def ship(self, crash: str | int | None = None) -> None:
-        if self.shelf is None:
+        if self.shipment is None:
             folder = CrashingFolder(self.journal.folder.path)
-            self.shelf = FullShelf(folder, self.database, self.journal, most=500)
-        self.shelf.full = self.full
+            self.shipment = FullShipment(folder, self.database, self.journal, most=500)
+        self.shipment.full = self.full
         self.database.crash = crash if isinstance(crash, str) else None
-        self.shelf.folder.left = crash if isinstance(crash, int) else None
+        self.shipment.folder.left = crash if isinstance(crash, int) else None
         try:
-            self.shelf.ship()
+            self.shipment.ship()
         except CrashError:
-            self.shelf = None
+            self.shipment = None
 
     def fill(self) -> None:
         self.full = not self.full
@@ -137,12 +137,12 @@ class World:
     def forget(self) -> None:
         """As with a backup of the database that is older than the journal's position."""
         self.database.database.run_now(lambda connection: connection.execute(delete(journals)))
-        self.shelf = None
+        self.shipment = None
 
     def die(self) -> None:
         """The process ends; another one begins."""
         self.open.clear()
-        self.shelf = None
+        self.shipment = None
         end(self.journal)
         self.journal = Journal(self.root, SECTION)
 
@@ -150,9 +150,9 @@ class World:
         end(self.journal)
         self.database.crash = None
         for folder in left_behind(self.root):
-            shelf = Shelf(folder, self.database, most=500)
-            while not shelf.done:
-                shelf.ship()
+            shipment = Shipment(folder, self.database, most=500)
+            while not shipment.done:
+                shipment.ship()
 
 
 def end(journal: Journal) -> None:

@@ -347,6 +347,16 @@ def test_when_too_much_waits_for_the_database_calls_are_refused_whole(tmp_path: 
     journal.close()
 
 
+def test_where_calls_are_denied_one_that_was_let_in_before_is_recorded(tmp_path: Path):
+    journal = Journal(tmp_path, JournalSection(max_bytes=1000, on_failure="deny"))
+    while journal.failing is None:
+        record(journal, "c1")
+    record(journal, "late")
+    assert journal.dropped == 0
+    assert [line.id for line in lines_in(tmp_path)[-3:]] == ["late"] * 3
+    journal.close()
+
+
 def test_two_journals_never_write_into_one_folder_and_what_one_left_is_found(tmp_path: Path):
     one, two = Journal(tmp_path), Journal(tmp_path)
     record(one, "c1")

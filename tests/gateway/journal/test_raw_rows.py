@@ -15,14 +15,14 @@ from polyvox.gateway.database.tables import attempts, balances, calls
 from polyvox.gateway.journal import rows
 from polyvox.gateway.journal.folders import Folder
 from polyvox.gateway.journal.joining import Joiner, Lines
-from polyvox.gateway.journal.lines import Attempted, Begun, Ended, encode_line
+from polyvox.gateway.journal.lines import Attempted, Begun, Debit, Ended, Reserved, encode_line
 from polyvox.gateway.journal.raw_rows import NOTHING
 from polyvox.gateway.journal.rows import write_calls
-from polyvox.gateway.journal.shelf import REFUSED, Shelf
+from polyvox.gateway.journal.shipment import REFUSED, Shipment
 from polyvox.usage import Cost, Usage
 from postgres_server import Postgres, start_postgres
 
-from .rig import AT, Ledger, attempt, begun, ended
+from .rig import ACCOUNT, AT, Ledger, attempt, begun, ended
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ["", "\0", "\x01", "a.b", '"', "'", "\\u0041", "\\", "$[0]", "é😀", "null", "1"]
@@ -32,6 +32,7 @@ FLOATS = st.floats(0, 2e9) | st.floats(0, 1e-5) | st.sampled_from([0.0, 1e22, AT
 COUNTS = st.integers(0, 10_000) | st.sampled_from([2**53 + 1, 2**62, 2**63 - 1, 2**63, 2**70])
 NANOS = st.integers(-5, 2**40)
 ACCOUNTS = st.sampled_from(["budget:a:month", "budget:a:total", 'x"y.z', "é😀'", "nul\0", "b\\"])
+DEBITS = st.lists(st.tuples(ACCOUNTS, st.integers(0, 2**40), NANOS), max_size=4)
 
 COSTS = st.builds(
     Cost,
@@ -54,6 +55,7 @@ ATTEMPTS = st.builds(
     first_byte=st.none() | FLOATS,
     error=MAYBE,
     status=st.none() | st.integers(100, 599),
+    reason=MAYBE,
     response_model=TEXTS,
     request_id=MAYBE,
 ) | st.builds(
@@ -75,13 +77,13 @@ def lines(draw: st.DrawFn, name: str) -> bytes:
             id=st.just(name),
             at=FLOATS,
             kind=st.sampled_from(["answer", "embedding"]),
-            **dict.fromkeys(["session", "context", "prompt"], MAYBE),
+            **dict.fromkeys(["session", "context", "prompt", "request_id"], MAYBE),
             **dict.fromkeys(["model", "key", "organisation", "team", "end_user", "dialect"], TEXTS),
             tags=st.dictionaries(TEXTS, TEXTS, max_size=3),
-            reserved=st.dictionaries(ACCOUNTS, NANOS),
-            marks=st.dictionaries(ACCOUNTS, st.integers(0, 2**40)),
+            reserved=DEBITS,
         )
     )
+    more = draw(st.lists(st.builds(Reserved, id=st.just(name), debits=DEBITS), max_size=2))
     asked = draw(st.lists(ATTEMPTS, max_size=2) | ATTEMPTS.map(lambda each: [each]))
     over = draw(
         st.none()
@@ -90,15 +92,17 @@ def lines(draw: st.DrawFn, name: str) -> bytes:
             id=st.just(name),
             at=FLOATS,
             error=MAYBE,
+            reason=MAYBE,
             partial=st.booleans(),
             cached=st.booleans(),
-            debits=st.dictionaries(ACCOUNTS, NANOS),
+            debits=DEBITS,
             seconds=FLOATS,
             first_token=st.none() | FLOATS,
             overhead=st.none() | FLOATS,
         )
     )
-    said = [line, *(Attempted(id=name, number=n, attempt=each) for n, each in enumerate(asked))]
+    attempted = (Attempted(id=name, number=n, attempt=each) for n, each in enumerate(asked))
+    said = [line, *more, *attempted]
     return b"".join(map(encode_line, said if over is None else [*said, over]))
 
 
@@ -163,7 +167,7 @@ def test_whatever_calls_say_both_ways_store_the_same(opened: Database, text: byt
     assert found == expected
 
 
-def said(name: str, *asked: Attempt, debits: dict[str, int] | None = None, **fields) -> bytes:
+def said(name: str, *asked: Attempt, debits: list[Debit] | None = None, **fields) -> bytes:
     """The lines of a call."""
     attempted = [Attempted(id=name, number=n, attempt=each) for n, each in enumerate(asked)]
     end = ended(name) if debits is None else Ended(id=name, at=AT, debits=debits)
@@ -195,6 +199,17 @@ async def test_usual_calls_are_never_decoded(database: Database, decoded: list[s
     assert ledger.calls() == {"c1": ("ok", 100), "c2": ("ok", 0), "c3": ("ok", 7)}
     assert ledger.attempts() == {("c1", 0): 100, ("c3", 0): 7}
     assert ledger.balance() == 300
+
+
+async def test_a_usual_call_within_budgets_of_its_models_is_not_decoded_either(
+    database: Database, decoded: list[str]
+):
+    first, *rest = said("c1", attempt()).splitlines(keepends=True)
+    reserved = encode_line(Reserved(id="c1", debits=[(ACCOUNT, 0, 9_999)]))
+    batch = joined(b"".join([first, reserved, *rest]))
+    database.run_now(lambda connection: write_calls(connection, batch))
+    assert decoded == []
+    assert Ledger(database).balance() == 100
 
 
 async def test_an_unusual_call_is_decoded_and_the_others_are_not(
@@ -232,14 +247,14 @@ async def test_a_call_that_is_there_already_changes_nothing_and_the_others_are_w
 async def test_debits_that_no_balance_can_hold_together_are_written_singly(
     database: Database, tmp_path: Path
 ):
-    text = b"".join(said(f"c{n}", attempt(), debits={f"till{n % 2}": 2**62}) for n in range(4))
+    text = b"".join(said(f"c{n}", attempt(), debits=[(f"till{n % 2}", 0, 2**62)]) for n in range(4))
     folder = Folder(tmp_path / "left")
     folder.path.mkdir()
     folder.segment(1).write_bytes(text)
-    shelf = Shelf(folder, database)
-    while not shelf.done:
-        shelf.ship()
-    assert len(Ledger(database).calls()) + shelf.refused == 4
+    shipment = Shipment(folder, database)
+    while not shipment.done:
+        shipment.ship()
+    assert len(Ledger(database).calls()) + shipment.refused == 4
     assert len(Ledger(database).calls()) >= 2
 
 
@@ -250,10 +265,10 @@ async def test_a_call_whose_line_is_no_such_line_is_put_aside_and_the_others_are
     folder = Folder(tmp_path / "left")
     folder.path.mkdir()
     folder.segment(1).write_bytes(said("c1", attempt()) + wrong + said("c3", attempt()))
-    shelf = Shelf(folder, database)
-    while not shelf.done:
-        shelf.ship()
+    shipment = Shipment(folder, database)
+    while not shipment.done:
+        shipment.ship()
     assert sorted(Ledger(database).calls()) == ["c1", "c3"]
     assert Ledger(database).balance() == 200
-    assert shelf.refused == 1
+    assert shipment.refused == 1
     assert (tmp_path / REFUSED).read_bytes() == wrong

@@ -1,5 +1,7 @@
 """A journal that was cut off anywhere is read as far as it goes."""
 
+import random
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +11,11 @@ from polyvox.gateway.database.engine import Database
 from polyvox.gateway.journal.file import Journal
 from polyvox.gateway.journal.folders import Folder
 from polyvox.gateway.journal.joining import Joiner
-from polyvox.gateway.journal.lines import encode_line
+from polyvox.gateway.journal.lines import Ended, encode_line
 from polyvox.gateway.journal.reading import Reader
-from polyvox.gateway.journal.shelf import REFUSED, Shelf
+from polyvox.gateway.journal.shipment import REFUSED, Shipment
 
-from .rig import Ledger, attempt, begun, ended, record, settle_all, shipping, small
+from .rig import AT, Ledger, attempt, begun, ended, record, settle_all, shipping, small
 
 
 @pytest.fixture
@@ -33,11 +35,11 @@ def left(root: Path, name: str) -> Path:
     return segment
 
 
-def shipped(path: Path, database: Database) -> Shelf:
-    shelf = Shelf(Folder(path), database)
-    while not shelf.done:
-        shelf.ship()
-    return shelf
+def shipped(path: Path, database: Database) -> Shipment:
+    shipment = Shipment(Folder(path), database)
+    while not shipment.done:
+        shipment.ship()
+    return shipment
 
 
 def test_a_last_line_torn_at_any_byte_is_as_if_it_had_not_been_written(
@@ -85,8 +87,8 @@ def test_what_is_no_line_is_counted_and_the_rest_is_shipped(tmp_path: Path, open
     begin, *rest = segment.read_bytes().splitlines(keepends=True)
     garbage = [b"\0" * 5000 + b"\n", b"\xff\n", b'{"is":"else"}\n', b'{"is":"begun"}\n']
     segment.write_bytes(begin + b"".join(garbage) + b"".join(rest))
-    shelf = shipped(segment.parent, opened)
-    assert shelf.joiner.torn == 4
+    shipment = shipped(segment.parent, opened)
+    assert shipment.joiner.torn == 4
     assert Ledger(opened).calls() == {"c1": ("ok", 100)}
 
 
@@ -121,8 +123,8 @@ def test_a_file_that_is_shorter_than_what_was_shipped_of_it_is_done(
     tmp_path: Path, opened: Database
 ):
     segment = left(tmp_path / "j", "c1")
-    shelf = Shelf(Folder(segment.parent), opened)
-    shelf.ship()
+    shipment = Shipment(Folder(segment.parent), opened)
+    shipment.ship()
     segment.write_bytes(segment.read_bytes()[:100])
     shipped(segment.parent, opened)
     assert Ledger(opened).calls() == {"c1": ("ok", 100)}
@@ -170,3 +172,22 @@ async def test_a_call_that_the_database_refuses_is_put_aside_and_holds_nothing_u
     assert shipper.refusal is not None
     assert "'bad'" in shipper.refusal
     assert len((root / REFUSED).read_bytes().splitlines()) == 2
+
+
+@pytest.mark.parametrize("field", ["session", "model", "account"])
+async def test_a_text_that_no_index_takes_holds_nothing_up(
+    field: str, database: Database, tmp_path: Path
+):
+    odd = random.Random(7)
+    text = "".join(odd.choice(string.ascii_letters) for _ in range(30_000))
+    async with shipping(tmp_path / "j", database) as (journal, shipper):
+        if field == "account":
+            journal.begin(begun("long"))
+            journal.end(Ended(id="long", at=AT, debits=[(text, 0, 1)]))
+        else:
+            journal.begin(begun("long", **{field: text}))
+            journal.end(ended("long"))
+        record(journal, "c1")
+        assert await shipper.drained(60)
+    assert "c1" in Ledger(database).calls()
+    assert shipper.refused == ("long" not in Ledger(database).calls())

@@ -11,11 +11,10 @@ import aiohttp
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from gateway.inside import Books, Keys
 from polyvox.agent import Agent
 from polyvox.assembly import unfold
-from polyvox.attempt import Attempt
 from polyvox.client import AsyncClient
-from polyvox.errors import AuthenticationError
 from polyvox.events import Event, TextDelta
 from polyvox.gateway.app import Application
 from polyvox.gateway.asking.asking import Asking
@@ -23,7 +22,6 @@ from polyvox.gateway.asking.calls import Calls
 from polyvox.gateway.asking.dialects import DialectPaths
 from polyvox.gateway.asking.gates import Gates
 from polyvox.gateway.asking.models import Models
-from polyvox.gateway.journal.lines import Begun, Ended
 from polyvox.gateway.live.agents import Agents
 from polyvox.gateway.live.approvals import Approvals
 from polyvox.gateway.live.bounds import Bounds
@@ -75,41 +73,6 @@ async def turns(count: int = 100) -> None:
     """Let everything that may go on do so for some turns of the loop."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-class Keys:
-    """Whose keys are known."""
-
-    def __init__(self) -> None:
-        self.known = {
-            "good": Access(key="key_good", organisation="one"),
-            "mate": Access(key="key_mate", organisation="one"),
-            "other": Access(key="key_other", organisation="two"),
-            "chat-only": Access(key="key_chat", organisation="one", routes=("chat",)),
-        }
-
-    def find(self, secret: str, address: str | None) -> Access:
-        if secret not in self.known:
-            raise AuthenticationError("this key is not known")
-        return self.known[secret]
-
-
-class Books:
-    """What was written down."""
-
-    def __init__(self) -> None:
-        self.begun: list[Begun] = []
-        self.attempts: list[tuple[str, Attempt]] = []
-        self.ended: list[Ended] = []
-
-    def begin(self, line: Begun) -> None:
-        self.begun.append(line)
-
-    def attempt(self, call_id: str, attempt: Attempt) -> None:
-        self.attempts.append((call_id, attempt))
-
-    def end(self, line: Ended) -> None:
-        self.ended.append(line)
 
 
 class Client:
@@ -166,7 +129,12 @@ class Gateway:
         bounds: Bounds,
         origins: tuple[str, ...],
     ) -> None:
-        self.keys = Keys()
+        self.keys = Keys(
+            good=Access(key="key_good", organisation="one"),
+            mate=Access(key="key_mate", organisation="one"),
+            other=Access(key="key_other", organisation="two"),
+            chat_only=Access(key="key_chat", organisation="one", routes=("chat",)),
+        )
         self.books = Books()
         self.calls = Calls()
         self.draining = Interrupt()
@@ -181,13 +149,13 @@ class Gateway:
             self.asking,
             door,
             self.admission,
-            approvals=approvals,
+            approvals,
             origins=origins,
             bounds=bounds,
             draining=self.draining,
         )
         paths = DialectPaths(self.asking, door, self.admission, MAX_BODY)
-        endpoints = Deciding(self.agents, self.asking, self.admission).endpoints()
+        endpoints = Deciding(approvals, self.asking, self.admission).endpoints()
         self.app = Application(paths, endpoints, door, MAX_BODY, sockets={"/v1/ws": self.live})
         self.address = ""
         self.http: aiohttp.ClientSession

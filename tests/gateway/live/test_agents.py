@@ -227,7 +227,7 @@ async def test_closing_the_socket_stops_the_tools_of_a_run():
             await ours.start("a", "agent/helper")
             await shed.begun.wait()
         await shed.stopped.wait()
-        await gateway.calls.idle()
+        await gateway.calls.over()
         assert gateway.books.ended[0].error == "aborted"
 
 
@@ -319,7 +319,7 @@ async def test_tenants_never_see_each_others_runs():
         async with gateway.connected("other") as theirs:
             await theirs.say("approve", id="b", approval=id, decision={"approve": True})
             assert (await theirs.next("error"))["error"]["kind"] == "not_found"
-        status, _ = await gateway.ask("GET", "/v1/approvals", key="chat-only")
+        status, _ = await gateway.ask("GET", "/v1/approvals", key="chat_only")
         assert status == 403
         assert shed.deleted == []
         _, listed = await gateway.ask("GET", "/v1/approvals", key="mate")
@@ -364,7 +364,7 @@ async def test_a_caller_who_leaves_stops_the_run_that_went_on():
         await shed.begun.wait()
         asking.cancel()
         await shed.stopped.wait()
-        await gateway.calls.idle()
+        await gateway.calls.over()
 
 
 async def test_an_agent_goes_on_from_no_answer_that_a_provider_keeps():

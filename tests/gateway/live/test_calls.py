@@ -122,7 +122,7 @@ async def test_closing_the_socket_hangs_up_on_upstream():
             paced.allow(2)
             await ours.event("text_delta")
         await mock.wait_for_hangup()
-        await gateway.calls.idle()
+        await gateway.calls.over()
         assert gateway.books.ended[0].error == "aborted"
 
 
@@ -138,7 +138,7 @@ async def test_a_detached_call_goes_on_when_the_socket_is_closed():
             paced.allow(1)
             await ours.event("text_delta")
         paced.allow(9)
-        await gateway.calls.idle()
+        await gateway.calls.over()
         assert gateway.books.ended[0].error is None
         assert mock.answers[0].completed
 
@@ -181,11 +181,13 @@ async def test_what_can_not_be_done_is_told_and_the_rest_goes_on():
     ):
         await ours.start("a")
         told: list[tuple[str | None, str]] = []
+        hints: list[str] = []
 
         async def wrong(data: str) -> None:
             await ours.socket.send(data)
             message = await ours.next("error")
             told.append((message.get("id"), message["error"]["text"]))
+            hints.append(message["error"].get("hint", ""))
 
         await wrong("no JSON")
         await wrong('{"type": "stop"}')
@@ -206,6 +208,9 @@ async def test_what_can_not_be_done_is_told_and_the_rest_goes_on():
         assert "this is no message" in words[0]
         assert "'stop'" in words[1]
         assert "modle" in words[2]
+        assert "Say what it is" in hints[0]
+        assert hints[1].startswith("Known are: approve, hello, interrupt,")
+        assert hints[2] == "Did you mean 'model'?"
         assert words[3:7] == [
             "no call 'z' is under way on this connection",
             "there is no call 'call_1' to go on with",
@@ -215,6 +220,25 @@ async def test_what_can_not_be_done_is_told_and_the_rest_goes_on():
         assert "judge" in words[7]
         assert words[8:] == ["body.top means nothing", "there is no dialect 'openai'"]
         check_order(ours, "a")
+
+
+@pytest.mark.parametrize(
+    ("data", "meant"),
+    [
+        ('{"type": "strat", "id": "a"}', "start"),
+        ('{"type": "start", "id": "a", "mesages": "Hi"}', "messages"),
+        ('{"type": "steer", "id": "a", "txt": "Hi"}', "text"),
+        ('{"type": "approve", "id": "a", "approval": "b", "decision": {"aprove": 1}}', "approve"),
+    ],
+)
+async def test_a_slip_in_a_message_is_told_what_was_meant(data: str, meant: str):
+    async with (
+        reaching("http://127.0.0.1:9") as client,
+        serving(client) as gateway,
+        gateway.connected() as ours,
+    ):
+        await ours.socket.send(data)
+        assert (await ours.next("error"))["error"]["hint"] == f"Did you mean {meant!r}?"
 
 
 async def test_a_refused_call_is_an_error_event_and_costs_nothing():

@@ -72,21 +72,28 @@ async def test_a_key_may_come_with_the_first_message():
         assert "another connection" in (await ours.next("error"))["error"]["text"]
 
 
-async def test_who_shows_no_key_or_a_bad_one_is_left():
+async def test_who_shows_no_key_is_left():
     async with (
         reaching(NOWHERE) as client,
         serving(client, bounds=Bounds(hello_seconds=0.01)) as gateway,
+        gateway.connected(None) as ours,
     ):
-        async with gateway.connected(None) as ours:
-            with pytest.raises(websockets.ConnectionClosed) as closed:
-                await ours.next()
-            assert closed.value.rcvd is not None
-            assert closed.value.rcvd.code == 1008
-        async with gateway.connected(None) as ours:
-            await ours.say("hello", key="bad")
-            assert (await ours.next("error"))["error"]["kind"] == "authentication"
-            with pytest.raises(websockets.ConnectionClosed):
-                await ours.next()
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await ours.next()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+
+
+async def test_who_shows_a_bad_key_is_told_and_left():
+    async with (
+        reaching(NOWHERE) as client,
+        serving(client) as gateway,
+        gateway.connected(None) as ours,
+    ):
+        await ours.say("hello", key="bad")
+        assert (await ours.next("error"))["error"]["kind"] == "authentication"
+        with pytest.raises(websockets.ConnectionClosed):
+            await ours.next()
 
 
 async def test_a_key_in_the_address_counts_for_nothing():
@@ -120,7 +127,7 @@ async def test_a_key_is_good_for_chat_or_the_call_is_refused():
     async with (
         reaching(NOWHERE) as client,
         serving(client) as gateway,
-        gateway.connected("chat-only") as ours,
+        gateway.connected("chat_only") as ours,
     ):
         decision = {"approve": True}
         await ours.say("approve", id="a", approval="run_1", decision=decision)

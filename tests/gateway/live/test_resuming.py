@@ -79,7 +79,7 @@ async def test_a_call_goes_on_while_nobody_listens_and_is_read_afterwards():
             await ours.start("a", resumable=True)
             call = (await ours.next("accepted"))["call"]
         paced.allow(10)
-        await gateway.calls.idle()
+        await gateway.calls.over()
         async with gateway.connected() as ours:
             await resumed(gateway, ours, call, 0)
             await ours.next("closed")
@@ -126,7 +126,7 @@ async def test_without_a_client_a_call_ends_when_its_time_is_over():
             paced.allow(1)
             await ours.event("text_delta")
         await mock.wait_for_hangup()
-        await gateway.calls.idle()
+        await gateway.calls.over()
         async with gateway.connected() as ours:
             await ours.say("resume", id="b", call=call)
             assert (await ours.next("error"))["error"]["kind"] == "not_found"

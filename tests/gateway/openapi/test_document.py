@@ -56,7 +56,7 @@ def test_every_endpoint_and_every_path_of_a_dialect_stands_in_it_and_nothing_els
     }
     assert {dialect.name for dialect, _ in spoken} == set(SPOKEN)
     assert told == there | {("GET", "/openapi.json")}
-    gateway.journal.close()
+    gateway.records.journal.close()
 
 
 def test_a_key_can_be_good_for_whatever_asks_for_one_and_for_nothing_else(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_key_can_be_good_for_whatever_asks_for_one_and_for_nothing_else(tmp_pa
     asked = {endpoint.use for endpoint in gateway.endpoints()} - {""}
     asked |= {*_USES.values(), "approvals"}  # that is asked for over the WebSocket alone
     assert asked == set(ROUTES)
-    gateway.journal.close()
+    gateway.records.journal.close()
 
 
 def test_a_path_answers_the_methods_that_it_is_told_to_and_refuses_all_others(

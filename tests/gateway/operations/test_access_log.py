@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
-from polyvox.gateway.operations.access_log import NOTES, REQUEST_ID, AccessLog
+from polyvox.attempt import Attempt
+from polyvox.errors import BadRequestError, BudgetExceededError
+from polyvox.gateway.journal.reasons import Reasons
+from polyvox.gateway.operations.access_log import AccessLog
 from polyvox.gateway.operations.log_lines import LogLines, Repeats
 from polyvox.gateway.operations.loop_lag import LoopLag
 from polyvox.gateway.operations.metrics import Metrics
+from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.web.door import ACCESS, CALL, FAILURE, REQUEST_ID
 
 CANARY = "sk-ant-api03-canarycanarycanarycanarycanary"
 
@@ -26,13 +31,14 @@ class Rig:
             settings.pop("form", "json"), self.stream, clock=lambda: 1_700_000_000
         )
         self.status, self.error = status, error
+        self.noted: dict[str, Any] = {}
         self.sent: list[dict[str, Any]] = []
         self.seen = ""
         self.app = AccessLog(self.answer, self.lines, Metrics(), **settings)
 
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         self.seen = scope[REQUEST_ID]
-        scope[NOTES]["model"] = "openai/gpt-5-mini"
+        scope.update(self.noted)
         if self.error is not None:
             raise self.error
         await send({"type": "http.response.start", "status": self.status, "headers": []})
@@ -67,8 +73,50 @@ async def test_a_request_has_one_line_with_what_became_of_it():
     (line,) = rig.logged()
     assert line["about"] == "request"
     assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/models", 200)
-    assert (line["bytes"], line["client"], line["model"]) == (5, "10.0.0.7", "openai/gpt-5-mini")
+    assert (line["bytes"], line["client"]) == (5, "10.0.0.7")
     assert line["id"] == rig.seen
+    assert line["at"] == "2023-11-14T22:13:20.000Z"
+
+
+def asked(model: str, error: str | None = None) -> Attempt:
+    return Attempt(provider="lab", model=model, started=0.0, seconds=0.1, error=error)
+
+
+async def test_a_call_has_whose_it_is_and_who_answered():
+    rig = Rig()
+    access = Access(key="key_1", name="ci", organisation="acme", team="core")
+    attempts = [asked("a", "network"), asked("b")]
+    rig.noted = {ACCESS: access, CALL: ("call_1", "chat", attempts)}
+    await rig.ask()
+    (line,) = rig.logged()
+    assert (line["key"], line["organisation"], line["team"]) == ("ci", "acme", "core")
+    assert (line["call"], line["model"], line["by"]) == ("call_1", "chat", "lab/b")
+    assert line["attempts"] == 2
+    assert "error" not in line
+
+
+async def test_a_refusal_has_its_kind_and_why():
+    rig = Rig(402)
+    rig.noted = {FAILURE: BudgetExceededError("it is spent", status=402)}
+    await rig.ask()
+    (line,) = rig.logged()
+    assert (line["error"], line["reason"]) == ("budget_exceeded", "it is spent")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"), [(Reasons(), None), (Reasons(quoting=True), "you said: Hi")]
+)
+async def test_what_a_provider_says_is_in_the_log_only_where_that_is_allowed(
+    reasons: Reasons, told: str | None
+):
+    error = BadRequestError("you said: Hi", status=400)
+    error.provider = "lab"
+    rig = Rig(400, reasons=reasons)
+    rig.noted = {FAILURE: error}
+    await rig.ask()
+    (line,) = rig.logged()
+    assert line["error"] == "bad_request"
+    assert line.get("reason") == told
 
 
 async def test_keys_are_nowhere_in_the_log():
@@ -209,20 +257,6 @@ def test_what_is_no_text_costs_neither_its_line_nor_those_around_it(form: Any):
     assert ("one" in one, "half an emoji \ufffd" in two, "three" in three) == (True, True, True)
 
 
-async def test_a_note_of_nothing_is_left_out_of_the_line():
-    lines = LogLines("json", stream := io.StringIO())
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        scope[NOTES].update(call="call_1", model=None)
-
-    scope = {"type": "http", "path": "/v1/models", "headers": []}
-    await AccessLog(app, lines, Metrics())(scope, None, None)  # type: ignore[arg-type]
-    lines.close()
-    line = json.loads(stream.getvalue())
-    assert line["call"] == "call_1"
-    assert "model" not in line
-
-
 def test_nothing_is_written_when_it_is_off():
     stream = io.StringIO()
     with LogLines("off", stream) as lines:
@@ -255,4 +289,3 @@ async def test_the_lag_is_what_the_loop_came_too_late():
     with pytest.raises(asyncio.CancelledError):
         await lag.run()
     assert told == [0.0, 0.5]
-    assert lag.worst == 0.5

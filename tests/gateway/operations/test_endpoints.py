@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.whole.rig import get, providers, toml
 from polyvox.errors import PermissionDeniedError
 from polyvox.gateway.operations.endpoints import Operations
 from polyvox.gateway.operations.health import Health
@@ -17,7 +18,7 @@ CALLS = SimpleNamespace(in_flight=0, queued=0)
 
 
 def operations(draining: Interrupt) -> dict[str, Any]:
-    room = Operations(Health([], CALLS, draining=draining), Readiness(draining), Metrics())
+    room = Operations(Health([], CALLS, draining=draining), Readiness(draining), Metrics().text)
     return {endpoint.path: endpoint for endpoint in room.endpoints()}
 
 
@@ -52,3 +53,14 @@ async def test_a_key_for_everything_is_not_one_for_everybodys_metrics():
     with pytest.raises(PermissionDeniedError) as caught:
         await operations(Interrupt())["/metrics"].handler(arrived(Access(key="k", routes=("*",))))
     assert caught.value.status == 403
+
+
+async def test_how_it_is_is_told_without_asking_any_provider(running):
+    async with providers() as mocks:
+        gateway = running(toml(mocks))
+        for _ in range(5):
+            assert (await get(gateway, "/health"))["status"] == "ok"
+            assert (await get(gateway, "/ready"))["ready"]
+            assert "polyvox_in_flight" in await get(gateway, "/metrics")
+        for mock in mocks.values():
+            assert (mock.ledger().total, mock.ledger().sockets) == (0, 0)

@@ -10,6 +10,7 @@ import pytest
 from polyvox.gateway.operations.admission import Admission
 from polyvox.gateway.operations.gauges import (
     watch_admission,
+    watch_debts,
     watch_journal,
     watch_log,
     watch_store,
@@ -31,19 +32,22 @@ async def test_the_parts_are_read_when_somebody_asks():
     watch_journal(metrics, journal, shipper)
     watch_store(metrics, "database", database)
     watch_store(metrics, "redis", redis)
+    watch_debts(metrics, SimpleNamespace(owed=3, lost=4))
     watch_log(metrics, LogLines("off"))
     await admission.enter()
     journal.failing = "disk full"
     text = metrics.text().decode()
     for line in (
         'polyvox_in_flight{worker="1"} 1.0',
-        'polyvox_not_admitted{why="full",worker="1"} 0.0',
+        'polyvox_not_admitted_total{why="full",worker="1"} 0.0',
         'polyvox_journal_waiting_bytes{worker="1"} 10.0',
         'polyvox_journal_failing{worker="1"} 1.0',
         'polyvox_shipper_lag_seconds{worker="1"} 1.5',
         'polyvox_store_up{store="database",worker="1"} 0.0',
         'polyvox_store_up{store="redis",worker="1"} 1.0',
-        'polyvox_log_dropped{worker="1"} 0.0',
+        'polyvox_limits_owed{worker="1"} 3.0',
+        'polyvox_limits_lost_total{worker="1"} 4.0',
+        'polyvox_log_dropped_total{worker="1"} 0.0',
     ):
         assert line in text
 

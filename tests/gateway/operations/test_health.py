@@ -82,11 +82,22 @@ def test_a_journal_that_fills_is_told_before_it_is_full():
     ("state", "status"), [("up", "ok"), ("untried", "ok"), ("down", "degraded")]
 )
 def test_a_redis_says_what_is_done_without_it(on_failure: Any, fate: str, state: str, status: str):
-    store = SimpleNamespace(state=state, owed=4)
+    store = SimpleNamespace(state=state, restoring=False, owed=4, lost=2)
     found = report(redis_part(store, "limits", on_failure))
     assert found.status == status
-    assert found.parts[0].numbers == {"owed": 4}
+    assert found.parts[0].numbers == {"owed": 4, "lost": 2}
     assert (fate in " ".join(found.degraded)) == (state == "down")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("up", "has lost its data"), ("down", "can't be used")]
+)
+def test_a_redis_that_is_told_what_it_has_forgotten_is_degraded(state: str, words: str):
+    store = SimpleNamespace(state=state, restoring=True, owed=0, lost=0)
+    found = report(redis_part(store, "limits", "deny"))
+    assert found.parts[0].state == ("restoring" if state == "up" else "down")
+    assert words in found.degraded[0]
+    assert "refused" in found.degraded[0]
 
 
 def test_records_that_the_database_refuses_are_told():
@@ -113,7 +124,7 @@ def test_a_configuration_that_was_refused_is_told():
 )
 def test_what_stands_in_a_configuration_that_was_refused_is_not_told(failure: str):
     (words,) = report(reload_part(lambda: failure)).degraded
-    assert "log tells" in words
+    assert words.endswith(("; the log tells why", ": gateway.server, as the log tells"))
     assert "canary" not in words
 
 

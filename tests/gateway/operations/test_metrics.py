@@ -1,9 +1,12 @@
 """What is counted, and that counting is bounded."""
 
+from functools import partial
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from polyvox.gateway.operations.labels import OTHER, Labels, route_label
+from polyvox.attempt import Attempt
+from polyvox.gateway.operations.labels import OTHER, Labels
 from polyvox.gateway.operations.metrics import Metrics
 from polyvox.usage import Cost, Usage
 
@@ -32,6 +35,10 @@ def samples(metrics: Metrics) -> Samples:
             assert labels.pop("worker") == "3"
             found[sample.name, *sorted(labels.values())] = sample.value
     return found
+
+
+def attempt(provider: str, model: str, error: str | None) -> Attempt:
+    return Attempt(provider=provider, model=model, started=0.0, seconds=0.1, error=error)
 
 
 def told(metrics: Metrics, outcome: str = "ok", model: str = "openai/gpt-5-mini") -> None:
@@ -83,36 +90,57 @@ def test_names_of_models_that_callers_invent_make_no_series_without_end():
     assert samples(metrics)["polyvox_calls_total", "openai-chat", OTHER, "ok"] == 4_800
 
 
-def test_paths_that_callers_invent_make_no_series_without_end():
+def test_who_was_asked_is_counted_with_how_that_went():
+    metrics = Metrics(3)
+    away = attempt("away", "m", "network")
+    metrics.attempted([away, attempt("lab", "m", None)])
+    metrics.attempted([away])
+    found = samples(metrics)
+    assert found["polyvox_attempts_total", "away", "m", "network"] == 2
+    assert found["polyvox_attempts_total", "lab", "m", "ok"] == 1
+
+
+def test_models_that_callers_invent_at_a_provider_make_no_series_without_end():
     metrics = Metrics(3)
     for number in range(5_000):
-        metrics.request(f"/invented-{chr(97 + number % 26)}{number}", 404)
-        metrics.request(route_label(f"/v1/contexts/ctx_{number:024x}"), 200)
-    found = samples(metrics)
-    assert found["polyvox_http_requests_total", "none", "404"] == 5_000
-    assert found["polyvox_http_requests_total", "/v1/contexts/*", "200"] == 5_000
+        metrics.attempted([attempt("lab", f"invented-{number}", "not_found")])
+    assert metrics.text().count(b"\npolyvox_attempts_total{") <= 201
+    assert samples(metrics)["polyvox_attempts_total", "lab", OTHER, "not_found"] == 4_800
 
 
-def test_refusals_are_counted_by_whose_limit_it_was_and_not_by_who():
+def test_what_shadows_hit_is_counted_by_whose_limit_it_was_and_not_by_who():
     metrics = Metrics(3)
-    metrics.refused("budget", "key:key_0193")
-    metrics.refused("budget", "key:key_0194")
-    metrics.shadowed("rate", "team:red")
+    metrics.shadowed("limit", "key:key_0193")
+    metrics.shadowed("limit", "key:key_0194")
+    metrics.shadowed("limit", "team:red")
     found = samples(metrics)
-    assert found["polyvox_refusals_total", "budget", "key"] == 2
-    assert found["polyvox_shadow_hits_total", "rate", "team"] == 1
+    assert found["polyvox_shadow_hits_total", "limit", "key"] == 2
+    assert found["polyvox_shadow_hits_total", "limit", "team"] == 1
 
 
 def test_what_is_watched_is_read_when_somebody_asks():
     metrics, waiting = Metrics(3), [1.0]
     metrics.watch("journal_waiting_bytes", "Bytes.", lambda: waiting[0])
-    metrics.watch("store_up", "Whether it answers.", lambda: 0.0, store="redis")
-    metrics.watch("store_up", "Whether it answers.", lambda: 1.0, store="database")
+    for store, up in (("redis", 0.0), ("database", 1.0)):
+        read = partial(dict, {(store,): up})
+        metrics.watch_each("store_up", "Whether it answers.", ("store",), read)
+    metrics.watch("dropped_total", "Lines.", lambda: 7, counts=True)
     waiting[0] = 9.0
     found = samples(metrics)
     assert found["polyvox_journal_waiting_bytes",] == 9.0
     assert found["polyvox_store_up", "redis"] == 0.0
     assert found["polyvox_store_up", "database"] == 1.0
+    text = metrics.text().decode()
+    assert "# TYPE polyvox_journal_waiting_bytes gauge" in text
+    assert "# TYPE polyvox_dropped_total counter" in text
+    assert found["polyvox_dropped_total",] == 7
+
+
+def test_nothing_is_told_of_when_a_series_began():
+    metrics = Metrics(3)
+    told(metrics)
+    metrics.request("/v1/models", 200)
+    assert b"_created" not in metrics.text()
 
 
 def test_two_gateways_in_one_process_count_apart():
@@ -124,18 +152,3 @@ def test_two_gateways_in_one_process_count_apart():
 def test_labels_take_so_many_values_and_then_others_together():
     labels = Labels(2)
     assert [labels.of(value) for value in ("a", "b", "c", "a")] == ["a", "b", OTHER, "a"]
-
-
-@pytest.mark.parametrize(
-    ("path", "label"),
-    [
-        ("/v1/chat/completions", "/v1/chat/completions"),
-        ("/v1beta/models/gemini-2.5-flash:generateContent", "/v1beta/models/*"),
-        ("/v1/calls/call_0193c1a2/interrupt", "/v1/calls/*/interrupt"),
-        ("/v1/contexts/my\x00trip", "/v1/contexts/*"),
-        ("/a/b/c/d/e/f/g/h", "/a/b/c/d/e/*"),
-        ("/", "/"),
-    ],
-)
-def test_the_label_of_a_path_has_no_ids(path: str, label: str):
-    assert route_label(path) == label

@@ -10,7 +10,7 @@ from polyvox.config.schema import Template
 from polyvox.errors import BadRequestError, NotFoundError, OverloadedError
 from polyvox.gateway.asking.wishes import PromptUse
 from polyvox.gateway.database.engine import Database
-from polyvox.gateway.database.versions import Reloader, numbers
+from polyvox.gateway.database.versions import Lookout, numbers
 from polyvox.gateway.prompts.prompts import Prompts
 from polyvox.gateway.prompts.shapes import (
     Comparing,
@@ -303,14 +303,14 @@ async def test_two_versions_are_compared_as_files_and_as_what_they_become(prompt
 
 async def test_others_hear_of_every_change(database: Database, prompts: Prompts):
     other = Prompts(database)
-    reloader = Reloader(database, 60)
-    reloader.watch(VERSIONS, other.reload)
-    await reloader.look()
+    lookout = Lookout(database, 60)
+    lookout.watch(VERSIONS, other.reload)
+    await lookout.look()
     seen = list[int]()
 
     async def noted() -> None:
         seen.append((await database.run(numbers))[VERSIONS])
-        await reloader.look()
+        await lookout.look()
 
     await prompts.push(ADA, "greet", template("One."), tags=("production",))
     await noted()
@@ -329,6 +329,40 @@ async def test_others_hear_of_every_change(database: Database, prompts: Prompts)
     with pytest.raises(NotFoundError):
         other.get(ADA, "greet")
     assert seen == sorted(set(seen))
+
+
+async def test_a_template_that_another_replica_has_just_pushed_is_there_at_once(
+    database: Database, prompts: Prompts
+):
+    other, empty = Prompts(database), Request(messages=[])
+    await other.reload()
+    await prompts.push(ADA, "greet", template("One."))
+    assert (await other.apply(ADA, "greet", empty)).system == [Text("One.")]
+    await prompts.push(ADA, "greet", template("Two."), tags=("next",))
+    for use in ("greet@2", "greet@next"):
+        assert (await other.apply(ADA, use, empty)).system == [Text("Two.")]
+    with pytest.raises(NotFoundError):
+        await other.apply(BOB, "greet", empty)
+
+
+async def test_names_that_nobody_has_pushed_do_not_make_all_templates_be_read(
+    database: Database, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+):
+    await prompts.push(ADA, "greet", template("One."))
+    before, works = prompts._shelf, list[Any]()
+    run = database.run
+
+    async def counting(work: Any, **options: Any) -> Any:
+        works.append(work)
+        return await run(work, **options)
+
+    monkeypatch.setattr(database, "run", counting)
+    names = [f"unknown-{number}" for number in range(100)]
+    asked = [prompts.apply(ADA, name, Request(messages=[])) for name in names * 2]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(each, NotFoundError) for each in found)
+    assert works == [numbers]
+    assert prompts._shelf is before
 
 
 async def test_as_long_as_nothing_was_read_the_fault_is_not_the_caller_s(database: Database):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.running import Running
+from redis_server import *  # noqa: F403
 
 
 @pytest.fixture(scope="module")

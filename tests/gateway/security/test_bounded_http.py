@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 
+from gateway.inside import listening
 from polyvox.gateway.serving.bounded_http import BoundedHttp
 
 LONG = 60  # nobody waits so long, unless something hangs
@@ -18,16 +17,6 @@ LONG = 60  # nobody waits so long, unless something hangs
 class Impatient(BoundedHttp):
     arrive_seconds = 0.05
     leave_seconds = 0.05
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.begun = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.begun.set()
 
 
 class Served:
@@ -58,16 +47,8 @@ class Served:
 async def serving(
     app: Callable[..., Awaitable[None]], http: type[BoundedHttp] = BoundedHttp
 ) -> AsyncIterator[Served]:
-    config = uvicorn.Config(
-        app, port=0, http=http, log_config=None, lifespan="off", access_log=False
-    )
-    server = _Server(config)
-    server.capture_signals = nullcontext  # type: ignore[method-assign]
-    task = asyncio.create_task(server.serve())
-    await server.begun.wait()
-    yield Served(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    await task
+    async with listening(app, http=http) as port:
+        yield Served(port)
 
 
 class Recorder:

@@ -12,9 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from gateway.running import ADMIN_KEY, Running
-from gateway.security.wire import Told, ask
+from gateway.security.wire import SECONDS, Told, ask
 
 CANARIES = {
     "a provider's key of the configuration": "canaryCONFIG4f1b8c2e9d7a6053",
@@ -27,6 +28,7 @@ CANARIES = {
     "the password of Redis": "canaryREDIS5566778899aabbccdd",
     "the secret of the gateway": "canarySECRET00ff11ee22dd33cc44bb",
     "the password in an address": "canaryADDRESS1f2e3d4c5b6a7988",
+    "a key that was brought along": "canaryBROUGHT6c1d9e3f7a0b5284",
     "a key that is none": "canaryUNKNOWN0a1b2c3d4e5f607182",
 }
 CHAT = "/v1/chat/completions"
@@ -47,6 +49,24 @@ WAYS = (
     "gone",
     "event",
 )
+
+
+SPANS = """
+import os
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+told = open(os.environ["CANARY_SPANS"], "a", encoding="utf-8")
+traces = TracerProvider()
+traces.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=told)))
+trace.set_tracer_provider(traces)
+reader = PeriodicExportingMetricReader(ConsoleMetricExporter(out=told))
+metrics.set_meter_provider(MeterProvider([reader]))
+"""
+"""What Python runs at its start where it stands in its path: as "opentelemetry-instrument" does it."""
 
 
 class Indiscreet(BaseHTTPRequestHandler):
@@ -124,6 +144,8 @@ organisation = "acme"
 kind = "redis"
 url = "redis://:{CANARIES["the password of Redis"]}@127.0.0.1:1/0"
 on_failure = "allow"
+[telemetry]
+content = true
 [retry]
 base = 0.001
 {rows}
@@ -171,6 +193,37 @@ def ask_models(spy: Spy) -> None:
         spy.ask("POST", CHAT, {"model": model, "messages": SAID})
 
 
+def talk_live(spy: Spy) -> None:
+    """All that is said over WebSockets, with good keys, bad ones, and keys where none belong."""
+    url = spy.gateway.url.replace("http", "ws") + "/v1/ws"
+    unknown = CANARIES["a key that is none"]
+    caller = CANARIES["a key of a caller in the configuration"]
+    with connect(url) as socket:
+        socket.send(json.dumps({"type": "hello", "key": unknown}))
+        hear(spy, socket, "error")
+    with connect(f"{url}?key={unknown}") as socket:
+        socket.send(json.dumps({"type": "hello", "key": caller}))
+        hear(spy, socket, "welcome")
+        socket.send(json.dumps({"type": "hello", "key": ADMIN_KEY}))
+        socket.send(json.dumps({"type": "start", "key": unknown}))
+        for _ in range(2):
+            hear(spy, socket, "error")
+        models = [f"{source}-{each}" for each in DIALECTS for source in ("file", "base", "env")]
+        for model in (*(f"{one}/way-{way}" for one in models for way in WAYS), "away/x", "no/x"):
+            socket.send(
+                json.dumps({"type": "start", "id": model, "model": model, "messages": "Hi"})
+            )
+            hear(spy, socket, "closed")
+
+
+def hear(spy: Spy, socket: ClientConnection, until: str) -> None:
+    while True:
+        text = str(socket.recv(SECONDS))
+        spy.heard.append(("what was said over a WebSocket", Told(200, {}, text.encode())))
+        if json.loads(text)["type"] == until:
+            return
+
+
 def show_wrong_keys(spy: Spy) -> None:
     unknown = CANARIES["a key that is none"]
     for path in ("/v1/models", f"/v1/models?key={unknown}", f"/nothing?api_key={unknown}"):
@@ -194,6 +247,8 @@ def administer(spy: Spy) -> set[str]:
         spy.ask("POST", path, json.dumps(good).encode()[:-3])
         spy.ask("PUT", f"{path}/k-{behind}", spy.ask("GET", f"{path}/k-{behind}").json)
         spy.ask("PUT", f"{path}/k-{behind}", {**good, "provider": "another"})
+        assert spy.ask("PATCH", f"{path}/k-{behind}", {"value": value}).status == 200
+        spy.ask("PATCH", f"{path}/k-{behind}", {"value": value, "provider": value})
     spy.ask("GET", path)
     spy.ask("POST", path, {"name": "ref", "provider": "x", "value": "env:LAB_KEY"})
     spy.ask("GET", f"{path}/ref")
@@ -208,6 +263,12 @@ def administer(spy: Spy) -> set[str]:
     spy.ask("POST", f"/admin/keys/{key['key']['id']}/revoke")
     for secret in made:
         assert spy.ask("GET", "/v1/key", key=secret).status == 401
+    brought = CANARIES["a key that was brought along"]
+    for status in (201, 409):
+        assert spy.ask("POST", "/admin/keys", {"key": brought}).status == status
+    spy.ask("POST", "/admin/keys", {"key": f"{brought} {brought}", "name": 5})
+    spy.ask("POST", "/admin/keys", {"key": brought, "sha256": brought})
+    assert spy.ask("GET", "/v1/key", key=brought).status == 200
     spy.ask("GET", "/admin/keys")
     return made
 
@@ -309,6 +370,7 @@ def places(spy: Spy, url: str) -> Iterator[tuple[str, str]]:
     gateway = spy.gateway
     yield "the log", gateway.log
     yield "what it said of itself", json.dumps(gateway.about)
+    yield "spans and measurements", (gateway.folder.parent / "spans").read_text(encoding="utf-8")
     if url:
         yield "the database", database_text(url)
     for path in sorted((gateway.folder / "data").rglob("*")):
@@ -322,12 +384,19 @@ def places(spy: Spy, url: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_no_secret_is_found_anywhere(
-    running: Callable[..., Running], upstream: str, kind: str, request: pytest.FixtureRequest
+    running: Callable[..., Running],
+    upstream: str,
+    kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SPANS)
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else ""
     environ = {
         "LAB_KEY": CANARIES["a provider's key of the environment"],
         "PYTHONASYNCIODEBUG": "1",
+        "PYTHONPATH": str(tmp_path),
+        "CANARY_SPANS": str(tmp_path / "spans"),
     }
     first = config(upstream, url, CANARIES["a provider's key of the configuration"])
     spy = Spy(running(first, environ=environ))
@@ -339,6 +408,7 @@ def test_no_secret_is_found_anywhere(
     for what in ("configuration", "environment", "database"):
         assert CANARIES[f"a provider's key of the {what}"] in Indiscreet.seen
     assert [told for _, told in spy.heard if b"no, not for you" in told.body]  # and it is passed on
+    talk_live(spy)
     work_in_batches(spy)
     converse(spy)
     reload_badly(spy, config(upstream, url, CANARIES["a key that a reload brought"]))
@@ -347,6 +417,9 @@ def test_no_secret_is_found_anywhere(
     look_around(spy)
     seen_in_journal = [*places(spy, url)]
     assert spy.gateway.stop() == 0
+    spans = (tmp_path / "spans").read_text(encoding="utf-8")
+    assert "no, not for you" in spans
+    assert "gen_ai.client.operation.duration" in spans
     secrets = CANARIES | {f"a caller's key {number}": key for number, key in enumerate(made)}
     found = {
         (what, where): text[max(0, text.index(secret) - 200) : text.index(secret) + 60]

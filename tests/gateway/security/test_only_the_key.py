@@ -62,10 +62,12 @@ INJECTED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def gateway(running_here: Callable[..., Running]) -> Running:
+@pytest.fixture(scope="module", params=["uvicorn", "granian"])
+def gateway(running_here: Callable[..., Running], request: pytest.FixtureRequest) -> Running:
     return running_here(
         f"""
+[gateway]
+server = "{request.param}"
 [gateway.keys.far]
 key = "{FAR}"
 addresses = ["10.0.0.0/8", "192.0.2.1"]

@@ -345,6 +345,52 @@ def test_an_answer_that_is_kept_is_given_to_nobody_else(
         assert first not in told.body.decode()
 
 
+COLLEAGUE_KEY = "Qk6Zs1Vh8Rm3Tc5Xe9Jw2Gn7Lp4Df0Ub"
+SHARED_CACHE = """
+[gateway.keys.a]
+key = "{a}"
+organisation = "acme"
+[gateway.keys.colleague]
+key = "{colleague}"
+organisation = "acme"
+[gateway.keys.b]
+key = "{b}"
+[cache]
+kind = "redis"
+url = "{redis}"
+[cache.semantic]
+model = "simulated/embedding"
+threshold = 0.6
+[providers.lab]
+dialect = "openai-chat"
+base_url = "{upstream}"
+key = "any"
+"""
+
+
+def test_neither_replicas_nor_similar_questions_give_an_answer_to_another_tenant(
+    running: Callable[..., Running], upstream: Upstream, redis_url: str
+) -> None:
+    keys = {"a": A_KEY, "b": B_KEY, "colleague": COLLEAGUE_KEY}
+    config = SHARED_CACHE.format(**keys, redis=redis_url, upstream=upstream.url)
+    one, other = running(config), running(config)
+
+    def answer(gateway: Running, question: str, key: str) -> str:
+        body = {"model": "lab/m", "messages": [{"role": "user", "content": question}]}
+        told = ask(gateway.url, "POST", CHAT, body, key=key)
+        return told.json["choices"][0]["message"]["content"]
+
+    question, similar = "What is one and one?", "What is one and one, please?"
+    before = upstream.asked
+    first = answer(one, question, A_KEY)
+    assert answer(other, question, COLLEAGUE_KEY) == first, "the same organisation"
+    assert answer(one, similar, COLLEAGUE_KEY) == first
+    assert upstream.asked == before + 1
+    theirs = [answer(each, text, B_KEY) for each in (other, one) for text in (similar, question)]
+    assert first not in theirs
+    assert upstream.asked > before + 1
+
+
 # ------------------------------------------------------------------------ getting and putting back
 
 

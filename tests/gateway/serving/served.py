@@ -11,7 +11,8 @@ from typing import Any
 from polyvox.errors import ConfigurationError
 from polyvox.gateway.serving.listening import bind
 from polyvox.gateway.serving.serve import serve
-from polyvox.gateway.serving.worker import ASGIApp, Serving, Worker
+from polyvox.gateway.serving.worker import Serving, Worker
+from polyvox.gateway.web.asgi import ASGIApp
 
 
 def tell(folder: Path, what: str) -> None:

@@ -103,3 +103,11 @@ def test_a_stream_comes_through_nginx_as_it_is_made(start: Start, server: str, p
 def test_nginx_keeps_the_metrics_from_the_world(start: Start, proxied: Proxied):
     served = start()
     assert Answer(proxied(served.port), "/metrics").status == 404
+
+
+def test_the_gateways_of_the_compose_file_share_their_files():
+    compose = (DEPLOY / "compose.yaml").read_text()
+    (folder,) = re.findall(r"POLYVOX_GATEWAY__FILES: (\S+)", compose)
+    assert compose.count(f"- files:{folder}\n") == 2
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    assert f"install -d -o polyvox -m 0700 {folder}" in dockerfile, "else it is root's"

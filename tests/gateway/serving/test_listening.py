@@ -102,6 +102,9 @@ def test_a_digest_that_was_spoilt_is_told_with_the_way_out(tmp_path: Path):
 
 
 class Others:
+    async def look_for(self, secret: str) -> None:
+        """Nobody else makes any."""
+
     def find(self, secret: str, address: str | None) -> Access:
         if secret == "theirs":
             return Access(key="k")

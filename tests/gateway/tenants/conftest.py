@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from gateway.inside import Clock
+from polyvox.config import Config
+from polyvox.config.around import BudgetSection, LimitSection
 from polyvox.config.serving import KeySection
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.tenants.admin import admin_endpoints
 from polyvox.gateway.tenants.directory import Directory
+from polyvox.gateway.tenants.overview import limit_endpoints
 from polyvox.gateway.tenants.own import own_endpoints
 from polyvox.gateway.tenants.provider_keys import ProviderKeys
 from polyvox.gateway.tenants.sealing import Sealing
@@ -22,22 +26,15 @@ from .asked import Asked, Over
 
 ADMIN_KEY = "d41f0f7a9b3c58e26a7d1c0b94e8f35a"
 BUILD_KEY = "b7e3d2c1a09f48576e1d2c3b4a5f6e7d"
+FILE = Config(
+    budgets={
+        "daily": BudgetSection(limit=20, per="day"),
+        "cheap": BudgetSection(limit=3, policy="downgrade", downgrade="simulated/echo"),
+        "each": BudgetSection(limit=1, scope="tenant"),
+    },
+    limits={"burst": LimitSection(requests=9)},
+)
 SECRET = "5f9c1e7a3b8d2046c5e9f1a7b3d8c204"
-
-
-class Clock:
-    """A time that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.now = 1_770_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -92,6 +89,7 @@ def endpoints(
     return (
         *admin_endpoints(tenants, provider_keys, directory),
         *own_endpoints(database, limits),
+        *limit_endpoints(directory, limits, lambda: FILE),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -79,8 +80,75 @@ class TestEveryKind:
         assert made in (await ask("GET", path)).json["data"]
         assert (await ask("DELETE", where)).status == 204
         assert made not in (await ask("GET", path)).json["data"]
-        for method, sent in (("GET", None), ("PUT", body), ("DELETE", None)):
+        for method, sent in (("GET", None), ("PUT", body), ("PATCH", {}), ("DELETE", None)):
             assert (await ask(method, where, sent)).status == 404
+
+    async def test_patching_with_all_that_is_got_or_with_nothing_changes_nothing(
+        self, ask: Asked, database: Database, path: str, body: dict[str, Any]
+    ) -> None:
+        where, _ = await created(ask, path, body)
+        before = await database.run(dump)
+        got = await ask("GET", where)
+        said = {name: value for name, value in got.json.items() if value is not None}
+        for patch in (b"{}", msgspec.json.encode(said)):
+            patched = await ask("PATCH", where, patch)
+            assert (patched.status, patched.json) == (200, got.json)
+        assert await database.run(dump) == before
+
+    async def test_a_patch_changes_what_it_names_and_nothing_else(
+        self, ask: Asked, path: str, body: dict[str, Any]
+    ) -> None:
+        where, made = await created(ask, path, body)
+        if "value" in made:
+            patch, changed = {"value": "env:X_KEY"}, {"value": "env:X_KEY", "state": "missing"}
+        else:
+            patch = {"budgets": {"new": {"limit": "$3"}}}
+            changed = {"budgets": made["budgets"] | patch["budgets"]}
+        patched = await ask("PATCH", where, patch)
+        assert (patched.status, patched.json) == (200, made | changed)
+        assert (await ask("GET", where)).json == made | changed
+
+    async def test_a_put_that_lacks_a_field_is_refused_and_names_it(
+        self, ask: Asked, database: Database, path: str, body: dict[str, Any]
+    ) -> None:
+        where, made = await created(ask, path, body)
+        before = await database.run(dump)
+        for field in made:
+            rest = {name: value for name, value in made.items() if name != field}
+            refused = await ask("PUT", where, rest)
+            assert (refused.status, field in refused.error) == (400, True)
+        required = {name: made[name] for name in ("name", "provider") if name in made}
+        told = (await ask("PUT", where, required)).error
+        assert "PATCH changes only" in told
+        assert all(field in told for field in made.keys() - required.keys())
+        assert await database.run(dump) == before
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    async def test_what_the_gateway_says_can_not_be_changed(
+        self, ask: Asked, method: str, path: str, body: dict[str, Any]
+    ) -> None:
+        where, made = await created(ask, path, body)
+        for field in made.keys() & {"id", "created", "revoked", "mark", "organisation", "provider"}:
+            other = 5.0 if field in ("created", "revoked") else "another"
+            refused = await ask(method, where, made | {field: other})
+            assert (refused.status, f"{field} can't be changed" in refused.error) == (400, True)
+        assert (await ask("GET", where)).json == made
+
+    async def test_a_patch_with_an_unknown_field_is_refused_whatever_it_says(
+        self, ask: Asked, path: str, body: dict[str, Any]
+    ) -> None:
+        where, _ = await created(ask, path, body)
+        for value in (None, "x"):
+            refused = await ask("PATCH", where, {"nam": value})
+            assert (refused.status, "Did you mean 'name'?" in refused.error) == (400, True)
+
+    @pytest.mark.parametrize("patch", [b"[]", b"5", b"null", b'"x"', b"{", b'{"a":' * 5_000])
+    async def test_a_patch_is_an_object(
+        self, ask: Asked, path: str, body: dict[str, Any], patch: bytes
+    ) -> None:
+        where, made = await created(ask, path, body)
+        assert (await ask("PATCH", where, patch)).status == 400
+        assert (await ask("GET", where)).json == made
 
     async def test_a_field_that_there_is_not_is_named(
         self, ask: Asked, path: str, body: dict[str, Any]
@@ -95,9 +163,12 @@ class TestEveryKind:
         manager = await ask("POST", "/admin/keys", {"organisation": "acme", "manager": True})
         where, _ = await created(ask, path, body)
         for key in (BUILD_KEY, manager.json["secret"]):
-            for method, at in (("GET", path), ("POST", path), ("GET", where), ("DELETE", where)):
+            for method, at in (
+                *(("GET", path), ("POST", path), ("GET", where), ("PUT", where)),
+                *(("PATCH", where), ("DELETE", where)),
+            ):
                 assert (await ask(method, at, body, key=key)).status == 403
-        for method, at in (("GET", path), ("POST", path), ("PUT", where), ("DELETE", where)):
+        for method, at in (("GET", path), ("POST", path), ("PUT", where), ("PATCH", where)):
             assert (await ask(method, at, body, key="pv-nobody")).status == 401
         assert (await ask("GET", where)).status == 200
 
@@ -113,6 +184,8 @@ class TestEveryKind:
             ("POST", path, body),
             ("PUT", where, body | {"name": "another"}),
             ("PUT", where, body | {"value": 5, "budgets": 5}),
+            ("PATCH", where, {"value": 5, "budgets": 5}),
+            ("PATCH", where, {"value": CANARY, "provider": "groq"}),
         ):
             told.append((await ask(method, at, sent)).text)
         assert CANARY not in "".join(told) + caplog.text
@@ -145,11 +218,12 @@ class TestNames:
         assert (answer.status, "already" in answer.error) == (409, True)
 
     async def test_names_stay(self, ask: Asked) -> None:
-        renamed = {"name": "other"}
-        assert (await ask("PUT", "/admin/organisations/acme", renamed)).status == 400
+        renamed = (await ask("GET", "/admin/organisations/acme")).json | {"name": "other"}
+        for method in ("PUT", "PATCH"):
+            assert (await ask(method, "/admin/organisations/acme", renamed)).status == 400
         where, _ = await created(ask, "/admin/keys", {"organisation": "acme"})
         for body in ({"organisation": "x"}, {"id": "key_x"}, {"mark": "pv-x"}, {"revoked": 1.0}):
-            assert (await ask("PUT", where, body)).status == 400
+            assert (await ask("PATCH", where, body)).status == 400
         path = "/admin/organisations/acme/teams"
         assert (await ask("POST", path, {"name": "a", "organisation": "x"})).status == 400
 
@@ -186,7 +260,37 @@ class TestNames:
     async def test_what_it_may_be_used_for_is_something_that_there_is(self, ask: Asked) -> None:
         refused = await ask("POST", "/admin/keys", {"routes": ["chat", "chta"]})
         assert (refused.status, "Did you mean 'chat'?" in refused.error) == (400, True)
-        assert (await ask("POST", "/admin/keys", {"routes": ["ch*", "batches"]})).status == 201
+        made = await ask("POST", "/admin/keys", {"routes": ["ch*", "batches"]})
+        assert made.status == 201
+        path = f"/admin/keys/{made.json['key']['id']}"
+        refused = await ask("PUT", path, made.json["key"] | {"routes": ["embeding"]})
+        assert (refused.status, "Did you mean 'embeddings'?" in refused.error) == (400, True)
+        assert (await ask("GET", path)).json["routes"] == ["ch*", "batches"]
+
+    @pytest.mark.parametrize(
+        ("query", "body", "meant"),
+        [
+            ("", {"nam": "ci"}, "name"),
+            ("", {"budgets": {"daily": {"limt": 1}}}, "limit"),
+            ("", {"limits": {"burst": {"request": 1}}}, "requests"),
+            ("?team=core&organization=acme", None, "organisation"),
+        ],
+    )
+    async def test_a_slip_in_a_field_is_told_what_was_meant_however_deep_it_stands(
+        self, ask: Asked, query: str, body: Any, meant: str
+    ) -> None:
+        refused = await ask("GET" if body is None else "POST", f"/admin/keys{query}", body)
+        assert (refused.status, f"Did you mean {meant!r}?" in refused.error) == (400, True)
+
+    async def test_a_key_whose_use_there_is_no_more_can_be_put_back_as_it_is(
+        self, ask: Asked, database: Database
+    ) -> None:
+        path, _ = await created(ask, "/admin/keys", {"models": ["simulated/*"]})
+        old = text("""UPDATE keys SET document = replace(document, '["*"]', '["telegraph"]')""")
+        await database.run(lambda connection: connection.execute(old))
+        key = (await ask("GET", path)).json
+        assert key["routes"] == ["telegraph"]
+        assert (await ask("PUT", path, key | {"name": "renamed"})).status == 200
 
     async def test_keys_are_listed_by_organisation_and_team(self, ask: Asked) -> None:
         await created(ask, "/admin/organisations/acme/teams", {"name": "core"})
@@ -210,7 +314,7 @@ class TestLimits:
             ({"budgets": {"d": {"limit": 1, "time_zone": "Mars"}}}, "no time zone"),
             ({"budgets": {"d": {"limit": 1, "models": ["a"]}}}, "models means nothing"),
             ({"budgets": {"d": {"limit": 1, "policy": "downgrade"}}}, "can't downgrade"),
-            ({"budgets": {"no good": {"limit": 1}}}, "matching regex"),
+            ({"budgets": {"no good": {"limit": 1}}}, 'letters (a-z), digits, ".", "_" and "-"'),
             ({"limits": {"l": {}}}, "a number of requests"),
             ({"limits": {"l": {"requests": 0}}}, "requests"),
             ({"limits": {"l": {"requests": 1, "per": "decade"}}}, "decade"),
@@ -233,7 +337,7 @@ class TestLimits:
         new = (await ask("POST", "/admin/keys", {"models": ["a"]})).json
         own = await ask("GET", "/v1/key", key=new["secret"])
         assert own.json["models"] == ["a"]
-        await ask("PUT", f"/admin/keys/{new['key']['id']}", {"models": ["b"]})
+        await ask("PATCH", f"/admin/keys/{new['key']['id']}", {"models": ["b"]})
         own = await ask("GET", "/v1/key", key=new["secret"])
         assert own.json["models"] == ["b"]
         await ask("POST", f"/admin/keys/{new['key']['id']}/revoke")
@@ -255,12 +359,24 @@ class TestRotation:
         assert (await ask("GET", "/v1/key", key=old["secret"])).status == 401
         assert (await ask("GET", "/v1/key", key=new["secret"])).status == 200
 
+    async def test_nobody_is_shut_out_while_a_new_secret_is_handed_out(
+        self, ask: Asked, clock: Clock
+    ) -> None:
+        old = (await ask("POST", "/admin/keys", {"name": "ci"})).json
+        await ask("POST", f"/admin/keys/{old['key']['id']}/rotate", {})
+        assert (await ask("GET", "/v1/key", key=old["secret"])).status == 200
+        clock.now += 60
+        assert (await ask("GET", "/v1/key", key=old["secret"])).status == 401
+
     async def test_a_revoked_key_is_not_rotated_and_stays_revoked(self, ask: Asked) -> None:
         where, _ = await created(ask, "/admin/keys", {})
         revoked = (await ask("POST", f"{where}/revoke")).json
         assert (await ask("POST", f"{where}/revoke")).json == revoked
         assert (await ask("POST", f"{where}/rotate", {})).status == 409
-        assert (await ask("PUT", where, {"name": "back"})).json["revoked"] == revoked["revoked"]
+        assert (await ask("PATCH", where, {"name": "back"})).json["revoked"] == revoked["revoked"]
+        for method, body in (("PUT", revoked | {"revoked": None}), ("PATCH", {"revoked": None})):
+            refused = await ask(method, where, body)
+            assert (refused.status, "revoked can't be changed" in refused.error) == (400, True)
 
     @pytest.mark.parametrize("overlap", [-1, 1e300, "soon", None])
     async def test_an_overlap_is_a_time(self, ask: Asked, overlap: object) -> None:
@@ -271,12 +387,114 @@ class TestRotation:
         for _ in range(5):
             where, _made = await created(ask, "/admin/keys", {})
             answers = await asyncio.gather(
-                *(ask("PUT", where, {"name": f"n{number}"}) for number in range(4)),
+                *(ask("PATCH", where, {"name": f"n{number}"}) for number in range(4)),
                 ask("POST", f"{where}/revoke"),
-                *(ask("PUT", where, {"name": f"m{number}"}) for number in range(4)),
+                *(ask("PATCH", where, {"name": f"m{number}"}) for number in range(4)),
             )
             assert {answer.status for answer in answers} == {200}
             assert (await ask("GET", where)).json["revoked"] is not None
+
+
+class TestMerging:
+    """What a PATCH says, as RFC 7396 has it."""
+
+    async def test_parts_of_a_budget_are_changed_and_null_takes_one_away(self, ask: Asked) -> None:
+        where, made = await created(ask, "/admin/keys", LIMITS)
+        daily = {"limit": "$12", "per": "day"}
+        for patch, budgets in (
+            ({"daily": {"limit": "$12"}}, {"daily": daily}),
+            ({"all": {"limit": 5}, "none": None}, {"daily": daily, "all": {"limit": 5}}),
+            ({"daily": {"per": None}}, {"daily": {"limit": "$12"}, "all": {"limit": 5}}),
+            ({"daily": None}, {"all": {"limit": 5}}),
+            (None, {}),
+        ):
+            patched = await ask("PATCH", where, {"budgets": patch})
+            assert patched.json == made | {"budgets": budgets}
+
+    async def test_null_leaves_nothing_but_never_opens_a_key_for_everything(
+        self, ask: Asked
+    ) -> None:
+        where, made = await created(ask, *EVERY_KIND[5])
+        for field in ("models", "routes"):
+            refused = await ask("PATCH", where, {field: None})
+            assert (refused.status, f"{field} can't be null" in refused.error) == (400, True)
+        empty = {"expires": None, "manager": None, "name": None}
+        patched = await ask("PATCH", where, empty)
+        assert patched.json == made | {"expires": None, "manager": False, "name": ""}
+
+    async def test_what_makes_no_sense_together_is_refused(self, ask: Asked) -> None:
+        where, made = await created(ask, "/admin/keys", LIMITS)
+        for patch in (
+            {"budgets": {"daily": {"limit": None}}},
+            {"limits": {"burst": {"requests": None}}},
+            {"team": "core"},
+            {"models": []},
+            {"routes": ["chta"]},
+        ):
+            assert (await ask("PATCH", where, patch)).status == 400
+        assert (await ask("GET", where)).json == made
+
+    async def test_two_who_change_different_fields_at_once_lose_nothing(self, ask: Asked) -> None:
+        where, made = await created(ask, "/admin/keys", {})
+        patches = [{"budgets": {f"b{number}": {"limit": number}}} for number in range(1, 9)]
+        answers = await asyncio.gather(*(ask("PATCH", where, patch) for patch in patches))
+        assert {answer.status for answer in answers} == {200}
+        budgets = {name: limit for patch in patches for name, limit in patch["budgets"].items()}
+        assert (await ask("GET", where)).json == made | {"budgets": budgets}
+
+
+class TestBroughtAlong:
+    """Keys that services have already, from another gateway."""
+
+    OLD = "sk-Vb4Qw9ZxR2mK7tLpN3sY8c"
+
+    @pytest.mark.parametrize("field", ["key", "sha256"])
+    async def test_a_key_is_good_as_it_is_and_is_never_told(
+        self, ask: Asked, database: Database, field: str
+    ) -> None:
+        value = self.OLD if field == "key" else sha256(self.OLD.encode()).hexdigest()
+        made = await ask("POST", "/admin/keys", {"name": "old", "models": ["a"], field: value})
+        assert (made.status, made.json["secret"]) == (201, "")
+        assert (made.json["key"]["name"], made.json["key"]["mark"]) == ("old", "")
+        own = (await ask("GET", "/v1/key", key=self.OLD)).json
+        assert (own["id"], own["models"]) == (made.json["key"]["id"], ["a"])
+        where = f"/admin/keys/{own['id']}"
+        told = made.text + (await ask("GET", where)).text + await database.run(dump)
+        assert self.OLD not in told
+        assert field not in made.json["key"]
+        assert (await ask("PUT", where, made.json["key"])).json == made.json["key"]
+        again = await ask("POST", "/admin/keys", {field: value})
+        assert (again.status, "this key is there already" in again.error) == (409, True)
+        rotated = (await ask("POST", f"{where}/rotate", {"overlap_seconds": 0})).json
+        assert rotated["secret"].startswith(rotated["key"]["mark"] + "-")
+        assert (await ask("GET", "/v1/key", key=self.OLD)).status == 401
+        assert (await ask("GET", "/v1/key", key=rotated["secret"])).json["id"] == own["id"]
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ({"key": "sk-1234"}, "20 to 512 visible characters"),
+            ({"key": "sk-changeme-changeme-changeme"}, "key is too weak"),
+            ({"key": "sk-Vb4Qw9ZxR2mK7tL pN3sY8c"}, "20 to 512 visible characters"),
+            ({"key": "x" * 513}, "key"),
+            ({"sha256": "abc"}, "64 digits"),
+            ({"sha256": "A" * 64}, "64 digits"),
+            ({"key": OLD, "sha256": "a" * 64}, "One of them is enough"),
+        ],
+    )
+    async def test_what_is_none_is_refused_and_not_repeated(
+        self, ask: Asked, said: dict[str, Any], told: str
+    ) -> None:
+        refused = await ask("POST", "/admin/keys", said)
+        assert (refused.status, told in refused.error) == (400, True)
+        assert not [value for value in said.values() if value in refused.text]
+        assert (await ask("GET", "/admin/keys")).json["data"] == []
+
+    async def test_a_secret_is_given_once_and_never_by_a_change(self, ask: Asked) -> None:
+        where, made = await created(ask, "/admin/keys", {})
+        for method in ("PUT", "PATCH"):
+            refused = await ask(method, where, made | {"key": self.OLD})
+            assert (refused.status, self.OLD in refused.text) == (400, False)
 
 
 class TestProvidersKeys:
@@ -294,21 +512,22 @@ class TestProvidersKeys:
         assert "sk-canary-from-the-environment" not in stored
 
     @pytest.mark.parametrize("value", ["", "***", None])
-    async def test_putting_without_the_key_keeps_it(
+    async def test_changing_without_the_key_keeps_it(
         self, ask: Asked, provider_keys: ProviderKeys, value: str | None
     ) -> None:
-        where, _ = await created(ask, *EVERY_KIND[-2])
-        body = {"name": "main", "provider": "openai"} | ({} if value is None else {"value": value})
-        assert (await ask("PUT", where, body)).json["value"] == "***"
+        where, made = await created(ask, *EVERY_KIND[-2])
+        if value is not None:
+            assert (await ask("PUT", where, made | {"value": value})).json["value"] == "***"
+        assert (await ask("PATCH", where, {"value": value})).json["value"] == "***"
         assert [each.reveal() for each in (await provider_keys.revealed())["openai"]] == [CANARY]
 
     @pytest.mark.parametrize("value", ["sk-***2046", "sk-c…2046", "••••••••", "***2046"])
     async def test_a_masked_key_is_never_stored(
         self, ask: Asked, provider_keys: ProviderKeys, value: str
     ) -> None:
-        where, _ = await created(ask, *EVERY_KIND[-2])
-        for method, path in (("PUT", where), ("POST", "/admin/provider_keys")):
-            body = {"name": "main", "provider": "openai", "value": value}
+        where, made = await created(ask, *EVERY_KIND[-2])
+        for method, path in (("PUT", where), ("PATCH", where), ("POST", "/admin/provider_keys")):
+            body = made | {"value": value}
             answer = await ask(method, path, body)
             assert (answer.status, "masked" in answer.error) == (400, True)
         assert [each.reveal() for each in (await provider_keys.revealed())["openai"]] == [CANARY]
@@ -316,14 +535,14 @@ class TestProvidersKeys:
     async def test_a_new_value_takes_the_place_of_the_old_one(
         self, ask: Asked, provider_keys: ProviderKeys, database: Database
     ) -> None:
-        where, _ = await created(ask, *EVERY_KIND[-2])
+        where, made = await created(ask, *EVERY_KIND[-2])
         before = await database.run(numbers)
-        body = {"name": "main", "provider": "openai", "value": "sk-another-canary"}
+        body = made | {"value": "sk-another-canary"}
         assert (await ask("PUT", where, body)).status == 200
         [secret] = (await provider_keys.revealed())["openai"]
         assert secret.reveal() == "sk-another-canary"
         after = await database.run(numbers)
-        assert {name for name in after if after[name] != before[name]} == {"tenants", "providers"}
+        assert {name for name in after if after[name] != before[name]} == {"tenants"}
         assert (await ask("PUT", where, body | {"provider": "groq"})).status == 400
 
     async def test_a_variable_that_is_not_set_is_told_of(

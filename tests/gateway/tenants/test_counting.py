@@ -31,12 +31,13 @@ async def test_nobody_is_given_limits_that_each_worker_would_count_for_itself(
 async def test_limits_of_before_stay_and_go_but_do_not_change(database: Database):
     apart = Tenants(database, together=False)
     key = (await Tenants(database).create_key(Key(budgets=BUDGETS))).key
-    assert await apart.put_key(key) == key
+    assert await apart.change_key(key.id, lambda before, stays: key) == key
     dearer = msgspec.structs.replace(key, budgets={"daily": TenantBudget(limit="$11", per="day")})
     with pytest.raises(BadRequestError, match="several workers"):
-        await apart.put_key(dearer)
+        await apart.change_key(key.id, lambda before, stays: dearer)
     assert await Tenants(database).get(KEYS, key.id) == key
-    free = await apart.put_key(msgspec.structs.replace(key, budgets={}))
+    none = msgspec.structs.replace(key, budgets={})
+    free = await apart.change_key(key.id, lambda before, stays: none)
     assert free.budgets == {}
 
 

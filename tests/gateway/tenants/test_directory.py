@@ -3,6 +3,7 @@
 import asyncio
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,20 @@ from polyvox.errors import (
     PermissionDeniedError,
 )
 from polyvox.gateway.database.engine import Database
-from polyvox.gateway.database.versions import Reloader
+from polyvox.gateway.database.versions import Lookout
 from polyvox.gateway.tenants.access import ADMIN, matches
+from polyvox.gateway.tenants.changing import patched
 from polyvox.gateway.tenants.directory import Directory
 from polyvox.gateway.tenants.keys import make_key
 from polyvox.gateway.tenants.objects import EndUser, Key, NewKey, Organisation, Team
 from polyvox.gateway.tenants.store import END_USERS, KEYS, ORGANISATIONS, TEAMS, Tenants
-from polyvox.gateway.web.door import Door
+from polyvox.gateway.web.door import UNSURE, Door
 from polyvox.secret import Secret
 
+from .asked import Asked
 from .conftest import ADMIN_KEY, BUILD_KEY, Clock
 
+TEN = BudgetSection(limit=10)
 HOSTILE = [
     "",
     " ",
@@ -151,7 +155,7 @@ class TestScopes:
             (("[ab]c",), "ac", True),
         ],
     )
-    async def test_models_and_routes(
+    async def test_models(
         self,
         tenants: Tenants,
         directory: Directory,
@@ -159,11 +163,34 @@ class TestScopes:
         asked: str,
         allowed: bool,
     ) -> None:
-        new = await created(tenants, directory, models=scope, routes=scope)
+        new = await created(tenants, directory, models=scope)
         assert matches(asked, directory.find(new.secret, None).models) is allowed
+
+    @pytest.mark.parametrize(
+        ("scope", "asked", "allowed"),
+        [
+            (("*",), "chat", True),
+            (("chat",), "chat", True),
+            (("ch*",), "chat", True),
+            (("chat",), "embeddings", False),
+            (("batches", "contexts"), "contexts", True),
+            (("batches", "contexts"), "context", False),
+            (("[be]*",), "embeddings", True),
+            (("chat",), "", True),
+        ],
+    )
+    async def test_routes(
+        self,
+        tenants: Tenants,
+        directory: Directory,
+        scope: tuple[str, ...],
+        asked: str,
+        allowed: bool,
+    ) -> None:
+        new = await created(tenants, directory, routes=scope)
         enter = Door(directory).enter
         headers = {"authorization": f"Bearer {new.secret}"}
-        if allowed or not asked:  # an endpoint without a name for its use is open to every key
+        if allowed:  # an endpoint without a name for its use is open to every key
             assert enter({}, headers, asked).key == new.key.id
         else:
             with pytest.raises(PermissionDeniedError, match="may not be used for"):
@@ -246,23 +273,23 @@ class TestReloading:
         self, tenants: Tenants, make_directory: Callable[..., Directory], database: Database
     ) -> None:
         other = make_directory()
-        reloader = Reloader(database, seconds=1)
-        reloader.watch("tenants", other.load)
+        lookout = Lookout(database, seconds=1)
+        lookout.watch("tenants", other.load)
         new = await tenants.create_key(Key(name="ci"))
-        await reloader.look()
+        await lookout.look()
         assert other.find(new.secret, None).name == "ci"
-        await tenants.put_key(Key(id=new.key.id, name="ci", models=("openai/*",)))
-        await reloader.look()
+        await tenants.change_key(new.key.id, partial(patched, {"models": ["openai/*"]}))
+        await lookout.look()
         assert other.find(new.secret, None).models == ("openai/*",)
         rotated = await tenants.rotate(new.key.id, 60)
-        await reloader.look()
+        await lookout.look()
         assert other.find(rotated.secret, None) == other.find(new.secret, None)
         await tenants.revoke(new.key.id)
-        await reloader.look()
+        await lookout.look()
         with pytest.raises(AuthenticationError, match="revoked"):
             other.find(rotated.secret, None)
         await tenants.remove_key(new.key.id)
-        await reloader.look()
+        await lookout.look()
         with pytest.raises(AuthenticationError, match="does not know"):
             other.find(rotated.secret, None)
 
@@ -406,7 +433,7 @@ class TestWithoutADatabase:
         directory = make_directory()
         assert directory.find(ADMIN_KEY, None) is ADMIN
         await directory.load()
-        assert len(directory) == 2
+        assert directory.knows_callers
 
     async def test_a_folder_that_takes_no_file_costs_the_file_only(
         self, tenants: Tenants, make_directory: Callable[..., Directory], tmp_path: Path
@@ -453,10 +480,8 @@ class TestLevels:
         await tenants.add(ORGANISATIONS, Organisation(name="acme"))
         team = await tenants.add(TEAMS, Team(organisation="acme", name="core"))
         new = await created(tenants, directory, organisation="acme", team="core")
-        budget = BudgetSection(limit=1)
-        await tenants.put(
-            TEAMS, limited(Team, organisation="acme", name="core", budget=budget, shadow=True)
-        )
+        change = {"budgets": {"budget": {"limit": 1}}, "shadow": True}
+        await tenants.change(TEAMS, ["acme", "core"], partial(patched, change))
         await directory.load()
         [level] = directory.find(new.secret, None).levels
         assert level.name == "team:acme/core"
@@ -521,6 +546,7 @@ class TestConfiguration:
         ("fields", "said"),
         [
             ({"organisation": "no good"}, "organisation"),
+            ({"routes": ("chat", "chta")}, r"routes.*'chta'.*\nDid you mean 'chat'"),
             ({"team": "core"}, "name that, too"),
             ({"addresses": ("10.0.0.1/8",)}, "host bits"),
             ({"budget": BudgetSection(limit=1, models=("openai/*",))}, "models means nothing"),
@@ -549,6 +575,219 @@ class TestById:
         await directory.load()
         with pytest.raises(AuthenticationError, match="is gone"):
             directory.of(new.key.id)
+
+
+class TestAround:
+    """What is said of an organisation, of a team or of end users holds for every key in them."""
+
+    @pytest.fixture
+    async def secrets(self, tenants: Tenants, directory: Directory) -> dict[str, str]:
+        """A key of a team, one of its organisation and one of nobody."""
+        await tenants.add(ORGANISATIONS, Organisation(name="acme", models=("a/*", "b/*")))
+        await tenants.add(TEAMS, Team(organisation="acme", name="core", models=("a/*",)))
+        homes = {
+            "team": {"organisation": "acme", "team": "core"},
+            "organisation": {"organisation": "acme"},
+            "nobody": {},
+        }
+        return {
+            name: (await created(tenants, directory, **home)).secret for name, home in homes.items()
+        }
+
+    async def test_none_asks_more_than_those_around_it_may(
+        self, directory: Directory, secrets: dict[str, str]
+    ) -> None:
+        asks = {
+            name: [m for m in ("a/x", "b/x", "c/x") if directory.find(secret, None).may_ask(m)]
+            for name, secret in secrets.items()
+        }
+        every = ["a/x", "b/x", "c/x"]
+        assert asks == {"team": every[:1], "organisation": every[:2], "nobody": every}
+
+    @pytest.mark.parametrize(
+        ("blocked", "refused"),
+        [("team", ["team"]), ("organisation", ["team", "organisation"]), ("key", ["nobody"])],
+    )
+    async def test_what_is_blocked_refuses_all_that_is_in_it_until_it_is_so_no_more(
+        self,
+        tenants: Tenants,
+        directory: Directory,
+        secrets: dict[str, str],
+        blocked: str,
+        refused: list[str],
+    ) -> None:
+        nobody = directory.find(secrets["nobody"], None).key
+
+        async def block(value: bool) -> None:
+            change = partial(patched, {"blocked": value})
+            if blocked == "key":
+                await tenants.change_key(nobody, change)
+            elif blocked == "team":
+                await tenants.change(TEAMS, ["acme", "core"], change)
+            else:
+                await tenants.change(ORGANISATIONS, ["acme"], change)
+            await directory.load()
+
+        await block(True)
+        for name, secret in secrets.items():
+            if name in refused:
+                with pytest.raises(PermissionDeniedError, match=f"{blocked}.* is blocked") as told:
+                    directory.find(secret, None)
+                assert told.value.status == 403
+            else:
+                directory.find(secret, None)
+        if blocked == "key":
+            with pytest.raises(PermissionDeniedError):
+                directory.of(nobody)
+        await block(False)
+        for secret in secrets.values():
+            directory.find(secret, None)
+
+    async def test_a_key_of_the_configuration_is_blocked_with_its_organisation(
+        self, tenants: Tenants, database: Database, secrets: dict[str, str]
+    ) -> None:
+        section = KeySection(key=Secret(BUILD_KEY), organisation="acme")
+        directory = Directory({"build": section}, database=database)
+        await directory.load()
+        assert not directory.find(BUILD_KEY, None).may_ask("c/x")
+        await tenants.change(ORGANISATIONS, ["acme"], partial(patched, {"blocked": True}))
+        await directory.load()
+        with pytest.raises(PermissionDeniedError, match="organisation acme is blocked"):
+            directory.find(BUILD_KEY, None)
+
+    async def test_end_users_are_blocked_by_name_or_all_but_those_that_are_named(
+        self, tenants: Tenants, directory: Directory, secrets: dict[str, str]
+    ) -> None:
+        def access() -> Any:
+            return directory.find(secrets["organisation"], None)
+
+        await tenants.add(END_USERS, EndUser(organisation="acme", name="ada"))
+        await tenants.add(END_USERS, EndUser(organisation="acme", name="bob", blocked=True))
+        await directory.load()
+        with pytest.raises(PermissionDeniedError, match="end user 'bob' is blocked"):
+            access().end_user("bob")
+        assert access().end_user("carl") is None
+        assert access().end_user("ada").name == "user:acme/ada"
+        await tenants.add(END_USERS, EndUser(organisation="acme", name="*", blocked=True))
+        await directory.load()
+        with pytest.raises(PermissionDeniedError, match="end user 'carl' is blocked"):
+            access().end_user("carl")
+        assert access().end_user("ada").name == "user:acme/ada"
+        assert access().end_user("") is None
+
+    async def test_what_is_missing_around_a_key_is_told_with_the_command_that_makes_it(
+        self, ask: Asked
+    ) -> None:
+        said = {"organisation": "acme", "team": "core"}
+        refused = await ask("POST", "/admin/keys", said)
+        assert (refused.status, "'polyvox organisations create acme'" in refused.error) == (
+            404,
+            True,
+        )
+        await ask("POST", "/admin/organisations", {"name": "acme"})
+        refused = await ask("POST", "/admin/keys", said)
+        assert (refused.status, "'polyvox teams create acme/core'" in refused.error) == (404, True)
+
+
+class TestNewcomers:
+    """Keys that another process has just made, or changed, and of which nobody has told this one."""
+
+    async def test_a_new_key_is_let_in_at_once_wherever_it_was_made(
+        self, tenants: Tenants, directory: Directory
+    ) -> None:
+        await directory.load()
+        await tenants.add(ORGANISATIONS, limited(Organisation, name="acme", budget=TEN))
+        new = await tenants.create_key(Key(name="ci", organisation="acme"))
+        access = await entered(directory, new.secret)
+        assert access.key == new.key.id
+        assert [level.name for level in access.levels] == ["organisation:acme"]
+        assert access.levels[0].budgets[0].limit == 10  # none gets by what holds around it
+
+    async def test_so_is_a_rotated_key_and_one_that_is_good_again(
+        self, tenants: Tenants, directory: Directory, clock: Clock
+    ) -> None:
+        new = await created(tenants, directory, expires=clock.now + 60)
+        rotated = await tenants.rotate(new.key.id, 3600)
+        assert (await entered(directory, rotated.secret)).key == new.key.id
+        clock.now += 60
+        await tenants.change_key(new.key.id, partial(patched, {"expires": clock.now + 60}))
+        assert (await entered(directory, new.secret)).key == new.key.id
+
+    async def test_a_thousand_calls_with_unknown_keys_ask_the_database_once(
+        self, tenants: Tenants, directory: Directory, database: Database, monkeypatch: Any
+    ) -> None:
+        await directory.load()
+        new = await tenants.create_key(Key())
+        asked = counted(database, monkeypatch)
+        others = [make_key(f"key_{number:08x}") for number in range(500)]
+        secrets = [*others, *[new.secret] * 500]
+        found = await asyncio.gather(
+            *(entered(directory, each) for each in secrets), return_exceptions=True
+        )
+        assert all(isinstance(each, AuthenticationError) for each in found[:500])
+        assert all(each.key == new.key.id for each in found[500:])
+        assert len(asked) == 1
+        for secret in others:
+            with pytest.raises(AuthenticationError, match="does not know"):
+                await entered(directory, secret)
+        assert len(asked) == 1  # a moment later nobody looks again for what was not there
+
+    async def test_work_that_another_process_left_finds_its_key_by_the_id(
+        self, tenants: Tenants, directory: Directory
+    ) -> None:
+        await directory.load()
+        new = await tenants.create_key(Key())
+        await directory.look_for_id(new.key.id)
+        assert directory.of(new.key.id).key == new.key.id
+
+    async def test_a_known_key_waits_for_nobody(
+        self, tenants: Tenants, directory: Directory, database: Database, monkeypatch: Any
+    ) -> None:
+        new = await created(tenants, directory)
+        asked = counted(database, monkeypatch)
+        assert (await entered(directory, new.secret)).key == new.key.id
+        assert asked == []
+
+    @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: repr(text[:20]))
+    async def test_what_can_be_no_key_asks_the_database_nothing(
+        self, directory: Directory, database: Database, monkeypatch: Any, hostile: str
+    ) -> None:
+        await directory.load()
+        asked = counted(database, monkeypatch)
+        with pytest.raises(AuthenticationError):
+            await entered(directory, hostile)
+        assert asked == []
+
+    async def test_while_the_database_is_down_nobody_is_told_no(
+        self, tenants: Tenants, directory: Directory, database: Database, monkeypatch: Any
+    ) -> None:
+        await directory.load()
+        new = await tenants.create_key(Key())
+        with monkeypatch.context() as down:
+            down.setattr(database, "run", Broken().run)
+            for secret in (new.secret, new.secret, make_key("key_00000000")):
+                with pytest.raises(OverloadedError) as caught:
+                    await entered(directory, secret)
+                assert caught.value.status == 503
+            assert (await entered(directory, BUILD_KEY)).name == "build"
+        assert (await entered(directory, new.secret)).key == new.key.id
+        assert not directory.is_behind
+
+    async def test_over_http_too(self, tenants: Tenants, directory: Directory, ask: Asked) -> None:
+        await directory.load()
+        new = await tenants.create_key(Key(name="ci"))
+        assert (await ask("GET", "/v1/key", key=new.secret)).json["name"] == "ci"
+        unknown = await ask("GET", "/v1/key", key=make_key("key_00000000"))
+        assert (unknown.status, "does not know this key" in unknown.error) == (401, True)
+
+
+async def entered(directory: Directory, secret: str) -> Any:
+    """The access of who comes in through the door."""
+    door, headers = Door(directory), {"authorization": f"Bearer {secret}"}
+    try:
+        return door.enter({}, headers, "")
+    except UNSURE:
+        return await door.enter_after_all({}, headers, "")
 
 
 class TestOtherConfiguration:

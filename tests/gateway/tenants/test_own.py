@@ -3,11 +3,16 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from sqlalchemy import insert
 
+from gateway.whole.rig import Outcome, get, nanos_of, new_key, providers, shipped, toml, until
+from gateway.whole.rig import ask as ask_model
 from polyvox.gateway.database.engine import Database
+from polyvox.gateway.database.reports import NAMES
 from polyvox.gateway.database.tables import calls
+from polyvox.gateway.tenants.own import OwnUsageQuery
 from polyvox.limits import Budget, MemoryLimits
 from polyvox.limits.budget import BudgetLimit
 from polyvox.model import Call
@@ -122,7 +127,7 @@ class TestUsage:
     async def seen(self, ask: Asked, key: str | None, query: str = "") -> set[str]:
         answer = await ask("GET", f"/v1/usage?by=model{query}", key=key)
         assert answer.status == 200, answer.text
-        return {row["name"].removeprefix("simulated/") for row in answer.json["rows"]}
+        return {row["by"]["model"].removeprefix("simulated/") for row in answer.json["rows"]}
 
     async def test_one_sees_ones_own(self, ask: Asked, keys: dict[str, str]) -> None:
         for name, secret in keys.items():
@@ -136,6 +141,42 @@ class TestUsage:
         for name in ("member", "loner"):
             assert (await ask("GET", "/v1/usage?of=organisation", key=keys[name])).status == 403
 
+    async def test_keys_have_the_names_that_people_know(
+        self, ask: Asked, keys: dict[str, str], database: Database, clock: Clock
+    ) -> None:
+        used = {"at": clock.now, "model": "m", "organisation": "", "status": "ok", "tags": {}}
+        used |= {"cost_status": "unknown", "nanos": 7}
+        for key in ("config:build", "admin", "key_gone"):
+            row = {"id": key, "key": key, **used}
+            await database.run(lambda c, row=row: c.execute(insert(calls).values(row)).rowcount)
+        report = (await ask("GET", "/v1/usage?by=key")).json
+        rows = [row["by"] for row in report["rows"]]
+        known = {row["key_name"]: row["key"] for row in rows if row["key_name"]}
+        assert {*known} == {*keys, "build"}
+        assert known["build"] == "config:build"
+        assert all(known[name].startswith("key_") for name in keys)
+        nameless = {row["key"] for row in rows if not row["key_name"]}
+        assert nameless == {"admin", "key_gone"}
+
+    async def test_several_things_may_make_a_row(self, ask: Asked, keys: dict[str, str]) -> None:
+        query = "of=organisation&by=organisation&by=key&by=model"
+        report = (await ask("GET", f"/v1/usage?{query}", key=keys["manager"])).json
+        for row in report["rows"]:
+            name = row["by"]["key_name"]
+            assert {**row["by"], "key": ""} == {
+                "organisation": "acme",
+                "key": "",
+                "key_name": name,
+                "model": f"simulated/{name}",
+            }
+        assert {row["by"]["key_name"] for row in report["rows"]} == {"member", "manager"}
+        many = "&".join(f"by=tag:{number}" for number in range(9))
+        assert (await ask("GET", f"/v1/usage?{many}")).status == 400
+
+    def test_usage_can_be_filtered_by_whatever_makes_a_row(self) -> None:
+        fields = {*OwnUsageQuery.__struct_fields__}
+        assert fields - {"of", "per", "by", "zone", "since", "until"} == {*NAMES}
+
     async def test_nobody_sees_more_by_a_filter(self, ask: Asked, keys: dict[str, str]) -> None:
         for query in ("&organisation=umbrella", "&model=simulated/stranger"):
             assert await self.seen(ask, keys["manager"], "&of=organisation" + query) == set()
@@ -145,7 +186,9 @@ class TestUsage:
         assert await self.seen(ask, None, "&organisation=acme") == {"member", "manager"}
         assert await self.seen(ask, None, "&organisation=") == {"loner"}
 
-    @pytest.mark.parametrize("query", ["by=nonsense", "per=decade", "zone=Mars&per=day", "x=1"])
+    @pytest.mark.parametrize(
+        "query", ["by=nonsense", "by=", "per=decade", "zone=Mars&per=day", "x=1"]
+    )
     async def test_what_cant_be_asked_is_a_bad_request(
         self, ask: Asked, keys: dict[str, str], query: str
     ) -> None:
@@ -173,3 +216,26 @@ async def test_many_new_keys_at_once_are_all_there(ask: Asked) -> None:
     for number, (_, secret) in enumerate(found):
         assert (await ask("GET", "/v1/key", key=secret)).json["name"] == f"k{number}"
     assert len({id for id, _ in found}) == 20
+
+
+async def test_over_http_everybody_sees_what_they_have_spent_with_nothing_but_their_key(
+    running,
+) -> None:
+    async with providers() as mocks, aiohttp.ClientSession() as http:
+        gateway = running(toml(mocks))
+        keys = [(await new_key(gateway, "$5"))["secret"] for _ in range(2)]
+        for times, key in zip((1, 3), keys, strict=True):
+            for _ in range(times):
+                await ask_model(http, gateway.url, key, Outcome("mark-1"))
+        await until(lambda: shipped(gateway))
+        cost = nanos_of(mocks["lab"].ledger().served[0])
+        for times, key in zip((1, 3), keys, strict=True):
+            [row] = (await get(gateway, "/v1/usage?by=model", key))["rows"]
+            told = (row["by"]["model"], row["calls"], row["nanos"])
+            assert told == ("lab/fast", times, times * cost)
+            [row] = (await get(gateway, "/v1/usage?by=provider&by=response_model", key))["rows"]
+            assert row["by"] == {"provider": "lab", "response_model": "fast"}
+            [left] = (await get(gateway, "/v1/key", key))["limits"]
+            assert (left["used"], left["left"]) == (times * cost, 5 * DOLLAR - times * cost)
+            with pytest.raises(AssertionError, match="403"):
+                await get(gateway, "/admin/keys", key)

@@ -20,4 +20,4 @@ def test_an_sdk_asks_and_the_usage_is_there_afterwards(running) -> None:
     )
     with urllib.request.urlopen(request) as answer:
         usage = json.load(answer)
-    assert [(row["name"], row["calls"]) for row in usage["rows"]] == [("simulated/echo", 1)]
+    assert [(row["by"]["model"], row["calls"]) for row in usage["rows"]] == [("simulated/echo", 1)]

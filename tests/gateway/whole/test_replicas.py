@@ -1,8 +1,10 @@
 """Two gateways on one Redis and one PostgreSQL: budgets are shared, keys are seen, Redis may be away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -11,13 +13,14 @@ import pytest
 from gateway.database.proxy import Proxy
 from gateway.running import Running
 from polyvox.testing import Knobs, MockProvider
-from redis_server import start_redis
+from redis_server import RedisServer, start_redis
 
 from .rig import WORDS, Outcome, ask, asked_of, get, metric, nanos_of, new_key, toml, until, used
 
 ALLOWED, ASKED = 7, 24
 ANSWER = {"message": {"content": WORDS}, "repeat": True}
-REDIS_DOWN = "the Redis of the limits can't be reached"
+REDIS_DOWN = "the Redis of the limits can't be used"
+LINES_A_MINUTE = 10
 BOUNDED_SECONDS = 20.0
 """Nobody waits so long for a Redis that may take half a second."""
 
@@ -159,9 +162,31 @@ async def passes(http: aiohttp.ClientSession, gateway: Running, key: str) -> boo
     return outcome.good
 
 
+@contextmanager
+def silent(proxy: Proxy, server: RedisServer) -> Iterator[None]:
+    """Its packets are dropped."""
+    proxy.silent = True
+    yield
+    proxy.silent = False
+
+
+@contextmanager
+def scriptless(proxy: Proxy, server: RedisServer) -> Iterator[None]:
+    """It answers, but carries out no scripts, as some that stand in front of a Redis do."""
+    server.do("ACL SETUSER default -@scripting")
+    yield
+    server.do("ACL SETUSER default +@all")
+
+
+def told_of(gateway: Running, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """The lines of its log that are wanted."""
+    return [line for line in map(json.loads, gateway.log.splitlines()) if wanted(line)]
+
+
+@pytest.mark.parametrize("trouble", [silent, scriptless])
 @pytest.mark.parametrize("on_failure", ["deny", "allow"])
-async def test_a_silent_redis_degrades_as_it_is_said_and_nobody_waits(
-    on_failure: str, replicas, redis_server, redis_url
+async def test_a_redis_in_trouble_degrades_as_it_is_said_and_nobody_waits(
+    on_failure: str, trouble, replicas, redis_server, redis_url
 ) -> None:
     fate = "are refused" if on_failure == "deny" else "are not counted"
     async with (
@@ -170,26 +195,26 @@ async def test_a_silent_redis_degrades_as_it_is_said_and_nobody_waits(
         aiohttp.ClientSession() as http,
     ):
         url = redis_url.replace(f":{redis_server.port}/", f":{proxy.port}/")
-        gateways = replicas({"lab": mock}, url, on_failure)
+        gateways = await asyncio.to_thread(replicas, {"lab": mock}, url, on_failure)
         key, free = [(await new_key(gateways[0], limit))["secret"] for limit in ("$1000", None)]
         for each in gateways:
             await until(lambda each=each: known(each, free))
             assert await passes(http, each, key)
-        proxy.silent = True
-        async with asyncio.timeout(BOUNDED_SECONDS):
-            limited = await asked_by(http, gateways, key)
-            unlimited = await asked_by(http, gateways, free)
-        wanted = {503} if on_failure == "deny" else {200}
-        assert {each.status for each in limited} == wanted, {each.text for each in limited}
-        assert {each.status for each in unlimited} == {200}
-        assert not any(str(proxy.port) in each.text for each in limited)
-        for each in gateways:
-            assert await is_said(each, REDIS_DOWN)
-            assert await is_said(each, fate)
-            (left,) = (await get(each, "/v1/key", key))["limits"]
-            assert left["used"] is None, "nobody can tell"
-            assert await metric(each, "store_up", store="limits") == 0
-        proxy.silent = False
+        with trouble(proxy, redis_server):
+            async with asyncio.timeout(BOUNDED_SECONDS):
+                limited = await asked_by(http, gateways, key)
+                unlimited = await asked_by(http, gateways, free)
+            limited += [each for _ in range(4) for each in await asked_by(http, gateways, key)]
+            wanted = {503} if on_failure == "deny" else {200}
+            assert {each.status for each in limited} == wanted, {each.text for each in limited}
+            assert {each.status for each in unlimited} == {200}
+            assert not any(str(proxy.port) in each.text for each in limited)
+            for each in gateways:
+                assert await is_said(each, REDIS_DOWN)
+                assert await is_said(each, fate)
+                (left,) = (await get(each, "/v1/key", key))["limits"]
+                assert left["used"] is None, "nobody can tell"
+                assert await metric(each, "store_up", store="limits") == 0
 
         async def is_well(gateway: Running) -> bool:
             return await passes(http, gateway, key) and not await is_said(gateway, REDIS_DOWN)
@@ -197,6 +222,17 @@ async def test_a_silent_redis_degrades_as_it_is_said_and_nobody_waits(
         for each in gateways:
             await until(lambda each=each: is_well(each))
             assert await metric(each, "store_up", store="limits") == 1
+            assert await asyncio.to_thread(each.stop) == 0
+            why = told_of(each, lambda line: "Redis" in line.get("text", ""))
+            outages = len(why) // 2  # one, unless the machine is so slow that Redis seems to be
+            assert [line["about"] for line in why] == ["warning", "info"] * outages, why
+            assert trouble is silent or any("permissions" in line["text"] for line in why)
+            refused = told_of(each, lambda line: line.get("status") == 503)
+            times = [datetime.fromisoformat(line["at"]).timestamp() for line in refused]
+            minutes = (times[-1] - times[0]) // 60 + 1 if refused else 0
+            assert len(refused) <= LINES_A_MINUTE * minutes, "not a line for each call"
+            assert bool(refused) is (on_failure == "deny")
+            assert "Traceback" not in each.log
 
 
 async def asked_by(
@@ -235,3 +271,30 @@ async def test_what_was_used_while_redis_was_gone_is_counted_when_it_is_back(rep
 
             await until(is_counted)
             assert not await is_said(one, REDIS_DOWN)
+
+
+async def test_a_budget_of_the_file_that_cannot_be_counted_is_told_as_that_of_a_key(
+    running, postgres_url
+) -> None:
+    """It stands behind the gate of keys, where the call may come just before Redis is found to be gone."""
+    async with (
+        MockProvider("openai-chat", script={"fast": [ANSWER]}) as mock,
+        aiohttp.ClientSession() as http,
+    ):
+        with start_redis() as redis:
+            gateway = running(
+                toml(
+                    {"lab": mock},
+                    f'database = "{postgres_url}"',
+                    f'[accounts]\nkind = "redis"\nurl = "{redis.url}"\n[budgets.house]\nlimit = "$10"',
+                )
+            )
+            key = (await new_key(gateway))["secret"]
+            assert await passes(http, gateway, key)
+            redis.stop()
+            for stream in (False, True):
+                outcome = Outcome("mark-7")
+                await ask(http, gateway.url, key, outcome, stream=stream)
+                assert outcome.status == 503, outcome.text
+                assert "can't count just now" in outcome.text
+                assert str(redis.port) not in outcome.text

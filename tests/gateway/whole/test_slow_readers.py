@@ -173,11 +173,12 @@ async def test_health_is_answered_beside_large_bodies_and_streams_that_are_dropp
 
         await until(all_are_held_up)
         async with looking_at_health(gateway) as seconds:
-            large = asyncio.create_task(send_large(gateway))
+            large = asyncio.gather(send_large(gateway), count_large(gateway))
             for each in streams:
                 each.transport.abort()
             await large
             await until(nobody_is_there)
+        assert large.result()[1] >= BODY // 4
         seconds.sort()
         p99 = seconds[int(len(seconds) * 0.99)]
         print(f"{len(seconds)} answers, p50 {seconds[len(seconds) // 2]:.4f} s, p99 {p99:.4f} s")
@@ -210,3 +211,11 @@ async def held_stream(gateway: Running) -> asyncio.StreamWriter:
 async def send_large(gateway: Running) -> None:
     _, writer = await open_stream(gateway, PATHS[0], "y" * BODY)
     writer.transport.abort()
+
+
+async def count_large(gateway: Running) -> int:
+    """How many tokens it thinks a long prompt has."""
+    reader, writer = await open_stream(gateway, "/v1/messages/count_tokens", "y" * BODY)
+    told = await reader.readuntil(b"}")
+    writer.close()
+    return json.loads(told[told.index(b"{") :])["input_tokens"]

@@ -10,7 +10,7 @@ import msgspec
 
 from polyvox import jsontext
 from polyvox.dialects.anthropic_messages.wire import ErrorFrame, Json
-from polyvox.dialects.errors import snippet, status_error
+from polyvox.dialects.errors import snippet, status_error, with_hint
 from polyvox.errors import ContextWindowExceededError, PolyvoxError
 
 __all__ = ["encode_error", "frame_error", "read_error"]
@@ -23,6 +23,7 @@ _WORDS: dict[str, tuple[int, str]] = {
     "missing_key": (401, "authentication_error"),
     "budget_exceeded": (402, "billing_error"),
     "permission_denied": (403, "permission_error"),
+    "unknown_price": (403, "permission_error"),
     "not_found": (404, "not_found_error"),
     "rate_limit": (429, "rate_limit_error"),
     "network": (502, "api_error"),
@@ -52,7 +53,7 @@ def frame_error(frame: ErrorFrame) -> PolyvoxError:
 def encode_error(error: PolyvoxError) -> tuple[int, bytes]:
     """Status and body of an error answer; a stream's error event has the same body."""
     status, word = _WORDS.get(error.kind, _OTHER)
-    text = error.text
+    text = with_hint(error)
     if isinstance(error, ContextWindowExceededError) and _TOO_LONG not in text.lower():
         text = f"{_TOO_LONG}: {text}"
     said: Json = {"type": word, "message": text}

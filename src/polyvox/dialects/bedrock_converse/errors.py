@@ -49,6 +49,7 @@ _WORDS: dict[str, tuple[int, str]] = {
     "authentication": (401, "UnrecognizedClientException"),
     "missing_key": (401, "MissingAuthenticationTokenException"),
     "permission_denied": (403, "AccessDeniedException"),
+    "unknown_price": (403, "AccessDeniedException"),
     "budget_exceeded": (403, "AccessDeniedException"),
     "not_found": (404, "ResourceNotFoundException"),
     "timeout": (408, "ModelTimeoutException"),

@@ -86,6 +86,8 @@ class GeminiEmbeddings:
         requests = fields.take_list("requests")
         if not requests:
             raise fields.wrong("requests", "there are none")
+        for each in requests:  # what stands beside them is said of each
+            each.rest |= fields.rest
         return _read_request(requests, place)
 
     def encode_response(self, result: Embeddings, request: EmbeddingRequest, place: Place) -> bytes:

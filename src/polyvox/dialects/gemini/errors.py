@@ -32,6 +32,7 @@ _WORDS: dict[str, tuple[int, str]] = {
     "authentication": (401, "UNAUTHENTICATED"),
     "missing_key": (401, "UNAUTHENTICATED"),
     "permission_denied": (403, "PERMISSION_DENIED"),
+    "unknown_price": (403, "PERMISSION_DENIED"),
     "budget_exceeded": (402, "RESOURCE_EXHAUSTED"),
     "not_found": (404, "NOT_FOUND"),
     "rate_limit": (429, "RESOURCE_EXHAUSTED"),

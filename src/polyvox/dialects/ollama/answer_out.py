@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from polyvox import jsontext
+from polyvox.dialects.in_turn import BlockEvent, InTurn
 from polyvox.dialects.ndjson import encode_line
 from polyvox.dialects.ollama.endpoint import is_generate
 from polyvox.dialects.ollama.errors import encode_error
@@ -21,9 +22,11 @@ from polyvox.events import (
     Start,
     TextDelta,
     ThinkingDelta,
+    ToolCallDelta,
     ToolCallEnd,
+    ToolCallStart,
 )
-from polyvox.messages import AssistantMessage, ToolCall
+from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 from polyvox.usage import Usage
 
@@ -55,7 +58,8 @@ def encode_response(message: AssistantMessage, request: Request | None = None) -
 class OllamaEncoder:
     """Writes one streamed answer, for the endpoint that the request came to.
 
-    Tool calls go out whole. Warnings and nested events have no place in this format.
+    Tool calls go out whole, in the order in which they began. Warnings and nested events have no place
+    in this format.
     """
 
     def __init__(self, request: Request) -> None:
@@ -64,6 +68,7 @@ class OllamaEncoder:
         self._head: dict[str, Any] = {}
         self._before_text = b""
         self._after_text = b""
+        self._turns = InTurn()
         self._calls = 0
 
     def encode(self, event: Event) -> bytes:
@@ -73,8 +78,8 @@ class OllamaEncoder:
                 return b"%b%b%b" % (self._before_text, jsontext.encode(text), self._after_text)
             case ThinkingDelta(text=text):
                 return self._piece("", text, [])
-            case ToolCallEnd(block=call) if call.executable:
-                return self._call(call)
+            case ToolCallStart() | ToolCallDelta() | ToolCallEnd():
+                return b"".join(map(self._call, self._turns.put(event)))
             case Start(model=model):
                 self._begin(self._model or model)
                 return b""
@@ -92,9 +97,11 @@ class OllamaEncoder:
         line = self._piece(mark, "", [])
         self._before_text, _, self._after_text = line.rpartition(jsontext.encode(mark))
 
-    def _call(self, call: ToolCall) -> bytes:
+    def _call(self, event: BlockEvent) -> bytes:
+        if not isinstance(event, ToolCallEnd) or not event.block.executable:
+            return b""
         self._calls += 1
-        return self._piece("", "", [write_call(call, self._calls - 1)])
+        return self._piece("", "", [write_call(event.block, self._calls - 1)])
 
     def _piece(self, text: str, thinking: str, calls: list[dict[str, Any]]) -> bytes:
         said = _said(text, thinking, calls, generate=self._generate)

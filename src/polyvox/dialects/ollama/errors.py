@@ -31,6 +31,7 @@ _STATUS: dict[str, int] = {
     "missing_key": 401,
     "budget_exceeded": 402,
     "permission_denied": 403,
+    "unknown_price": 403,
     "not_found": 404,
     "rate_limit": 429,
     "aborted": 499,
@@ -67,6 +68,8 @@ def _text(said: Any) -> str:
 
 
 def _advised(error: PolyvoxError) -> PolyvoxError:
+    if error.hint == "":  # the text says it
+        return error
     missing = _NO_MODEL.search(error.text)
     if missing and isinstance(error, NotFoundError):
         error.hint = f"Get it with 'ollama pull {missing[1]}'."

@@ -141,9 +141,10 @@ class ResponsesEncoder:
                 written += self._summary_done(out, block.text)
             case ToolCall():
                 item = {**items.call_item(block), "id": out.id}
-                text = item["arguments"]
-                kind = "response.function_call_arguments.done"
-                written += self._in(out, kind, name=block.name, arguments=text)
+                if block.executable:  # else some client might run what broke off
+                    text = item["arguments"]
+                    kind = "response.function_call_arguments.done"
+                    written += self._in(out, kind, name=block.name, arguments=text)
         return written + self._item_done(out, item)
 
     def _pass_on(self, out: _Out, item: Json) -> bytes:

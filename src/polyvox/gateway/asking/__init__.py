@@ -9,9 +9,12 @@
     asking.py      Asked -> events: the whole path
     plan.py        may they, whom, how much: decided in memory, before anybody is asked
     gates.py       the budgets and limits of a caller, reserved together
+    counting.py    ... where those are counted may be away
     books.py       what is written into the journal
     models.py      names -> models
     calls.py       the calls that are under way
+    past.py        the calls that are over
+    endpoints.py   ... listed and ended over HTTP
     refusals.py    errors as a caller is to see them
 
 Belongs here: what is the same for every call, whoever carries it. Does not belong here: sockets (``web``,

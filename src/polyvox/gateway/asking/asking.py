@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from msgspec.structs import replace
 
 from polyvox.assembly import failed
+from polyvox.dialects.kept import check_turns
 from polyvox.embedding import Embedder, EmbeddingRequest, Embeddings
 from polyvox.errors import PolyvoxError
 from polyvox.events import CONTENT_EVENTS, Done, Event, Failed
@@ -80,7 +81,7 @@ class Contexts(Protocol):
 class Prompts(Protocol):
     """The templates of prompts."""
 
-    def applied(self, access: Access, use: PromptUse | str, request: Request) -> Request:
+    async def apply(self, access: Access, use: PromptUse | str, request: Request) -> Request:
         """The request made of a template. Raises ``NotFoundError``, ``BadRequestError``."""
         ...
 
@@ -154,12 +155,15 @@ class Asking:
     def whole(self, asked: Asked) -> Awaitable[AssistantMessage]:
         """The answer when it is whole. Raises ``PolyvoxError``."""
         asked = _with_producers(asked)
-        if asked.wishes.context is None:
+        if asked.wishes.context is None and asked.wishes.prompt is None:
             return self._whole(asked)
-        return self._whole_in_context(asked, asked.wishes.context)
+        return self._whole_prepared(asked)
 
-    async def _whole_in_context(self, asked: Asked, name: str) -> AssistantMessage:
-        async with self._turn(asked, name) as within:
+    async def _whole_prepared(self, asked: Asked) -> AssistantMessage:
+        """The answer to what a template and a conversation make of it."""
+        if asked.wishes.context is None:
+            return await self._whole(await self._templated(asked))
+        async with self._turn(asked, asked.wishes.context) as within:
             return await self._whole(within)
 
     async def embed(self, asked: Asked, request: EmbeddingRequest) -> Embeddings:
@@ -169,7 +173,6 @@ class Asking:
         return await self._settled(asked, model, "embedding", partial(embedder.embed, request))
 
     def _whole(self, asked: Asked) -> Awaitable[AssistantMessage]:
-        asked = self._templated(asked)
         model = self.models.model(asked.request.model, asked.access)
         ask = partial(self.executor.whole, model, asked.request)
         return self._settled(asked, model, "answer", ask)
@@ -211,7 +214,8 @@ class Asking:
         """
         if self.contexts is None:
             raise PolyvoxError("this gateway keeps no contexts", status=501)
-        asked = self._templated(asked)
+        check_turns(asked.request, name)
+        asked = await self._templated(asked)
         facts = self.models.facts(asked.request.model)
         window = facts.context_window if facts else None
         plain = asked.prompt is None  # else its template takes the place of the context's
@@ -238,7 +242,8 @@ class Asking:
         live = self._live(asked)
         plan: Plan | None = None
         try:
-            asked = self._templated(asked)
+            if asked.wishes.prompt is not None:
+                asked = await self._templated(asked)
             model = self.models.model(asked.request.model, asked.access)
             plan = await self._admitted(asked, live, model, "answer")
             events = self.executor.stream(model, asked.request, plan.call)
@@ -250,7 +255,8 @@ class Asking:
                         await plan.settle(None, message=event.message)
                     elif isinstance(event, Failed):
                         await plan.settle(event.error, message=event.message)
-                        event = Failed(as_told(event.error), event.message)
+                        told = as_told(event.error)
+                        event = Failed(told, told.message or event.message)
                     yield event
             finally:
                 await events.aclose()
@@ -267,13 +273,13 @@ class Asking:
         self.calls.begin(live)
         return live
 
-    def _templated(self, asked: Asked) -> Asked:
+    async def _templated(self, asked: Asked) -> Asked:
         use = asked.wishes.prompt
         if use is None:
             return asked
         if self.prompts is None:
             raise PolyvoxError("this gateway has no templates of prompts", status=501)
-        request = self.prompts.applied(asked.access, use, asked.request)
+        request = await self.prompts.apply(asked.access, use, asked.request)
         wishes = replace(asked.wishes, prompt=None)
         name = use if isinstance(use, str) else use.name
         return replace(asked, request=request, verbatim=None, wishes=wishes, prompt=name)
@@ -291,8 +297,8 @@ class Asking:
                 quote = await asyncio.to_thread(quote_of, model, asked.request)
             else:
                 quote = quote_of(model, asked.request)
-            admission = await gate.enter(model, quote, call)
-        return Plan(self.books, self.watch, asked, call, gate, admission)
+            admission = await gate.enter(model, asked.request, quote, call)
+        return Plan(self.books, self.watch, asked, call, admission)
 
 
 def _with_producers(asked: Asked) -> Asked:

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from polyvox.attempt import Attempt
-from polyvox.gateway.journal.lines import Begun, Ended
+from polyvox.gateway.journal.lines import Begun, Ended, Reserved
 
 __all__ = ["Books"]
 
@@ -13,6 +13,10 @@ class Books(Protocol):
 
     def begin(self, line: Begun, /) -> None:
         """A call was let in."""
+        ...
+
+    def reserve(self, line: Reserved, /) -> None:
+        """More is reserved for it."""
         ...
 
     def attempt(self, call: str, attempt: Attempt, /) -> None:

@@ -1,4 +1,4 @@
-"""Looks on while calls are asked: counts them, and refuses what could not be recorded."""
+"""Who looks on while calls are asked, for the metrics and for the journal."""
 
 from polyvox.errors import OverloadedError, PolyvoxError
 from polyvox.gateway.asking.plan import Plan, Watch
@@ -10,7 +10,7 @@ __all__ = ["CallWatch"]
 
 
 class CallWatch(Watch):
-    """Looks on for the metrics, and refuses calls that could not be recorded."""
+    """Counts calls, and refuses those that could not be recorded."""
 
     def __init__(self, metrics: Metrics, journal: Journal) -> None:
         self._metrics = metrics
@@ -27,6 +27,9 @@ class CallWatch(Watch):
             retry_after=2.0,
         )
 
+    def reason(self, error: PolyvoxError) -> str | None:
+        return self._journal.reasons.of(error)
+
     def ended(self, plan: Plan, line: Ended) -> None:
         self._metrics.call(
             plan.asked.dialect or plan.call.kind,
@@ -37,3 +40,4 @@ class CallWatch(Watch):
             first_token=line.first_token,
             usage=plan.usage,
         )
+        self._metrics.attempted(plan.call.attempts)

@@ -9,19 +9,65 @@ from polyvox.errors import NotFoundError
 from polyvox.gateway.tenants.access import Access
 from polyvox.model import Interrupt
 
-__all__ = ["CallView", "Calls", "LiveCall"]
+__all__ = ["UNDER_WAY", "AttemptView", "CallView", "Calls", "LiveCall"]
+
+UNDER_WAY = "under way"
+
+
+class AttemptView(msgspec.Struct, kw_only=True):
+    """Who was asked for a call that is over, and how that went.
+
+    ``error`` is the kind of the failure, None if there was none, ``reason`` why, ``status`` the HTTP status
+    of a refusal, and ``request_id`` the provider's. ``dollars`` is None where the price is not known.
+    """
+
+    provider: str
+    model: str
+    started: float
+    seconds: float = 0.0
+    error: str | None = None
+    reason: str | None = None
+    status: int | None = None
+    request_id: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: str | None = None
 
 
 class CallView(msgspec.Struct, kw_only=True):
-    """A call that is under way, as it is told. ``started`` is seconds since the epoch."""
+    """A call as it is told. ``started`` is seconds since the epoch.
+
+    ``status`` is "under way", "ok", the kind of the error, or "unsettled" for a call that was cut off with
+    the gateway; all that follows is told of a call that is over. ``reason`` is why it failed, ``attempts``
+    are told where one call alone is asked for. ``dollars`` is None where a price is not known.
+    """
 
     id: str
     model: str
     started: float
+    kind: str = "answer"
     dialect: str = ""
     key: str = ""
+    key_name: str = ""
     organisation: str = ""
+    team: str = ""
     detached: bool = False
+    status: str = UNDER_WAY
+    reason: str | None = None
+    request_id: str | None = None
+    end_user: str = ""
+    session: str | None = None
+    context: str | None = None
+    prompt: str | None = None
+    tags: dict[str, str] = {}
+    partial: bool = False
+    cached: bool = False
+    seconds: float = 0.0
+    first_token: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: str | None = None
+    attempts: list[AttemptView] | None = None
 
 
 class LiveCall:
@@ -39,6 +85,10 @@ class LiveCall:
         self.started = time.time()
         self.detached = False
 
+    def is_seen_by(self, access: Access) -> bool:
+        """Whether its holder may know of it, and end it."""
+        return access.sees(self.access.organisation, self.access.key)
+
     @property
     def view(self) -> CallView:
         """What may be told of it."""
@@ -48,7 +98,9 @@ class LiveCall:
             started=self.started,
             dialect=self.dialect,
             key=self.access.key,
+            key_name=self.access.name,
             organisation=self.access.organisation,
+            team=self.access.team,
             detached=self.detached,
         )
 
@@ -58,7 +110,6 @@ class Calls:
 
     def __init__(self) -> None:
         self._live: dict[str, LiveCall] = {}
-        self._idle: asyncio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._live)
@@ -72,18 +123,20 @@ class Calls:
         self._live.pop(call.id, None)
         if call.over is not None:
             call.over.set()
-        if self._idle is not None and not self._live:
-            self._idle.set()
-            self._idle = None
 
     def seen_by(self, access: Access) -> list[CallView]:
         """The calls that the holder of this access may know of, oldest first."""
-        return [call.view for call in self._live.values() if _may_see(access, call)]
+        return [call.view for call in self._live.values() if call.is_seen_by(access)]
+
+    def find(self, call_id: str, access: Access) -> CallView | None:
+        """The call of this id, if it is under way and its holder may know of it."""
+        call = self._live.get(call_id)
+        return call.view if call is not None and call.is_seen_by(access) else None
 
     def interrupt(self, call_id: str, access: Access, reason: str) -> CallView:
         """End a call; its caller gets what had arrived. Raises ``NotFoundError``."""
         call = self._live.get(call_id)
-        if call is None or not _may_see(access, call):
+        if call is None or not call.is_seen_by(access):
             raise NotFoundError(
                 f"no call {call_id!r} is under way",
                 hint="It may be over. The id stands in the header x-polyvox-call-id of its answer.",
@@ -102,19 +155,3 @@ class Calls:
             if self._live.get(call.id) is call:
                 call.over = call.over or asyncio.Event()
                 await call.over.wait()
-
-    async def idle(self) -> None:
-        """Wait until no call is under way."""
-        if self._live:
-            self._idle = self._idle or asyncio.Event()
-            await self._idle.wait()
-
-
-def _may_see(access: Access, call: LiveCall) -> bool:
-    """An organisation's keys see its calls; keys without one see their own."""
-    theirs = call.access
-    return (
-        access.admin
-        or access.key == theirs.key
-        or bool(access.organisation and access.organisation == theirs.organisation)
-    )

@@ -19,10 +19,10 @@ from polyvox.errors import NotFoundError, PolyvoxError
 from polyvox.gateway.asking.asking import Asked, Asking
 from polyvox.gateway.asking.leaving import watched
 from polyvox.gateway.asking.telling import JSON, Told, answer_headers, refuse, whole_body
-from polyvox.gateway.asking.wishes import wishes_in
+from polyvox.gateway.asking.wishes import Wishes, wishes_in
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.door import Door
-from polyvox.gateway.web.incoming import Headers, Incoming
+from polyvox.gateway.web.door import CALL, ROUTE, UNSURE, Door
+from polyvox.gateway.web.incoming import Incoming
 from polyvox.providers import ProviderModel
 from polyvox.request import Request
 from polyvox.routing.commit import opening
@@ -33,6 +33,7 @@ __all__ = ["SPOKEN", "DialectPaths", "Found", "Turnstile", "read_body"]
 SPOKEN = tuple(name for name in DIALECTS if name != "bedrock-converse")
 """The dialects that the gateway answers in; nobody sends Amazon's signed requests elsewhere."""
 
+_ANTHROPIC = "anthropic-messages"
 _USES = {"answer": "chat", "count": "chat", "embed": "embeddings", "models": "models"}
 _PASSED_HEADERS = frozenset(("anthropic-version", "anthropic-beta", "openai-beta"))
 
@@ -117,6 +118,7 @@ class DialectPaths:
         method = "GET" if incoming.method == "HEAD" else incoming.method
         spoken = self._plain.get((method, incoming.path))
         if spoken is not None:
+            incoming.scope[ROUTE] = incoming.path
             way = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
             query = incoming.query
             return self._found(way.dialect, way.route, query) if query else way.found
@@ -127,6 +129,7 @@ class DialectPaths:
             if route.method == method and path.startswith(before) and path.endswith(after):
                 model = path[len(before) : len(path) - len(after)]
                 if model:
+                    incoming.scope[ROUTE] = f"{before}{{model}}{after}"
                     return self._found(dialect, route, incoming.query, model)
         return None
 
@@ -140,6 +143,7 @@ class DialectPaths:
             if method == "GET" and incoming.path.startswith(f"{path}/"):
                 way = spoken[0] if len(spoken) == 1 else _meant(spoken, incoming)
                 name = incoming.path[len(path) + 1 :]
+                incoming.scope[ROUTE] = f"{path}/{{model}}"
                 return self._found(way.dialect, way.route, incoming.query, name)
         return None
 
@@ -160,8 +164,13 @@ class DialectPaths:
     async def _handle(
         self, dialect: Dialect, place: Place, use: str, work: _Work, incoming: Incoming
     ) -> None:
+        if dialect.name == _ANTHROPIC:  # whose clients look for it by a name of their own
+            incoming.notes = ((b"request-id", incoming.id.encode()),)
         try:
-            access = self._door.enter(incoming.scope, incoming.headers, use)
+            try:
+                access = self._door.enter(incoming.scope, incoming.headers, use)
+            except UNSURE:
+                access = await self._door.enter_after_all(incoming.scope, incoming.headers, use)
             if not self._turnstile.enter_at_once():
                 await self._wait(incoming)
             try:
@@ -182,18 +191,17 @@ class DialectPaths:
     ) -> None:
         body = await incoming.body(self._max_body)
         request = await read_body(dialect.decode_request, body, place)
-        wishes = wishes_in(request.options, dialect.name, incoming.headers)
-        asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
+        wishes = wishes_in(request.options, dialect.name, incoming.headers, request.metadata)
+        asked = _asked(incoming, dialect, access, request, wishes)
         if _passes(dialect, place):
             asked.verbatim = Verbatim(dialect.name, request, body, _passed(incoming.headers))
-        incoming.notes = _call_id(asked)
         with watched(incoming, detached=wishes.detach):
             if asked.request.stream:
                 await self._stream(incoming, dialect, asked)
                 return
             message = await self._asking.whole(asked)
             told = whole_body(message, dialect, asked)
-            await incoming.answer(200, told, answer_headers(message.usage))
+            await incoming.answer(200, told, answer_headers(message))
 
     async def _stream(self, incoming: Incoming, dialect: Dialect, asked: Asked) -> None:
         async with aclosing(self._asking.events(asked)) as events:
@@ -210,10 +218,11 @@ class DialectPaths:
         models = self._asking.models
         model = models.model(request.model, access)
         tokens = None
-        if isinstance(model, ProviderModel):
-            tokens = await model.count_tokens(request)
-        if tokens is None:
-            tokens = await asyncio.to_thread(estimate.request_tokens, request)
+        with watched(incoming, detached=False):
+            if isinstance(model, ProviderModel):
+                tokens = await model.count_tokens(request)
+            if tokens is None:
+                tokens = await asyncio.to_thread(estimate.request_tokens, request)
         written = dialect.encode_count(tokens)
         if written is None:
             raise NotFoundError(f"{dialect.name} has no way to count tokens")
@@ -226,14 +235,13 @@ class DialectPaths:
         codec = dialect.embeddings
         assert codec is not None
         wanted: EmbeddingRequest = await read_body(codec.decode_request, body, place)
-        wishes = wishes_in(wanted.options, dialect.name, incoming.headers)
+        wishes = wishes_in(wanted.options, dialect.name, incoming.headers, {})
         request = Request(messages=[], model=wanted.model)
-        asked = Asked(access=access, request=request, wishes=wishes, dialect=dialect.name)
-        incoming.notes = _call_id(asked)
+        asked = _asked(incoming, dialect, access, request, wishes)
         with watched(incoming, detached=wishes.detach):
             found = await self._asking.embed(asked, wanted)
             written = codec.encode_response(found, wanted, place)
-            await incoming.answer(200, written, answer_headers(found.usage))
+            await incoming.answer(200, written, answer_headers(found))
 
     async def _list(
         self, incoming: Incoming, dialect: Dialect, place: Place, access: Access
@@ -267,15 +275,27 @@ def _passed(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in _PASSED_HEADERS}
 
 
-def _call_id(asked: Asked) -> Headers:
-    return ((b"x-polyvox-call-id", asked.id.encode()),)
+def _asked(
+    incoming: Incoming, dialect: Dialect, access: Access, request: Request, wishes: Wishes
+) -> Asked:
+    """What is asked; its id is told with every answer, and the log is told of it."""
+    asked = Asked(
+        access=access,
+        request=request,
+        wishes=wishes,
+        dialect=dialect.name,
+        request_id=incoming.id or None,
+    )
+    incoming.scope[CALL] = asked.id, request.model, asked.attempts
+    incoming.notes = (*incoming.notes, (b"x-polyvox-call-id", asked.id.encode()))
+    return asked
 
 
 def _meant(spoken: list[_Way], incoming: Incoming) -> _Way:
     """Of several dialects at one path the one that the caller's headers speak."""
     if "anthropic-version" in incoming.headers:
         for way in spoken:
-            if way.dialect.name == "anthropic-messages":
+            if way.dialect.name == _ANTHROPIC:
                 return way
     if "x-goog-api-key" in incoming.headers or "key=" in incoming.query:
         for way in spoken:

@@ -4,14 +4,13 @@ All are reserved together or none is, before anybody is asked; and all are settl
 the call ends. In shadow mode they count, and let everything pass.
 """
 
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from polyvox.attempt import Attempt
-from polyvox.errors import NetworkError, OverloadedError, PolyvoxError
+from polyvox.errors import PolyvoxError
 from polyvox.gateway.tenants.access import Access, Level
 from polyvox.limits import LimitStore
 from polyvox.limits.budget import BudgetLimit
@@ -19,14 +18,12 @@ from polyvox.limits.gate import Admission, Gate, Limit
 from polyvox.limits.rate_limit import limits_of, no_room
 from polyvox.limits.store import Hold, Standing
 from polyvox.model import Call, Model
+from polyvox.request import Request
 from polyvox.usage import Usage
 
 __all__ = ["AccessGate", "Gates"]
 
 _MOST_GATES = 10_000
-_RETRY_SECONDS = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class AccessGate:
@@ -40,41 +37,33 @@ class AccessGate:
         self._budgets: list[tuple[int, BudgetLimit]] = []
         for level in levels:
             for budget in level.budgets:
-                limit = BudgetLimit(budget)
+                limit = BudgetLimit(budget, level.told(budget.name))
                 self._budgets.append((len(self._limits), limit))
                 self._limits.append(_Shadow(limit) if level.shadow else limit)
             for rate in level.rates:
                 self._limits += [
-                    _Shadow(each) if level.shadow else each for each in limits_of(rate)
+                    _Shadow(each) if level.shadow else each for each in limits_of(rate, level.title)
                 ]
         self._gate = Gate(store, self._limits)
 
-    async def enter(self, model: Model, quote: Usage, call: Call) -> Admission:
+    async def enter(self, model: Model, request: Request, quote: Usage, call: Call) -> Admission:
         """Reserve. Raises ``BudgetExceededError``, ``RateLimitError``, or that the store is away."""
         if quote.cost.status == "unknown":
-            self._check_price(model, quote)
-        try:
-            admission = await self._gate.enter(model, quote, call)
-        except NetworkError as error:
-            _log.warning("%s", error.text)
-            raise _uncounted() from error
+            self._check_price(model, request, quote)
+        admission = await self._gate.enter(model, quote, call)
         if admission.over:
-            self._look_at(admission, quote)
+            self._look_at(admission, request, quote)
         return admission
 
-    def debits(self, admission: Admission, actual: Sequence[float]) -> dict[str, int]:
-        """Nano-dollars by account: what of the ``actual`` use of all limits is that of budgets."""
-        return {admission.holds[place].key: int(actual[place]) for place, _ in self._budgets}
-
-    def _check_price(self, model: Model, quote: Usage) -> None:
+    def _check_price(self, model: Model, request: Request, quote: Usage) -> None:
         for place, budget in self._budgets:
             if budget.denies(quote) and not self._is_soft(place):
-                raise budget.unpriced(model)
+                raise budget.unpriced(model, request)
 
-    def _look_at(self, admission: Admission, quote: Usage) -> None:
+    def _look_at(self, admission: Admission, request: Request, quote: Usage) -> None:
         for standing in admission.over:
             if not self._is_soft(standing.place):
-                raise self._refusal(standing, quote)
+                raise self._refusal(standing, request, quote)
         for standing in admission.over:
             self._on_shadow(self._limits[standing.place].name)
 
@@ -82,10 +71,10 @@ class AccessGate:
         limit = self._limits[place]
         return isinstance(limit, _Shadow) or (isinstance(limit, BudgetLimit) and limit.soft)
 
-    def _refusal(self, standing: Standing, quote: Usage) -> PolyvoxError:
+    def _refusal(self, standing: Standing, request: Request, quote: Usage) -> PolyvoxError:
         limit = self._limits[standing.place]
         if isinstance(limit, BudgetLimit):
-            return limit.exceeded(standing, quote.cost)
+            return limit.exceeded(standing, request, quote)
         return no_room(limit, standing.wait or 0.0)
 
 
@@ -97,9 +86,9 @@ class Gates:
     ) -> None:
         self.store = store
         self._on_shadow = on_shadow
-        self._made: OrderedDict[tuple[str, str, str], tuple[Access, AccessGate | None]] = (
-            OrderedDict()
-        )
+        self._made: OrderedDict[
+            tuple[str, str, str], tuple[Access, Level | None, AccessGate | None]
+        ] = OrderedDict()
 
     def of(
         self, access: Access, end_user: str = "", more: Level | None = None
@@ -113,25 +102,15 @@ class Gates:
             return None
         key = (access.key, end_user, more.name if more else "")
         known = self._made.get(key)
-        if known is not None and known[0] is access:
-            return known[1]
+        if known is not None and known[0] is access and known[1] == more:
+            return known[2]
         levels = [*access.levels, *(level for level in (user, more) if level is not None)]
         limited = any(level.budgets or level.rates for level in levels)
         gate = AccessGate(self.store, levels, self._on_shadow) if limited else None
-        self._made[key] = (access, gate)
+        self._made[key] = (access, more, gate)
         if len(self._made) > _MOST_GATES:
             self._made.popitem(last=False)
         return gate
-
-
-def _uncounted() -> OverloadedError:
-    """The error of a call whose limits can't be counted; where they are kept is not the caller's concern."""
-    return OverloadedError(
-        "the gateway can't count just now what may be spent, and lets no call in uncounted",
-        hint="Ask again in a moment; nothing was sent to a provider.",
-        status=503,
-        retry_after=_RETRY_SECONDS,
-    )
 
 
 class _Shadow:
@@ -139,7 +118,7 @@ class _Shadow:
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
-        self.name = limit.name
+        self.name, self.told = limit.name, limit.told
 
     def hold(self, quote: Usage, call: Call) -> Hold:
         return replace(self._limit.hold(quote, call), soft=True)

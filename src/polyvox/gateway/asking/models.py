@@ -12,6 +12,7 @@ from polyvox.errors import (
     ConfigurationError,
     MissingKeyError,
     PermissionDeniedError,
+    PolyvoxError,
 )
 from polyvox.gateway.asking.refusals import no_model
 from polyvox.gateway.tenants.access import Access, matches
@@ -27,6 +28,8 @@ _ALIKE = 0.8
 
 _NO_NAME = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\x00-\x1f\x7f\\]")
 """In an address, where some providers want it, a name must not lead elsewhere."""
+
+_GLOB = re.compile(r"[*?[]")
 
 
 class Offered(Protocol):
@@ -61,7 +64,7 @@ class Models:
         self._more = more or {}
         self._made: dict[str, Model] = {}
         # Those that were asked, by name and by what whoever asked may ask: nothing is left to check.
-        self._allowed: dict[tuple[str, tuple[str, ...]], Model] = {}
+        self._allowed: dict[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]], Model] = {}
 
     def add(self, name: str, model: Model) -> None:
         """Offer one more."""
@@ -69,15 +72,18 @@ class Models:
         self._allowed.clear()
 
     def names(self, access: Access) -> list[str]:
-        """The names that this access may ask, as far as they can be listed."""
+        """The names that this access may ask, as far as they can be listed, or were said to be offered."""
         names = [*self._listed()]
         for offered in self._more.values():
             names += offered.names()
-        return [name for name in names if self._offered(name) and matches(name, access.models)]
+        names += [name for name in (*self._globs, *access.models) if self._can_be_made(name)]
+        return [
+            name for name in dict.fromkeys(names) if self._offered(name) and access.may_ask(name)
+        ]
 
     def model(self, name: str, access: Access) -> Model:
         """The model of that name. Raises ``NotFoundError``, ``PermissionDeniedError``."""
-        model = self._allowed.get((name, access.models))
+        model = self._allowed.get((name, access.models, access.within))
         if model is None:
             self.check(name, access)
             model = self._made.get(name)
@@ -87,7 +93,7 @@ class Models:
                     self._made[name] = model
             if len(self._allowed) >= _MOST_MADE:  # with those of keys that are gone
                 self._allowed.clear()
-            self._allowed[name, access.models] = model
+            self._allowed[name, access.models, access.within] = model
         return model
 
     def _make(self, name: str, access: Access) -> Model:
@@ -103,11 +109,16 @@ class Models:
             raise self._none(name, error.hint, access) from None
 
     def embedder(self, name: str, access: Access) -> Embedder:
-        """The embedding model of that name. Raises as ``model`` does."""
+        """The embedding model of that name. Raises as ``model`` does, and ``BadRequestError`` for others."""
         self.check(name, access)
         try:
             return self.client.embedder(name)
         except ConfigurationError as error:
+            if self._can_be_made(name) or name in self.names(access):
+                raise BadRequestError(
+                    f"{name!r} gives no embeddings",
+                    hint="Name an embedding model as provider/model, or by an alias of that.",
+                ) from error
             raise self._none(name, error.hint, access) from None
 
     def facts(self, name: str) -> ModelFacts | None:
@@ -128,6 +139,22 @@ class Models:
                 f"this key may not ask {name!r}",
                 hint=f"It may ask {', '.join(access.models)}.",
             )
+        for globs in access.within:
+            if not matches(name, globs):
+                raise PermissionDeniedError(
+                    f"the organisation or team of this key may not ask {name!r}",
+                    hint=f"It may ask {', '.join(globs)}.",
+                )
+
+    def _can_be_made(self, name: str) -> bool:
+        """Whether it is no glob, and the name of a model that can be asked."""
+        if _GLOB.search(name):
+            return False
+        try:
+            self.client.model(name)
+        except PolyvoxError:  # nobody serves it, or there is no key
+            return False
+        return True
 
     def _offered(self, name: str) -> bool:
         return matches(name, self._globs)

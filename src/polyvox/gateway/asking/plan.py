@@ -8,19 +8,18 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
-from polyvox.errors import PolyvoxError
+from polyvox.attempt import Attempt
+from polyvox.errors import AbortedError, PolyvoxError
 from polyvox.gateway.asking.books import Books
 from polyvox.gateway.asking.calls import LiveCall
-from polyvox.gateway.asking.gates import AccessGate
 from polyvox.gateway.asking.wishes import NO_WISHES, Wishes
-from polyvox.gateway.journal.balances import reserved_of
-from polyvox.gateway.journal.lines import Begun, Ended
+from polyvox.gateway.journal.lines import Begun, Debit, Ended, Reserved
 from polyvox.gateway.tenants.access import Access, Level
 from polyvox.gateway.web.ids import new_id
 from polyvox.ledger.tally import total_usage
 from polyvox.limits.gate import Admission
 from polyvox.messages import AssistantMessage
-from polyvox.model import Call, Kind
+from polyvox.model import Call, Debits, Kind
 from polyvox.request import Request
 from polyvox.usage import Usage
 from polyvox.verbatim import Verbatim
@@ -33,7 +32,8 @@ class Asked(msgspec.Struct, kw_only=True):
 
     ``dialect`` is the wire format of the caller, ``verbatim`` their own words in it, ``model`` the name
     that they ask. ``id`` names the call everywhere; ``level`` is one more whose limits hold, ``prompt``
-    the template that was used. ``keep`` puts the answer into the conversation that it stands in.
+    the template that was used, ``request_id`` the id of the caller's request. ``keep`` puts the answer into
+    the conversation that it stands in. ``attempts`` are those that were made for it so far.
     """
 
     access: Access
@@ -44,6 +44,8 @@ class Asked(msgspec.Struct, kw_only=True):
     id: str = msgspec.field(default_factory=lambda: new_id("call"))
     level: Level | None = None
     prompt: str | None = None
+    request_id: str | None = None
+    attempts: list[Attempt] = []
     keep: Callable[[AssistantMessage], Awaitable[object]] | None = None
 
 
@@ -52,6 +54,10 @@ class Watch:
 
     def refusal(self) -> PolyvoxError | None:
         """Why no call can be let in just now: the journal is full."""
+        return None
+
+    def reason(self, error: PolyvoxError) -> str | None:
+        """What may be written down of why a call failed."""
         return None
 
     def ended(self, plan: "Plan", line: Ended) -> None:
@@ -69,7 +75,6 @@ class Plan:
         "_began",
         "_books",
         "_first_token",
-        "_gate",
         "_watch",
         "asked",
         "begun",
@@ -84,12 +89,10 @@ class Plan:
         watch: Watch,
         asked: Asked,
         call: Call,
-        gate: AccessGate | None,
         admission: Admission | None,
     ) -> None:
         self._books = books
         self._watch = watch
-        self._gate = gate
         self._admission = admission
         self._began = time.perf_counter()
         self._first_token: float | None = None
@@ -98,8 +101,9 @@ class Plan:
         self.begun = False
         self.settled = False
         self.usage: Usage | None = None
-        books.begin(_begun(asked, call, admission))
+        books.begin(_begun(asked, call))
         call.on_attempt = partial(books.attempt, call.id)  # a method of ours would make a cycle
+        call.on_debit = partial(_debited, books, call.id, call.debits)
 
     def content(self) -> None:
         """The first content of the answer is there."""
@@ -117,7 +121,7 @@ class Plan:
         cached = False
         if message is not None:
             usage, cached = message.usage, message.cached
-        settled = self._settled(error.kind if error else None, usage, cached)
+        settled = self._settled(error, usage, cached)
         if message is None or self.asked.keep is None:
             return settled
         return self._kept(settled, message)
@@ -125,7 +129,7 @@ class Plan:
     async def settle_left(self) -> None:
         """Its reader left, or its task was cancelled. A conversation keeps what had arrived."""
         usage = total_usage(self.call.attempts) if self.call.attempts else None
-        settled = self._settled("aborted", usage, cached=False)
+        settled = self._settled(AbortedError("the reader left"), usage, cached=False)
         left = None if self.asked.keep is None else self.call.partial
         if left is None:
             await settled
@@ -142,22 +146,20 @@ class Plan:
         finally:
             await self.asked.keep(message)
 
-    async def _settled(self, error: str | None, usage: Usage | None, cached: bool) -> None:
+    async def _settled(self, error: PolyvoxError | None, usage: Usage | None, cached: bool) -> None:
         self.settled = True
         self.usage = usage
-        actual: list[float] = []
-        debits: dict[str, int] = {}
-        if self._gate is not None and self._admission is not None:
-            actual = self._admission.actual(self.call.attempts)
-            debits = self._gate.debits(self._admission, actual)
+        admission = self._admission
+        self.call.on_debit = None
+        accounts = admission.settle(self.call.attempts) if admission is not None else None
         # First the books, which wait for nothing; then the accounts, which may be in Redis.
-        line = self._ended(debits, error, cached)
+        line = self._ended(error, cached)
         self._books.end(line)
         self._watch.ended(self, line)
-        if self._admission is not None:
-            await self._admission.debit(actual)
+        if accounts is not None:
+            await accounts
 
-    def _ended(self, debits: dict[str, int], error: str | None, cached: bool) -> Ended:
+    def _ended(self, error: PolyvoxError | None, cached: bool) -> Ended:
         seconds = time.perf_counter() - self._began
         ours = seconds
         for attempt in self.call.attempts:
@@ -165,10 +167,11 @@ class Plan:
         return Ended(
             id=self.call.id,
             at=time.time(),
-            error=error,
+            error=None if error is None else error.kind,
+            reason=None if error is None else self._watch.reason(error),
             partial=self.begun and error is not None,
             cached=cached,
-            debits=debits,
+            debits=_listed(self.call.debits),
             seconds=seconds,
             first_token=self._first_token,
             overhead=max(0.0, ours),
@@ -190,15 +193,15 @@ def call_of(asked: Asked, live: LiveCall, kind: Kind) -> Call:
         caching_ttl=wishes.caching_ttl,
         kind=kind,
         verbatim=asked.verbatim,
+        attempts=asked.attempts,
     )
 
 
-def _begun(asked: Asked, call: Call, admission: Admission | None) -> Begun:
-    access, wishes, now = asked.access, asked.wishes, time.time()
-    reserved, marks = reserved_of(admission.holds if admission is not None else (), now)
+def _begun(asked: Asked, call: Call) -> Begun:
+    access, wishes = asked.access, asked.wishes
     return Begun(
         id=call.id,
-        at=now,
+        at=time.time(),
         model=asked.request.model,
         key=access.key,
         organisation=access.organisation,
@@ -209,7 +212,17 @@ def _begun(asked: Asked, call: Call, admission: Admission | None) -> Begun:
         session=wishes.session,
         context=wishes.context,
         prompt=asked.prompt,
+        request_id=asked.request_id,
         tags=wishes.tags,
-        reserved=reserved,
-        marks=marks,
+        reserved=_listed(call.debits),
     )
+
+
+def _debited(books: Books, call: str, debits: Debits, more: Debits) -> None:
+    """Write down what is reserved beside what the call began with; what comes back, its end says."""
+    if any(nanos > 0 for nanos in more.values()):
+        books.reserve(Reserved(id=call, debits=_listed(debits)))
+
+
+def _listed(debits: Debits) -> list[Debit]:
+    return [(*window, nanos) for window, nanos in debits.items()]

@@ -5,14 +5,15 @@ from collections.abc import AsyncGenerator
 from msgspec.structs import replace
 
 from polyvox.dialects import Dialect
+from polyvox.embedding import Embeddings
 from polyvox.errors import PolyvoxError
-from polyvox.events import Event, Failed, Passed
+from polyvox.events import Event, Failed, Passed, Start
 from polyvox.gateway.asking.asking import Asked
 from polyvox.gateway.asking.refusals import refusal
 from polyvox.gateway.asking.signatures import sealed, sealed_message
+from polyvox.gateway.web.door import FAILURE
 from polyvox.gateway.web.incoming import Headers, Incoming
 from polyvox.messages import AssistantMessage
-from polyvox.usage import Usage
 
 __all__ = ["JSON", "Told", "answer_headers", "refuse", "whole_body"]
 
@@ -36,7 +37,8 @@ class Told:
         """As it comes."""
         media = self._dialect.frame_reader().media_type
         content = b"content-type", f"{media}; charset=utf-8".encode()
-        await self._incoming.begin(200, [content, *_UNBUFFERED])
+        by = [_by(event.provider, event.model) for event in begun if type(event) is Start]
+        await self._incoming.begin(200, [content, *_UNBUFFERED, *by])
         data = b"".join(map(self._bytes, begun))
         if data:
             await self._incoming.piece(data)
@@ -47,6 +49,9 @@ class Told:
         await self._incoming.end()
 
     def _bytes(self, event: Event) -> bytes:
+        if type(event) is Failed:
+            event.error.request_id = self._incoming.id
+            self._incoming.scope[FAILURE] = event.error
         verbatim = self._asked.verbatim
         if verbatim is None or not verbatim.used:
             return self._encoder.encode(sealed(event))
@@ -73,15 +78,21 @@ def whole_body(message: AssistantMessage, dialect: Dialect, asked: Asked) -> byt
 
 async def refuse(incoming: Incoming, dialect: Dialect, error: PolyvoxError) -> None:
     """Tell the error in the caller's dialect; of a stream that has begun it was told already."""
+    incoming.scope[FAILURE] = error
     if not incoming.status:
+        error.request_id = incoming.id  # a provider's own is in the books
         status, body, headers = refusal(error, dialect.encode_error)
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
         await incoming.answer(status, body, pairs)
 
 
-def answer_headers(usage: Usage) -> Headers:
-    """The headers of a whole answer. What it cost stands there where it is known, in US dollars."""
-    cost = usage.cost
+def answer_headers(answer: AssistantMessage | Embeddings) -> Headers:
+    """The headers of a whole answer: who gave it, and, where that is known, what it cost in US dollars."""
+    cost, by = answer.usage.cost, _by(answer.provider, answer.model)
     if cost.status == "unknown":
-        return (JSON,)
-    return JSON, (b"x-polyvox-cost", str(cost).lstrip("$").encode())
+        return JSON, by
+    return JSON, by, (b"x-polyvox-cost", str(cost).lstrip("$").encode())
+
+
+def _by(provider: str, model: str) -> tuple[bytes, bytes]:
+    return b"x-polyvox-model", f"{provider}/{model}".encode(errors="replace")

@@ -2,14 +2,19 @@
 
     {"model": "...", "messages": [...], "polyvox": {"context": "trip", "tags": {"feature": "plan"}}}
 
-Clients that can't add a field to the body send the same as headers: ``x-polyvox-context: trip``.
+Clients that can't add a field to the body send the same as headers: ``x-polyvox-context: trip``. For whom
+they ask is also taken from where a dialect itself says so.
+
+Sources: "Safety checks" in OpenAI's API documentation, by which ``safety_identifier`` takes the place of
+``user``; "Create a Message" in Anthropic's, of ``metadata.user_id``.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from polyvox.errors import BadRequestError
 from polyvox.model import Caching
@@ -19,6 +24,11 @@ __all__ = ["FIELD", "PromptUse", "Wishes", "wishes_in", "wishes_of"]
 
 FIELD = "polyvox"
 _HEADER = "x-polyvox-"
+_ANTHROPIC = "anthropic-messages"
+_LONGEST = 256
+
+Word: TypeAlias = Annotated[str, Meta(max_length=_LONGEST)]
+"""What stands in the indexes of the ledger and in the names of budgets' accounts."""
 
 
 class PromptUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +44,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ``context``      the conversation that this goes on with
     ``prompt``       a template that the prompt is made of
-    ``end_user``     for whom the caller asks
+    ``end_user``     for whom the caller asks; without it, whom their dialect's own field names
     ``session``      a word by which calls are found again
     ``tags``         words by which costs are sorted
     ``caching``      "use", "skip" or "refresh"; ``caching_ttl`` how many seconds the answer is kept
@@ -45,9 +55,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     context: str | None = None
     prompt: PromptUse | str | None = None
-    end_user: str = ""
-    session: str | None = None
-    tags: dict[str, str] = {}
+    end_user: Word = ""
+    session: Word | None = None
+    tags: dict[Word, Word] = {}
     caching: Caching = "use"
     caching_ttl: float | None = None
     timeout: Annotated[float, Meta(gt=0)] | None = None
@@ -86,13 +96,34 @@ def wishes_of(field: Any, headers: Mapping[str, str]) -> Wishes:
 
 
 def wishes_in(
-    options: dict[str, dict[str, Any]], dialect: str, headers: Mapping[str, str]
+    options: dict[str, dict[str, Any]],
+    dialect: str,
+    headers: Mapping[str, str],
+    metadata: Mapping[str, str],
+    field: Any = None,
 ) -> Wishes:
     """The wishes in a request that was read in this dialect, taken out of its ``options``.
 
+    ``metadata`` are those of the request, ``field`` wishes that were sent beside it, in place of its own.
     Raises as ``wishes_of`` does.
+
+    >>> wishes_in({"openai-chat": {"user": "ada"}}, "openai-chat", {}, {}).end_user
+    'ada'
     """
-    return wishes_of(options.get(dialect, {}).pop(FIELD, None), headers)
+    said = options.get(dialect)
+    if not said and not metadata:
+        return wishes_of(field, headers)
+    said = said or {}
+    within = said.pop(FIELD, None)
+    wishes = wishes_of(within if field is None else field, headers)
+    if wishes.end_user:
+        return wishes
+    name = said.get("safety_identifier") or said.get("user")
+    if dialect == _ANTHROPIC:
+        name = metadata.get("user_id")
+    if not name or not isinstance(name, str):
+        return wishes
+    return replace(wishes, end_user=name[:_LONGEST])
 
 
 def _said(headers: Mapping[str, str]) -> dict[str, Any]:

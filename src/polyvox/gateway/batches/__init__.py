@@ -5,6 +5,7 @@
     bounds.py      how much of it there may be
     tables.py      rows; the contents of files stand in a folder
     owners.py      whose they are
+    folders.py     the folder that their contents stand in
     receiving.py   an upload, onto the disk as it comes
     files.py       files: contents in a folder, rows in the database
     rows.py        batches and who works on them

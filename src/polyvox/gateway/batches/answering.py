@@ -1,6 +1,6 @@
 """One line to its answer: by the path of every other call, with the rights of its key as they now stand."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -22,11 +22,12 @@ from polyvox.gateway.asking.telling import whole_body
 from polyvox.gateway.asking.wishes import wishes_in
 from polyvox.gateway.batches.lines import Line
 from polyvox.gateway.tenants.access import Access, matches
+from polyvox.gateway.tenants.directory import Directory
 from polyvox.gateway.web.ids import new_id
 from polyvox.request import Request
 from polyvox.verbatim import Verbatim
 
-__all__ = ["Answer", "Answering", "Keys", "may_wait", "unanswered"]
+__all__ = ["Answer", "Answering", "may_wait", "unanswered"]
 
 _DIALECTS = {
     "/v1/chat/completions": "openai-chat",
@@ -34,19 +35,6 @@ _DIALECTS = {
     "/v1/embeddings": "openai-chat",
     "/v1/messages": "anthropic-messages",
 }
-
-
-class Keys(Protocol):
-    """Knows the keys by their ids."""
-
-    def of(self, key: str) -> Access:
-        """The rights of this key as they stand. Raises ``PolyvoxError`` if it is no good any more."""
-        ...
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether there may be keys that it does not know yet."""
-        ...
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -74,13 +62,20 @@ class _Told(msgspec.Struct):
 class Answering:
     """Answers lines."""
 
-    def __init__(self, asking: Asking, keys: Keys) -> None:
+    def __init__(self, asking: Asking, directory: Directory) -> None:
         self._asking = asking
-        self._keys = keys
+        self._directory = directory
 
-    def check_models(self, key: str, models: dict[str, int]) -> list[tuple[str, int, PolyvoxError]]:
+    async def check_models(
+        self, key: str, models: dict[str, int]
+    ) -> list[tuple[str, int, PolyvoxError]]:
         """Which of these models this key may not ask, with their lines. Raises ``PolyvoxError``."""
-        access, wrong = self._access(key), list[tuple[str, int, PolyvoxError]]()
+        try:
+            access = self._access(key)
+        except AuthenticationError:  # another process may just have made it
+            await self._directory.look_for_id(key)
+            access = self._access(key)
+        wrong = list[tuple[str, int, PolyvoxError]]()
         for model, number in models.items():
             try:
                 self._asking.models.check(model, access)
@@ -109,9 +104,9 @@ class Answering:
 
     def _access(self, key: str) -> Access:
         try:
-            return self._keys.of(key)
+            return self._directory.of(key)
         except AuthenticationError:
-            if not self._keys.is_behind:
+            if not self._directory.is_behind:
                 raise
             # Nobody's fault, and over in a moment: the line waits.
             raise OverloadedError("the keys are not read yet", retry_after=1.0) from None
@@ -156,7 +151,7 @@ class _Of(msgspec.Struct, frozen=True):
     def asked(
         self, access: Access, request: Request, dialect: Dialect, options: dict[str, dict[str, Any]]
     ) -> Asked:
-        wishes = wishes_in(options, dialect.name, {})
+        wishes = wishes_in(options, dialect.name, {}, request.metadata)
         wishes = replace(wishes, tags={**wishes.tags, "batch": self.batch})
         return Asked(
             access=access, request=request, wishes=wishes, dialect=dialect.name, id=self.call

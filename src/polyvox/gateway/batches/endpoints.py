@@ -57,63 +57,37 @@ class Batches:
 
     def endpoints(self) -> list[Endpoint]:
         """The endpoints of this room."""
+        # fmt: off
         return [
             Endpoint(
-                "POST",
-                "/v1/files",
-                "Upload a file of requests.",
-                self.upload,
-                use=USE,
-                gives=FileObject,
-                reads="multipart/form-data",
+                "POST", "/v1/files", "Upload a file of requests.", self.upload,
+                use=USE, gives=FileObject, reads="multipart/form-data",
             ),
             Endpoint(
-                "GET",
-                "/v1/files",
-                "List files.",
-                self.list_files,
-                use=USE,
-                query=FileQuery,
-                gives=Listed[FileObject],
+                "GET", "/v1/files", "List files.", self.list_files,
+                use=USE, query=FileQuery, gives=Listed[FileObject],
             ),
             Endpoint("GET", _FILE, "Show a file.", self.get_file, use=USE, gives=FileObject),
             Endpoint("DELETE", _FILE, "Delete a file.", self.delete_file, use=USE, gives=Deleted),
             Endpoint(
-                "GET",
-                f"{_FILE}/content",
-                "What is in a file.",
-                self.content,
-                use=USE,
-                writes=("application/octet-stream",),
+                "GET", f"{_FILE}/content", "What is in a file.", self.content,
+                use=USE, writes=("application/octet-stream",),
             ),
             Endpoint(
-                "POST",
-                "/v1/batches",
-                "Have the requests in a file answered.",
-                self.create,
-                use=USE,
-                takes=NewBatch,
-                gives=BatchObject,
+                "POST", "/v1/batches", "Have the requests in a file answered.", self.create,
+                use=USE, takes=NewBatch, gives=BatchObject,
             ),
             Endpoint(
-                "GET",
-                "/v1/batches",
-                "List batches, the newest first.",
-                self.list,
-                use=USE,
-                query=BatchQuery,
-                gives=Listed[BatchObject],
+                "GET", "/v1/batches", "List batches, the newest first.", self.list,
+                use=USE, query=BatchQuery, gives=Listed[BatchObject],
             ),
             Endpoint("GET", _BATCH, "Show a batch.", self.get, use=USE, gives=BatchObject),
             Endpoint(
-                "POST",
-                f"{_BATCH}/cancel",
-                "End a batch; what is done is kept.",
-                self.cancel,
-                use=USE,
-                gives=BatchObject,
+                "POST", f"{_BATCH}/cancel", "End a batch; what is done is kept.", self.cancel,
+                use=USE, gives=BatchObject,
             ),
         ]
+        # fmt: on
 
     async def upload(self, arrived: Arrived) -> FileObject:
         """A new file."""

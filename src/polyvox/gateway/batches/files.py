@@ -16,9 +16,18 @@ from starlette.requests import Request
 
 from polyvox.errors import BadRequestError, NotFoundError, OverloadedError
 from polyvox.gateway.batches.bounds import BOUNDS, DAY, Bounds
+from polyvox.gateway.batches.folders import make_writable
 from polyvox.gateway.batches.owners import belongs, owned
 from polyvox.gateway.batches.receiving import Upload, received
-from polyvox.gateway.batches.shapes import OPEN, FileObject, FileQuery, Kept, Listed, Purpose
+from polyvox.gateway.batches.shapes import (
+    OPEN,
+    FileObject,
+    FileQuery,
+    Kept,
+    Listed,
+    Purpose,
+    listed,
+)
 from polyvox.gateway.batches.tables import batches, files
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.tenants.access import Access
@@ -35,6 +44,8 @@ class Files:
         folder: where their contents are; replicas share it.
         bounds: how much there may be.
         clock: the time in seconds since the epoch.
+
+    Raises ``ConfigurationError`` where the folder can't be written.
     """
 
     def __init__(
@@ -49,7 +60,7 @@ class Files:
         self._folder = folder
         self._bounds = bounds
         self._clock = clock
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_writable(folder)
 
     def path(self, id: str) -> Path:
         """Where the contents of the file of this id stand; the id is one of ours."""
@@ -111,13 +122,7 @@ class Files:
             lambda connection: connection.execute(wanted.limit(query.limit + 1)).all(),
             read_only=True,
         )
-        found = [_object(row) for row in rows[: query.limit]]
-        return Listed(
-            data=found,
-            first_id=found[0].id if found else None,
-            last_id=found[-1].id if found else None,
-            has_more=len(rows) > query.limit,
-        )
+        return listed([_object(row) for row in rows], query.limit)
 
     async def get(self, access: Access, id: str) -> FileObject:
         """One file. Raises ``NotFoundError``, also for one of somebody else."""
@@ -135,7 +140,7 @@ class Files:
         if not path.is_file():
             raise OverloadedError(
                 f"the contents of {id!r} are not on this replica",
-                hint="Replicas that serve files share the folder [gateway] data.",
+                hint="Replicas share the folder that [gateway] files names.",
                 status=503,
                 retry_after=1.0,
             )
@@ -178,7 +183,7 @@ class Files:
         await asyncio.to_thread(self._unlink_all_but, known, time.time() - DAY)
 
     def _unlink_all_but(self, known: set[str], before: float) -> None:
-        for path in self._folder.iterdir():
+        for path in self._folder.glob("file_*"):  # what is called otherwise is not ours
             try:
                 if path.name not in known and path.stat().st_mtime < before:
                     path.unlink()

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from polyvox.gateway.batches.bounds import Bounds
-from polyvox.gateway.batches.shapes import BatchError
+from polyvox.gateway.batches.shapes import BatchError, line_such_as
 
 __all__ = ["Line", "Scan", "line_at", "scan"]
 
@@ -67,7 +67,8 @@ def scan(path: Path, endpoint: str, bounds: Bounds) -> Scan:
                     break
             found.starts.append(start)
     if not found.starts and not found.errors:
-        found.errors.append(BatchError(code="empty_file", message="it has no requests"))
+        text = f"it has no requests: each line is one, such as {line_such_as(endpoint)}"
+        found.errors.append(BatchError(code="empty_file", message=text))
     return found
 
 

@@ -17,6 +17,7 @@ from polyvox.gateway.batches.shapes import (
     Counts,
     Listed,
     NewBatch,
+    listed,
 )
 from polyvox.gateway.batches.tables import batches, files
 from polyvox.gateway.tenants.access import Access
@@ -61,26 +62,8 @@ def created(
     connection: Connection, access: Access, wanted: NewBatch, bounds: Bounds, now: float
 ) -> BatchObject:
     """A new batch. Raises ``NotFoundError`` for an input that this key may not see."""
-    may_see = owned(files, access), files.c.expires > now
-    file = connection.execute(
-        select(files.c.purpose).where(files.c.id == wanted.input_file_id, *may_see)
-    ).first()
-    if file is None:
-        raise NotFoundError(
-            f"there is no file {wanted.input_file_id!r}",
-            hint="Upload one with purpose=batch: POST /v1/files.",
-            status=404,
-        )
-    if file.purpose != "batch":
-        raise BadRequestError(f"{wanted.input_file_id!r} is the output of a batch, not an input")
-    mine = belongs(batches, access.organisation, access.key), batches.c.status.in_(OPEN)
-    under_way = connection.execute(select(func.count()).select_from(batches).where(*mine)).scalar()
-    if (under_way or 0) >= bounds.open_batches:
-        raise BadRequestError(
-            f"{under_way} batches are not over yet, which is as many as there may be",
-            hint="Wait until some of them are, or cancel some.",
-            status=429,
-        )
+    _check_input(connection, access, wanted.input_file_id, now)
+    _check_open(connection, access, bounds.open_batches)
     keep = wanted.output_expires_after
     values: dict[str, Any] = {
         "id": new_id("batch", lambda: now),
@@ -104,6 +87,31 @@ def created(
     return object_of(found(connection, access, values["id"]))
 
 
+def _check_input(connection: Connection, access: Access, id: str, now: float) -> None:
+    may_see = owned(files, access), files.c.expires > now
+    file = connection.execute(select(files.c.purpose).where(files.c.id == id, *may_see)).first()
+    if file is None:
+        raise NotFoundError(
+            f"there is no file {id!r}",
+            hint="Upload one with purpose=batch: POST /v1/files.",
+            status=404,
+        )
+    if file.purpose != "batch":
+        raise BadRequestError(f"{id!r} is the output of a batch, not an input")
+
+
+def _check_open(connection: Connection, access: Access, most: int) -> None:
+    mine = belongs(batches, access.organisation, access.key), batches.c.status.in_(OPEN)
+    count = select(func.count()).select_from(batches).where(*mine)
+    under_way = connection.execute(count).scalar_one()
+    if under_way >= most:
+        raise BadRequestError(
+            f"{under_way} batches are not over yet, which is as many as there may be",
+            hint="Wait until some of them are, or cancel some.",
+            status=429,
+        )
+
+
 def found(connection: Connection, access: Access, id: str) -> Row[Any]:
     """The row of a batch. Raises ``NotFoundError``, also for one of somebody else."""
     statement = select(batches).where(batches.c.id == id, owned(batches, access))
@@ -123,13 +131,7 @@ def page(connection: Connection, access: Access, query: BatchQuery) -> Listed[Ba
     if query.after is not None:
         wanted = wanted.where(batches.c.id < query.after)
     rows = connection.execute(wanted.limit(query.limit + 1)).all()
-    data = [object_of(row) for row in rows[: query.limit]]
-    return Listed(
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=len(rows) > query.limit,
-    )
+    return listed([object_of(row) for row in rows], query.limit)
 
 
 def cancelled(connection: Connection, access: Access, id: str, now: float) -> BatchObject:

@@ -19,6 +19,7 @@ from polyvox.gateway.batches import rows
 from polyvox.gateway.batches.answering import Answering
 from polyvox.gateway.batches.bounds import BOUNDS, DAY, Bounds
 from polyvox.gateway.batches.files import Files
+from polyvox.gateway.batches.folders import make_writable
 from polyvox.gateway.batches.turns import Room, Turns
 from polyvox.gateway.batches.work import Tools, Work
 from polyvox.gateway.database.engine import Database
@@ -42,6 +43,8 @@ class Runner:
         room: where lines find room beside interactive calls; None: everywhere.
         clock: the time in seconds since the epoch.
         pause: waits.
+
+    Raises ``ConfigurationError`` where the folder can't be written.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Runner:
         clock: Callable[[], float] = time.time,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_writable(folder)
         self._tools = Tools(
             database=database,
             files=files,
@@ -103,11 +106,9 @@ class Runner:
         for work in self._mine.values():
             work.halt("stopped")
 
-    async def aclose(self, seconds: float = 0.0) -> None:
-        """Stop, and let go of all batches; what is under way may go on for so many seconds."""
+    async def aclose(self) -> None:
+        """Stop, and let go of all batches. What is under way is asked again another time."""
         self.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=seconds)
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)

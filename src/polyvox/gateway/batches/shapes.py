@@ -3,13 +3,13 @@
 Source: "Files" and "Batch" in OpenAI's API reference.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 __all__ = [
-    "ENDED",
     "OPEN",
     "BatchError",
     "BatchErrors",
@@ -24,9 +24,9 @@ __all__ = [
     "Listed",
     "NewBatch",
     "Purpose",
+    "line_such_as",
+    "listed",
 ]
-
-_T = TypeVar("_T")
 
 Purpose: TypeAlias = Literal["batch", "batch_output"]
 
@@ -43,8 +43,6 @@ BatchStatus: TypeAlias = Literal[
 
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")
 """While a batch has one of these, somebody is to work on it."""
-
-ENDED = ("failed", "completed", "expired", "cancelled")
 
 
 class FileObject(msgspec.Struct, kw_only=True):
@@ -66,16 +64,6 @@ class Deleted(msgspec.Struct, kw_only=True):
     id: str
     object: Literal["file"] = "file"
     deleted: bool = True
-
-
-class Listed(msgspec.Struct, Generic[_T], kw_only=True):
-    """A part of a list; the next one is got with the last id as ``after``."""
-
-    object: Literal["list"] = "list"
-    data: list[_T]
-    first_id: str | None = None
-    last_id: str | None = None
-    has_more: bool = False
 
 
 class FileQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -164,3 +152,28 @@ class BatchObject(msgspec.Struct, kw_only=True):
     cancelled_at: int | None = None
     request_counts: Counts
     metadata: Any = None
+
+
+_T = TypeVar("_T", FileObject, BatchObject)
+
+
+class Listed(msgspec.Struct, Generic[_T], kw_only=True):
+    """A part of a list; the next one is got with the last id as ``after``."""
+
+    object: Literal["list"] = "list"
+    data: list[_T]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
+
+
+def listed(found: Sequence[_T], limit: int) -> Listed[_T]:
+    """So many of what was found; where that is more, there is another part."""
+    data = [*found[:limit]]
+    ids = [each.id for each in data] or [None]
+    return Listed(data=data, first_id=ids[0], last_id=ids[-1], has_more=len(found) > limit)
+
+
+def line_such_as(endpoint: str) -> str:
+    """What a line of an input looks like, for whoever has none that is right."""
+    return f'{{"custom_id": "1", "method": "POST", "url": "{endpoint}", "body": {{"model": ...}}}}'

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from polyvox.errors import PolyvoxError
+from polyvox.gateway.operations.admission import Admission
 
-__all__ = ["Admission", "FreeRoom", "Room", "Turns"]
+__all__ = ["FreeRoom", "Room", "Turns"]
 
 _PAUSE = 0.05
 
@@ -17,28 +18,6 @@ class Room(Protocol):
 
     async def enter(self) -> bool:
         """Come in if there is room to spare, without waiting; False: not now."""
-        ...
-
-    def leave(self) -> None:
-        """Go again."""
-        ...
-
-
-class Admission(Protocol):
-    """The admission of interactive calls, as far as it concerns us."""
-
-    @property
-    def in_flight(self) -> int:
-        """How many calls are in."""
-        ...
-
-    @property
-    def queued(self) -> int:
-        """How many wait."""
-        ...
-
-    async def enter(self) -> None:
-        """Come in."""
         ...
 
     def leave(self) -> None:

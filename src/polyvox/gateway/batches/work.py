@@ -125,7 +125,7 @@ class Work:
         tools, batch = self._tools, self.batch
         self._scan = await asyncio.to_thread(scan, self._input, batch.endpoint, tools.bounds)
         if batch.started is None:
-            errors = self._scan.errors or self._refused()
+            errors = self._scan.errors or await self._refused()
             if errors:
                 await self._over("failed", [], errors=BatchErrors(data=errors))
                 return
@@ -136,10 +136,10 @@ class Work:
         )
         self._left = self._progress.left()
 
-    def _refused(self) -> list[BatchError]:
+    async def _refused(self) -> list[BatchError]:
         """The models that the key may not ask."""
         try:
-            wrong = self._tools.answering.check_models(self.batch.key, self._scan.models)
+            wrong = await self._tools.answering.check_models(self.batch.key, self._scan.models)
         except OverloadedError:
             raise
         except PolyvoxError as error:

@@ -9,14 +9,15 @@ from polyvox.errors import InvalidAnswerError, PolyvoxError
 from polyvox.estimate import message_tokens
 from polyvox.events import Event, Failed
 from polyvox.gateway.contexts.window import whole_turns
+from polyvox.gateway.tenants.access import Level
 from polyvox.messages import AssistantMessage, Message
 from polyvox.model import Call, Model
 from polyvox.request import Request
 
-__all__ = ["Ask", "Asked", "Summary", "summarised"]
+__all__ = ["Ask", "AskedModel", "Summary", "summarised"]
 
-Ask: TypeAlias = Callable[[str, Request], Awaitable[AssistantMessage]]
-"""Asks the model of this name. Raises ``PolyvoxError``."""
+Ask: TypeAlias = Callable[[str, Request, Level | None], Awaitable[AssistantMessage]]
+"""Asks the model of this name, within the limits of this level, too. Raises ``PolyvoxError``."""
 
 
 class Summary(NamedTuple):
@@ -56,17 +57,18 @@ def _cut(messages: Sequence[Message], costs: Sequence[int], keep: int) -> int:
     return start
 
 
-class Asked:
+class AskedModel:
     """A model that is asked through a function."""
 
-    def __init__(self, name: str, ask: Ask) -> None:
+    def __init__(self, name: str, ask: Ask, level: Level | None) -> None:
         self.name = name
         self._ask = ask
+        self._level = level
 
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The whole answer as events."""
         try:
-            answer = await self._ask(self.name, request)
+            answer = await self._ask(self.name, request, self._level)
         except PolyvoxError as error:
             yield Failed(error, error.message or AssistantMessage([]))
             return

@@ -14,7 +14,7 @@ from polyvox.config.serving import ContextsSection
 from polyvox.errors import PolyvoxError
 from polyvox.gateway.asking.wishes import PromptUse
 from polyvox.gateway.contexts import editing, finding, store
-from polyvox.gateway.contexts.compacting import Ask, Asked, Summary, summarised
+from polyvox.gateway.contexts.compacting import Ask, AskedModel, Summary, summarised
 from polyvox.gateway.contexts.exchange import read_messages, written_lines
 from polyvox.gateway.contexts.leases import Lease, Leases
 from polyvox.gateway.contexts.memory import Memory
@@ -42,8 +42,8 @@ from polyvox.request import Request
 
 __all__ = ["Applied", "Contexts"]
 
-Applied: TypeAlias = Callable[[Access, PromptUse | str, Request], Request]
-"""Puts a template before a request; see ``Prompts.applied``."""
+Applied: TypeAlias = Callable[[Access, PromptUse | str, Request], Awaitable[Request]]
+"""Puts a template before a request; see ``Prompts.apply``."""
 
 _MEMORY = 32 << 20
 _HOUR = 3600.0
@@ -125,23 +125,17 @@ class Contexts:
         async with self._held(access, key, opening, create) as lease:
             opened: Opened = lease.value
             row, about = opened.row, store.about_of(opened.row)
-            history = await self._history(opened)
-            frame = replace(request, messages=[])
-            if not frame.system:
-                frame.system = about.system
+            history = (await self._history(opened))[row.summarised :]
+            frame = replace(request, messages=[], system=request.system or about.system)
             if template and about.template is not None and self._applied is not None:
-                frame = self._applied(access, about.template, frame)
+                frame = await self._applied(access, about.template, frame)
             if row.summarised:
                 frame = replace(frame, messages=[*frame.messages, summary_message(row.summary)])
-            whole = assembled(frame, history[row.summarised :], request.messages, window)
             yield Turn(
-                row.id,
-                row.name,
-                whole.request,
-                level=about.budget.level(f"context:{row.id}") if about.budget else None,
-                dropped=whole.dropped,
-                new=request.messages,
-                add=lambda messages: self._add(lease, messages),
+                assembled(frame, history, request.messages, window),
+                store.level_of(row.id, about),
+                request.messages,
+                lambda messages: self._add(lease, messages),
             )
 
     # ------------------------------------------------------------------------------ what there is
@@ -211,7 +205,8 @@ class Contexts:
     ) -> ContextView:
         """Have a model summarise all but the newest turns; from now on models get that instead.
 
-        Nothing is deleted, and calls go on meanwhile. Raises ``PolyvoxError`` if the summary fails.
+        Nothing is deleted, and calls go on meanwhile. The context's budget holds for it as for any call.
+        Raises ``PolyvoxError`` if the summary fails.
         """
 
         def read(connection: Connection) -> tuple[Any, list[Message]]:
@@ -221,7 +216,8 @@ class Contexts:
 
         row, messages = await self._database.run(read, read_only=True)
         before = Summary(row.summary, row.summarised)
-        summary = await summarised(before, messages, Asked(model, ask), keep_tokens)
+        asked = AskedModel(model, ask, store.level_of(row.id, store.about_of(row)))
+        summary = await summarised(before, messages, asked, keep_tokens)
         if summary is not None:
             same = and_(contexts.c.id == row.id, contexts.c.summarised == before.upto)
             statement = (

@@ -10,7 +10,7 @@ from polyvox.gateway.contexts.shapes import ContextView, FoundMessage, ListQuery
 from polyvox.gateway.contexts.tables import context_messages, contexts
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.endpoints import Page
+from polyvox.gateway.web.endpoints import Page, page_of
 
 __all__ = ["listed", "searched"]
 
@@ -29,9 +29,8 @@ async def listed(database: Database, access: Access, query: ListQuery) -> Page[C
     rows = await database.run(
         lambda connection: list(connection.execute(statement)), read_only=True
     )
-    views = [store.view_of(row) for row in rows[: query.limit]]
-    more = len(rows) > query.limit
-    return Page(data=views, next=f"{views[-1].used!r}~{views[-1].id}" if more else None)
+    views = [store.view_of(row) for row in rows]
+    return page_of(views, query.limit, lambda last: f"{last.used!r}~{last.id}")
 
 
 async def searched(database: Database, access: Access, query: SearchQuery) -> Page[FoundMessage]:
@@ -54,12 +53,8 @@ async def searched(database: Database, access: Access, query: SearchQuery) -> Pa
 
     def work(connection: Connection) -> Page[FoundMessage]:
         rows = list(connection.execute(statement))
-        shown = rows[: query.limit]
-        more = len(rows) > query.limit
-        return Page(
-            data=[_found(row, words[0]) for row in shown],
-            next=str(shown[-1].number) if more else None,
-        )
+        shown = page_of(rows, query.limit, lambda last: str(last.number))
+        return Page(data=[_found(row, words[0]) for row in shown.data], next=shown.next)
 
     return await database.run(work, read_only=True)
 

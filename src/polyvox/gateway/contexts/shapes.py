@@ -155,10 +155,14 @@ class NewFork(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Compacting(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Have the older part summarised by ``model``; about ``keep_tokens`` of the newest turns stay."""
+    """Have the older part summarised by ``model``; about ``keep_tokens`` of the newest turns stay.
+
+    ``polyvox`` are wishes about the call, such as for which end user it is.
+    """
 
     model: str
     keep_tokens: Annotated[int, Meta(ge=1)] | None = None
+    polyvox: dict[str, Any] | None = None
 
 
 class ListQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from polyvox.gateway.contexts.exchange import title_of
 from polyvox.gateway.contexts.shapes import About, ContextView, checked_name
 from polyvox.gateway.contexts.tables import context_messages, contexts
 from polyvox.gateway.database.engine import insert_into
-from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.tenants.access import Access, Level
 from polyvox.gateway.web.ids import new_id
 from polyvox.messages import Message
 
@@ -210,6 +210,11 @@ def decoded(text: str) -> Message:
 def about_of(row: Row[Any]) -> About:
     """What the owner says of a context."""
     return _ABOUT.decode(row.about)
+
+
+def level_of(id: str, about: About) -> Level | None:
+    """What limits the context beside its callers' own limits, if anything does."""
+    return about.budget.level(f"context:{id}") if about.budget else None
 
 
 def view_of(row: Row[Any]) -> ContextView:

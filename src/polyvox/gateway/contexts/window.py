@@ -1,7 +1,6 @@
 """How much of a conversation a model is given: what fits, in whole turns, the newest."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -11,35 +10,26 @@ from polyvox.messages import Message, SystemMessage, UserMessage
 from polyvox.quote import OUTPUT_TOKENS
 from polyvox.request import Request
 
-__all__ = ["Assembled", "assembled", "whole_turns"]
+__all__ = ["assembled", "whole_turns"]
 
 _MARGIN = 1.25
 """Texts often have more tokens than the rule of thumb tells."""
 
 
-class Assembled(NamedTuple):
-    """The request to send, and how many messages of the history had no room in it."""
-
-    request: Request
-    dropped: int
-
-
 def assembled(
     frame: Request, history: Sequence[Message], new: Sequence[Message], window: int | None
-) -> Assembled:
+) -> Request:
     """The frame with its messages, then what fits of the history, then what is new.
 
     The frame's own messages (instructions, examples, a summary) and what is new always stay, and so
     do instructions in the middle of the history. Of the rest whole turns go, the oldest first: a turn
     begins with what the user says, and has the results of all tools that were called in it.
     """
-    dropped = 0
     kept = list(history)
     if window is not None:
         fixed = request_tokens(replace(frame, messages=[*frame.messages, *new]))
         kept = _fitting(kept, new, _room(frame, window) - fixed)
-        dropped = len(history) - len(kept)
-    return Assembled(replace(frame, messages=[*frame.messages, *kept, *new]), dropped)
+    return replace(frame, messages=[*frame.messages, *kept, *new])
 
 
 def whole_turns(messages: Sequence[Message]) -> Iterator[int]:

@@ -27,6 +27,7 @@ _OF_THE_STATEMENT = (IntegrityError, ProgrammingError, DataError, NotSupportedEr
 # another one can go on, out of resources, locked, took too long, a standby that can't be written to.
 _BROKEN = ("08", "28", "3D000", "53300", "57P", "58")
 _BUSY = ("40", "53", "55", "57014", "25006")
+_TOO_LONG = "54"  # a limit of the program: a text is longer than an index takes
 
 # What SQLite says, from "Result and Error Codes" of its documentation.
 _SQLITE_BROKEN = ("unable to open", "disk I/O", "malformed", "not a database", "locking protocol")
@@ -83,11 +84,12 @@ def unavailable(retry_after: float) -> OverloadedError:
 
 def unfit(error: BaseException) -> BadRequestError | None:
     """The error of a value that the database can't hold, such as NUL in PostgreSQL's texts."""
-    if not isinstance(error, DataError):
+    is_too_long = isinstance(error, DBAPIError) and _code(error).startswith(_TOO_LONG)
+    if not isinstance(error, DataError) and not is_too_long:
         return None
     return BadRequestError(
         "there is a value in the request that the gateway's database can't hold",
-        hint="NUL is no character in a name or a text, and numbers have bounds.",
+        hint="NUL is no character in a name or a text, and names and numbers have bounds.",
         status=400,
     )
 

@@ -30,22 +30,34 @@ from polyvox.gateway.database.metadata import storable
 from polyvox.gateway.database.tables import attempts, calls
 from polyvox.limits.meters import Calendar, Per, Window, zone_named
 from polyvox.suggestions import hint_for
-from polyvox.usage import Cost, PriceStatus
+from polyvox.usage import Cost, PriceStatus, exact_dollars
 
-__all__ = ["EVERYTHING", "Scope", "UsageQuery", "UsageReport", "UsageRow", "usage"]
+__all__ = [
+    "EVERYTHING",
+    "NAMES",
+    "Scope",
+    "UsageQuery",
+    "UsageReport",
+    "UsageRow",
+    "usage",
+]
 
 MOST_ROWS = 10_000
 MOST_WINDOWS = 10_000
 
 _TAG = "tag:"
-_COLUMNS: dict[str, ColumnElement[str]] = {
-    **{
-        name: func.coalesce(calls.c[name], "")
-        for name in ("key", "organisation", "team", "model", "end_user", "session", "context")
-    },
-    **{name: func.coalesce(calls.c[name], "") for name in ("prompt", "kind", "dialect", "status")},
+_OF_CALL = (
+    *("model", "key", "team", "organisation", "end_user", "session", "context"),
+    *("prompt", "kind", "dialect", "status"),
+)
+_OF_ATTEMPT: dict[str, ColumnElement[str]] = {
     "provider": attempts.c.provider,
+    "response_model": func.coalesce(func.nullif(attempts.c.response_model, ""), attempts.c.model),
 }
+_COLUMNS = {name: func.coalesce(calls.c[name], "") for name in _OF_CALL} | _OF_ATTEMPT
+NAMES = tuple(_COLUMNS)
+"""What usage can be asked by, beside the tags."""
+
 _SUMS = (
     "input_tokens",
     "output_tokens",
@@ -83,16 +95,15 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which usage is asked for.
 
     ``per``      the span of time of a row: "hour", "day", "week", "month" or "total"
-    ``by``       what else makes a row: "key", "organisation", "team", "model", "provider", "end_user",
-                 "session", "context", "prompt", "kind", "dialect", "status", "tag:<name>"; "" for nothing
+    ``by``       what else makes a row: any of ``NAMES``, "tag:<name>"
     ``zone``     the time zone of days, weeks and months, such as "Europe/Berlin"
     ``since``    seconds since the epoch: calls from then on
     ``until``    ... and before then
-    ``filters``  values that calls must have, by any name that ``by`` may be
+    ``filters``  values that calls must have, by any name that ``by`` may have
     """
 
     per: Per = "total"
-    by: str = ""
+    by: tuple[str, ...] = ()
     zone: str = "UTC"
     since: float | None = None
     until: float | None = None
@@ -102,15 +113,17 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What some calls used and cost.
 
-    ``start`` and ``end`` are the row's span of time in seconds since the epoch (None: the whole), ``name``
-    the key, model, ... ("": none). ``failures`` are calls that gave no whole answer, ``unsettled`` those
-    of them that were cut off with the gateway; by provider, the attempts that failed.
+    ``by`` has the model, team, ... of these calls ("": none), by the names that were asked for; of a key
+    it also has, as "key_name", what people call it. ``start`` and ``end`` are the row's span of time in
+    seconds since the epoch (None: the whole). ``failures`` are calls that gave no whole answer,
+    ``unsettled`` those of them that were cut off with the gateway; by provider or response_model, the
+    attempts that failed.
 
-    ``nanos`` are nano-dollars. With ``cost_status`` "unknown" they are a lower bound: what ``unpriced``
-    calls cost is not known.
+    ``nanos`` are nano-dollars, ``dollars`` the same as a decimal number. With ``cost_status`` "unknown"
+    they are a lower bound, and ``dollars`` null: what ``unpriced`` calls cost is not known.
     """
 
-    name: str = ""
+    by: dict[str, str] = {}
     start: float | None = None
     end: float | None = None
     calls: int = 0
@@ -123,6 +136,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     nanos: int = 0
+    dollars: str | None = "0.00"
     unpriced: int = 0
     cost_status: PriceStatus = "free"
 
@@ -151,8 +165,8 @@ def usage(connection: Connection, scope: Scope, query: UsageQuery) -> UsageRepor
             f"these are more than {MOST_ROWS:,} rows",
             hint="Ask for a shorter time, a longer span per row, or filter.",
         )
-    if query.by == "provider":  # a call may have asked several
-        whole = replace(query, per="total", by="")
+    if _of_attempts(query.by):  # a call may have asked several
+        whole = replace(query, per="total", by=())
         return UsageReport(rows, (_rows(connection, scope, whole, []) or [UsageRow()])[0])
     return UsageReport(rows, _total(rows))
 
@@ -161,24 +175,23 @@ def _rows(
     connection: Connection, scope: Scope, query: UsageQuery, windows: Sequence[Window]
 ) -> list[UsageRow]:
     place = _place(connection, windows) if windows else literal(-1)
-    name = _named(connection, query.by) if query.by else literal("")
+    by = {name: _named(connection, name) for name in query.by}
+    groups = [place.label("place"), *(each.label(f"by_{n}") for n, each in enumerate(by.values()))]
     by_attempt = _by_attempt(query)
-    lines = _lines(place, name, by_attempt=by_attempt)
-    lines = lines.where(*_conditions(connection, scope, query))
-    found = connection.execute(
-        _summed(lines.subquery(), by_attempt=by_attempt).limit(MOST_ROWS + 1)
-    )
-    return [_row(dict(each), windows) for each in found.mappings()]
+    lines = _lines(groups, by_attempt=by_attempt)
+    lines = lines.where(*_conditions(connection, scope, query)).subquery()
+    summed = _summed(lines, [lines.c[each.name] for each in groups], by_attempt=by_attempt)
+    found = connection.execute(summed.limit(MOST_ROWS + 1))
+    return [_row(dict(each), [*by], windows) for each in found.mappings()]
 
 
-def _lines(place: ColumnElement[Any], name: ColumnElement[Any], *, by_attempt: bool) -> Any:
+def _lines(groups: Sequence[ColumnElement[Any]], *, by_attempt: bool) -> Any:
     """A line per call, or per attempt where a part of a call is meant."""
     source: FromClause = calls.join(attempts) if by_attempt else calls
     counted = attempts if by_attempt else calls
     failed = attempts.c.error.isnot(None) if by_attempt else calls.c.status != "ok"
     return select(
-        place.label("place"),
-        name.label("name"),
+        *groups,
         calls.c.id,
         calls.c.status,
         calls.c.cached,
@@ -188,7 +201,7 @@ def _lines(place: ColumnElement[Any], name: ColumnElement[Any], *, by_attempt: b
     ).select_from(source)
 
 
-def _summed(lines: Any, *, by_attempt: bool) -> Any:
+def _summed(lines: Any, groups: Sequence[ColumnElement[Any]], *, by_attempt: bool) -> Any:
     def count(condition: _Condition) -> ColumnElement[int]:
         return func.sum(case((condition, 1), else_=0))
 
@@ -196,8 +209,7 @@ def _summed(lines: Any, *, by_attempt: bool) -> Any:
     nanos = func.sum(column.nanos)
     return (
         select(
-            column.place,
-            column.name,
+            *groups,
             func.count(column.id.distinct() if by_attempt else column.id).label("calls"),
             count(column.failed).label("failures"),
             count(column.status == "unsettled").label("unsettled"),
@@ -206,24 +218,28 @@ def _summed(lines: Any, *, by_attempt: bool) -> Any:
             count(column.cost_status == "unknown").label("unpriced"),
             count(column.cost_status == "known").label("priced"),
         )
-        .group_by(column.place, column.name)
-        .order_by(column.place, nanos.desc(), column.name)
+        .group_by(*groups)
+        .order_by(column.place, nanos.desc(), *groups[1:])
     )
 
 
-def _row(found: dict[str, Any], windows: Sequence[Window]) -> UsageRow:
-    name, place, priced = (found.pop(each) for each in ("name", "place", "priced"))
+def _row(found: dict[str, Any], names: Sequence[str], windows: Sequence[Window]) -> UsageRow:
+    by = {name: found.pop(f"by_{number}") for number, name in enumerate(names)}
+    place, priced = found.pop("place"), found.pop("priced")
     row: dict[str, Any] = {
         each: int(number) for each, number in found.items()
     }  # PostgreSQL's: decimals
     if windows:
         window: Window = windows[int(place)]
         row |= {"start": window.start, "end": window.end}
-    return UsageRow(name=name, cost_status=_status(row["unpriced"], priced), **row)
+    return _priced(priced, by=by, **row)
 
 
-def _status(unpriced: int, priced: int) -> PriceStatus:
-    return "unknown" if unpriced else "known" if priced else "free"
+def _priced(priced: int, **numbers: Any) -> UsageRow:
+    """A row; of so many things in it the price is known."""
+    status: PriceStatus = "unknown" if numbers["unpriced"] else "known" if priced else "free"
+    dollars = exact_dollars(Cost(status, numbers["nanos"]))
+    return UsageRow(cost_status=status, dollars=dollars, **numbers)
 
 
 def _total(rows: Sequence[UsageRow]) -> UsageRow:
@@ -231,8 +247,7 @@ def _total(rows: Sequence[UsageRow]) -> UsageRow:
         name: sum(getattr(row, name) for row in rows)
         for name in ("calls", "failures", "unsettled", "cached", "unpriced", *_SUMS)
     }
-    priced = sum(row.cost_status == "known" for row in rows)
-    return UsageRow(cost_status=_status(numbers["unpriced"], priced), **numbers)
+    return _priced(sum(row.cost_status == "known" for row in rows), **numbers)
 
 
 def _conditions(connection: Connection, scope: Scope, query: UsageQuery) -> list[_Condition]:
@@ -254,7 +269,7 @@ def _equals(connection: Connection, name: str, value: str) -> _Condition:
     if name.startswith(_TAG) and connection.dialect.name == "postgresql":  # as its index has them
         wanted = cast(literal({storable(name.removeprefix(_TAG)): value}, JSONB), JSONB)
         return calls.c.tags.op("@>", is_comparison=True)(wanted)
-    if name != "provider" and name in _COLUMNS and value:
+    if name in _OF_CALL and value:
         return calls.c[name] == value  # as the indexes have them
     return _named(connection, name) == value
 
@@ -278,7 +293,11 @@ def _tag(connection: Connection, name: str) -> ColumnElement[str]:
 
 
 def _by_attempt(query: UsageQuery) -> bool:
-    return query.by == "provider" or "provider" in query.filters
+    return _of_attempts([*query.by, *query.filters])
+
+
+def _of_attempts(names: Sequence[str]) -> bool:
+    return not _OF_ATTEMPT.keys().isdisjoint(names)
 
 
 def _windows(connection: Connection, scope: Scope, query: UsageQuery) -> list[Window]:

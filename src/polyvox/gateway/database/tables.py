@@ -37,7 +37,9 @@ calls = Table(
     Column("context", PlainText),
     Column("prompt", PlainText),
     Column("tags", JsonValue, nullable=False, server_default="{}"),
+    Column("request_id", PlainText),
     Column("status", Text, nullable=False),
+    Column("reason", PlainText),
     Column("partial", Boolean, nullable=False, server_default=_NO),
     Column("cached", Boolean, nullable=False, server_default=_NO),
     Column("seconds", Double, nullable=False, server_default=_NONE),
@@ -52,7 +54,8 @@ calls = Table(
     Column("reasoning_tokens", BigInteger, nullable=False, server_default=_NONE),
 )
 """One row per call that is over. ``at`` is seconds since the epoch; ``status`` "ok", the kind of the error,
-or "unsettled" for a call that was cut off with its process. Money and tokens are the sums of its attempts;
+or "unsettled" for a call that was cut off with its process; ``request_id`` is that of the caller's request,
+in ``attempts`` the provider's. Money and tokens are the sums of its attempts;
 ``cost_status`` is "known", "free" or "unknown", and then ``nanos`` is a lower bound."""
 
 Index("ix_calls_at", calls.c.at)
@@ -60,7 +63,13 @@ Index("ix_calls_organisation_at", calls.c.organisation, calls.c.at)
 Index("ix_calls_team_at", calls.c.team, calls.c.at)
 Index("ix_calls_key_at", calls.c.key, calls.c.at)
 Index("ix_calls_model_at", calls.c.model, calls.c.at)
-for _sparse in (calls.c.session, calls.c.context):
+Index(
+    "ix_calls_failed_at",
+    calls.c.at,
+    postgresql_where=calls.c.status != text("'ok'"),
+    sqlite_where=calls.c.status != text("'ok'"),
+)
+for _sparse in (calls.c.session, calls.c.context, calls.c.request_id):
     Index(
         f"ix_calls_{_sparse.name}_at",
         _sparse,
@@ -96,6 +105,7 @@ attempts = Table(
     Column("cost_source", Text, nullable=False, server_default=_EMPTY),
     Column("error", Text),
     Column("status_code", Integer),
+    Column("reason", PlainText),
     Column("request_id", PlainText),
     Column("response_model", PlainText, nullable=False, server_default=_EMPTY),
 )

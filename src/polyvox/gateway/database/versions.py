@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy import Connection, select
 
-from polyvox.errors import PolyvoxError, in_words
+from polyvox.errors import OverloadedError, PolyvoxError, in_words
 from polyvox.gateway.database.engine import Database, insert_into
 from polyvox.gateway.database.tables import versions
 
-__all__ = ["Reloader", "bump", "numbers"]
+__all__ = ["Lookout", "bump", "numbers"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ def numbers(connection: Connection) -> dict[str, int]:
     return {row.name: row.number for row in rows}
 
 
-class Reloader:
+class Lookout:
     """Look at the numbers every few seconds, and call who is concerned of one that has changed.
 
-    A callback that fails is called again the next time. While the database is down nothing is called,
-    and what changed meanwhile is seen when it is back.
+    A callback that fails is called again the next time. While the database is down all are called, so
+    that they know that they may miss something; and once more when it is back.
 
     Args:
         database: where the numbers are.
@@ -63,10 +63,10 @@ class Reloader:
             present = await self._database.run(numbers, read_only=True)
         except PolyvoxError as error:
             _log.debug("the numbers of versions can't be read: %s", error.text)
-            return
+            present = None
         for name, watchers in self._watchers.items():
             for watcher in watchers:
-                await watcher.tell(present.get(name, 0))
+                await watcher.tell(None if present is None else present.get(name, 0))
 
     def start(self) -> None:
         """Look from now on, in a task of the running loop; at once too when the database comes back."""
@@ -99,11 +99,14 @@ class _Watcher:
         self._seen: int | None = None
         self._failing = False
 
-    async def tell(self, number: int) -> None:
-        if number == self._seen:
+    async def tell(self, number: int | None) -> None:
+        if number is not None and number == self._seen:
             return
+        self._seen = None
         try:
             await self._callback()
+        except OverloadedError:  # the database has told of itself
+            pass
         except Exception as error:  # noqa: BLE001 - the others are told all the same
             if not self._failing:
                 _log.warning("%s could not be read anew: %s", self._name, in_words(error))

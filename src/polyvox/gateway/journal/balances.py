@@ -3,37 +3,21 @@
 A store in memory begins empty with its process. What every call was debited stands in the journal and, from
 there, in the table ``balances``: a sum for each account and window. A window that is over is loaded as
 well, for a debt goes on into the next one; what is no debt has drained by then. A debt is forgotten only
-when nothing was added to its window for a season. With ``RedisLimits`` nothing is loaded: Redis is the
-truth.
+when nothing was added to its window for a season. ``RedisLimits`` asks for it where Redis has forgotten.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, or_, select
 
 from polyvox.gateway.database.tables import balances
 from polyvox.gateway.journal.joining import Call
-from polyvox.limits import Hold, MemoryLimits
-from polyvox.limits.meters import Calendar
+from polyvox.limits import MemoryLimits
 
-__all__ = ["debits_of", "forget", "load", "reserved_of"]
+__all__ = ["debits_of", "forget", "load", "used_of_all"]
 
 _SEASON_SECONDS = 93 * 86_400.0
-
-
-def reserved_of(holds: Sequence[Hold], now: float) -> tuple[dict[str, int], dict[str, int]]:
-    """Of the holds of budgets, what is reserved by account, and the marks of the windows: for ``Begun``.
-
-    Rates are left out: they drain within minutes, and are not kept.
-    """
-    reserved: dict[str, int] = {}
-    marks: dict[str, int] = {}
-    for hold in holds:
-        if isinstance(hold.meter, Calendar):
-            reserved[hold.key] = round(hold.amount)
-            marks[hold.key] = hold.meter.window(now).number
-    return reserved, marks
 
 
 def debits_of(calls: Iterable[Call]) -> dict[tuple[str, int], tuple[int, float]]:
@@ -43,9 +27,9 @@ def debits_of(calls: Iterable[Call]) -> dict[tuple[str, int], tuple[int, float]]
     for call in calls:
         if call.ended is None:
             continue
-        for account, nanos in call.ended.debits.items():
+        for account, mark, nanos in call.ended.debits:
             if nanos:
-                window = account, call.begun.marks.get(account, 0)
+                window = account, mark
                 sums[window] += nanos
                 times[window] = max(times.get(window, 0.0), call.ended.at)
     return {window: (nanos, times[window]) for window, nanos in sums.items()}
@@ -53,13 +37,18 @@ def debits_of(calls: Iterable[Call]) -> dict[tuple[str, int], tuple[int, float]]
 
 def load(connection: Connection, limits: MemoryLimits, now: float) -> None:
     """Debit the accounts in memory with what they had used before this process."""
+    for account, windows in used_of_all(connection, now).items():
+        limits.restore(account, windows)
+
+
+def used_of_all(connection: Connection, now: float) -> dict[str, list[tuple[int, int]]]:
+    """What each account has used by the marks of its windows, the oldest first."""
     recent = or_(balances.c.mark == 0, balances.c.at >= now - _SEASON_SECONDS)
-    used: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    used: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     order = select(balances.c.account, balances.c.mark, balances.c.nanos).where(recent)
     for account, mark, nanos in connection.execute(order.order_by(balances.c.mark)):
         used[account].append((mark, nanos))
-    for account, windows in used.items():
-        limits.restore(account, windows)
+    return used
 
 
 def forget(connection: Connection, now: float) -> None:

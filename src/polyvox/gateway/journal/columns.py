@@ -6,11 +6,11 @@ __all__ = ["ASKED", "ATTEMPT", "BEGUN", "CALL", "ENDED", "TOKENS", "TOTALS"]
 
 BEGUN = (
     *("id", "at", "model", "key", "organisation", "team", "end_user", "kind", "dialect"),
-    *("session", "context", "prompt", "tags"),
+    *("session", "context", "prompt", "tags", "request_id"),
 )
 """Columns of ``calls`` that are fields of ``Begun``; those of ``ENDED`` are ``Ended``'s."""
 
-ENDED = ("partial", "cached", "seconds", "first_token", "overhead")
+ENDED = ("partial", "cached", "seconds", "first_token", "overhead", "reason")
 
 ASKED = {
     "provider": "provider",
@@ -23,6 +23,7 @@ ASKED = {
     "cost_source": "usage.cost.source",
     "error": "error",
     "status_code": "status",
+    "reason": "reason",
     "request_id": "request_id",
     "response_model": "response_model",
 }

@@ -16,7 +16,8 @@ from polyvox import jsontext
 from polyvox.attempt import Attempt
 from polyvox.config.serving import JournalSection
 from polyvox.gateway.journal.folders import Folder, new_folder
-from polyvox.gateway.journal.lines import Attempted, Begun, Ended, Line, encode_line
+from polyvox.gateway.journal.lines import Attempted, Begun, Ended, Line, Reserved, encode_line
+from polyvox.gateway.journal.reasons import Reasons
 from polyvox.gateway.journal.segments import Segments
 
 __all__ = ["LONGEST_LINE", "Journal"]
@@ -32,11 +33,12 @@ class Journal:
 
     A line that can't be written is kept in memory for a while and tried again; ``failing`` says why. When
     too much is kept, or ``max_bytes`` wait for the database, calls that begin are not recorded, none of
-    their lines; then whoever asks may deny them. ``dropped`` counts the lines that were not recorded.
+    their lines, or whoever asks denies them. ``dropped`` counts the lines that were not recorded.
 
     Args:
         root: the folder in which this journal makes one of its own.
         section: how much, how often; see ``JournalSection``.
+        reasons: says why attempts failed.
         clock: the time in seconds since the epoch.
     """
 
@@ -45,10 +47,12 @@ class Journal:
         root: Path,
         section: JournalSection | None = None,
         *,
+        reasons: Reasons | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.root = root
         self.section = section or JournalSection()
+        self.reasons = reasons or Reasons()
         self.shipped = 0
         """How many bytes of this journal are in the database; told by the shipper."""
         self.elsewhere = 0
@@ -58,6 +62,7 @@ class Journal:
         self._clock = clock
         self._at_once = not self.section.fsync_seconds
         self._most_waiting = self.section.max_bytes
+        self._denies = self.section.on_failure == "deny"
         self._begin()
         self._mind_forks()
 
@@ -100,10 +105,18 @@ class Journal:
         """A call was let in."""
         text = _text_of(line)
         with self._lock:
-            waiting = self.waiting_bytes
-            if waiting < self._most_waiting and self._put(text, _MOST_KEPT // 2):
+            # Where calls are denied, whoever was let in before is recorded all the same.
+            has_room = self._denies or self.waiting_bytes < self._most_waiting
+            if has_room and self._put(text, _MOST_KEPT // 2):
                 self._attempts[line.id] = 0
             else:
+                self.dropped += 1
+
+    def reserve(self, line: Reserved) -> None:
+        """More is reserved for it."""
+        text = _text_of(line)
+        with self._lock:
+            if line.id not in self._attempts or not self._put(text, _MOST_KEPT):
                 self.dropped += 1
 
     def attempt(self, call: str, attempt: Attempt) -> None:
@@ -112,6 +125,8 @@ class Journal:
         On an event loop it is written with the line that comes next, which mostly is the end of the
         call, in the same step of the loop; else when that step is over.
         """
+        if attempt.error is not None:
+            attempt = self.reasons.within(attempt)
         with self._lock:
             number = self._attempts.get(call)
             if number is None or self.closed:

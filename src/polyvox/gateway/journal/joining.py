@@ -8,7 +8,9 @@ import msgspec
 from polyvox.gateway.journal.lines import (
     Attempted,
     Begun,
+    Debit,
     Ended,
+    Reserved,
     decode_line,
     encode_line,
 )
@@ -22,9 +24,10 @@ _PART = 64 << 10
 
 
 class Call(msgspec.Struct, gc=False):
-    """A call and its attempts. ``ended`` is how it ended, once it has."""
+    """A call and its attempts. ``ended`` is how it ended; cut off, it is debited ``reserved``."""
 
     begun: Begun
+    reserved: list[Debit]
     attempts: list[Attempted] = []
     ended: Ended | None = None
 
@@ -38,35 +41,52 @@ class Call(msgspec.Struct, gc=False):
         have cost more: an attempt that was under way told nobody.
         """
         known = self.usage.cost.nanos
-        debits = {account: max(nanos, known) for account, nanos in self.begun.reserved.items()}
+        whole = {(account, mark) for account, mark, _ in self.begun.reserved}
+        debits = [
+            (account, mark, max(nanos, known) if (account, mark) in whole else nanos)
+            for account, mark, nanos in self.reserved
+        ]
         return Ended(id=self.begun.id, at=self.begun.at, error=UNSETTLED, debits=debits)
 
 
 class Lines(msgspec.Struct, gc=False):
-    """A call as it stands in the journal: its lines, without line feeds. ``segment`` is where it begins."""
+    """A call as it stands in the journal: its lines, without line feeds. ``segment`` is where it begins.
+
+    ``reserved`` is the last line that says what more was reserved, which matters to a call that is cut off.
+    """
 
     id: str
     segment: int
     texts: list[bytes]
+    reserved: bytes = b""
 
     def call(self) -> Call:
         """What they say. Raises ``msgspec.DecodeError`` or ``UnicodeDecodeError``."""
-        begun, *others = map(decode_line, self.texts)
+        begun, *others = map(decode_line, self._all())
         assert isinstance(begun, Begun)
-        call = Call(begun)
+        call = Call(begun, begun.reserved)
         for line in others:
             if isinstance(line, Attempted):
                 call.attempts.append(line)
+            elif isinstance(line, Reserved):
+                call.reserved = line.debits
             elif isinstance(line, Ended):
                 call.ended = line
         return call
 
     def lines(self) -> Iterator[bytes]:
         """The lines, as they are written."""
-        return (text + b"\n" for text in self.texts)
+        return (text + b"\n" for text in self._all())
+
+    def _all(self) -> list[bytes]:
+        return [*self.texts, self.reserved] if self.reserved else self.texts
 
 
 class _Began(msgspec.Struct, tag="begun", tag_field="is", gc=False):
+    id: str
+
+
+class _Reserved(msgspec.Struct, tag="reserved", tag_field="is", gc=False):
     id: str
 
 
@@ -78,7 +98,7 @@ class _IsOver(msgspec.Struct, tag="ended", tag_field="is", gc=False):
     id: str
 
 
-_Head: TypeAlias = _Began | _Asked | _IsOver
+_Head: TypeAlias = _Began | _Reserved | _Asked | _IsOver
 """What the joiner looks at of a line. Of the rest it is known then that it is JSON."""
 
 _decoder = msgspec.json.Decoder(_Head)
@@ -112,6 +132,8 @@ class Joiner:
                         calls[head.id] = Lines(head.id, segment, [line])
                 elif (call := calls.get(head.id)) is None:
                     self.strays += 1
+                elif kind is _Reserved:
+                    call.reserved = line
                 else:
                     call.texts.append(line)
                     if kind is _IsOver:

@@ -10,7 +10,19 @@ import msgspec
 
 from polyvox.attempt import Attempt
 
-__all__ = ["Attempted", "Begun", "Ended", "Line", "decode_line", "encode_line"]
+__all__ = [
+    "Attempted",
+    "Begun",
+    "Debit",
+    "Ended",
+    "Line",
+    "Reserved",
+    "decode_line",
+    "encode_line",
+]
+
+Debit: TypeAlias = tuple[str, int, int]
+"""So much of a budget: its account, the mark of the window in which that counts, and nano-dollars."""
 
 
 class Begun(
@@ -18,9 +30,8 @@ class Begun(
 ):
     """A call was let in. ``id`` is the call's, ``at`` seconds since the epoch.
 
-    ``reserved`` are nano-dollars by account of a budget: what it may cost at most; ``marks`` says
-    in which window of each it counts, as the mark of its meter (``reserved_of`` makes both of the
-    holds). ``kind`` is "answer", "embedding", ...; ``dialect`` the wire format of the caller.
+    ``reserved`` is what it may cost at most, by the budgets of whoever asks. ``kind`` is "answer",
+    "embedding", ...; ``dialect`` the wire format of the caller, ``request_id`` the id of its request.
     """
 
     id: str
@@ -35,9 +46,21 @@ class Begun(
     session: str | None = None
     context: str | None = None
     prompt: str | None = None
+    request_id: str | None = None
     tags: dict[str, str] = {}
-    reserved: dict[str, int] = {}
-    marks: dict[str, int] = {}
+    reserved: list[Debit] = []
+
+
+class Reserved(
+    msgspec.Struct, tag="reserved", tag_field="is", omit_defaults=True, kw_only=True, gc=False
+):
+    """More is reserved, by a budget around a model that it asks: all that it would be debited, ended now.
+
+    The last of them counts, and only for a call that is cut off.
+    """
+
+    id: str
+    debits: list[Debit]
 
 
 class Attempted(
@@ -55,24 +78,25 @@ class Ended(
 ):
     """The call is over.
 
-    ``error`` is the kind of the failure ("aborted" also when the caller left), ``partial`` whether an
-    answer had begun then. ``debits`` are nano-dollars by account of a budget, as they were settled.
-    ``seconds`` is how long it took in all, ``first_token`` until the first content, ``overhead`` what
-    of it was ours.
+    ``error`` is the kind of the failure ("aborted" also when the caller left), ``reason`` what is to be
+    said of it (see ``reasons``), ``partial`` whether an
+    answer had begun then. ``debits`` is what budgets were debited. ``seconds`` is how long it took in
+    all, ``first_token`` until the first content, ``overhead`` what of it was ours.
     """
 
     id: str
     at: float
     error: str | None = None
+    reason: str | None = None
     partial: bool = False
     cached: bool = False
-    debits: dict[str, int] = {}
+    debits: list[Debit] = []
     seconds: float = 0.0
     first_token: float | None = None
     overhead: float | None = None
 
 
-Line: TypeAlias = Begun | Attempted | Ended
+Line: TypeAlias = Begun | Reserved | Attempted | Ended
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)

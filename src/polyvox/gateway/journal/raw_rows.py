@@ -93,17 +93,17 @@ _DEBIT = """
 
 # In order: two replicas that debit the same accounts don't wait for each other crosswise.
 _SQLITE_DEBITS = """
-    SELECT debit.key, coalesce(mark.value, 0), debit.value, json_extract(given.value, '$[2].at')
+    SELECT json_extract(debit.value, '$[0]'), json_extract(debit.value, '$[1]'),
+        json_extract(debit.value, '$[2]'), json_extract(given.value, '$[2].at')
     FROM given JOIN json_each(json_extract(given.value, '$[2].debits')) AS debit
-    LEFT JOIN json_each(json_extract(given.value, '$[0].marks')) AS mark ON mark.key = debit.key
     UNION ALL
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
         json_extract(value, '$[3]')
     FROM json_each(:more)"""
 _POSTGRES_DEBITS = """
-    SELECT debit.key, coalesce(CAST(given.value #>> ARRAY['0', 'marks', debit.key] AS bigint), 0),
-        CAST(debit.value AS bigint), CAST(given.value #>> '{2,at}' AS double precision)
-    FROM given CROSS JOIN LATERAL jsonb_each_text(given.value #> '{2,debits}') AS debit
+    SELECT debit.value ->> 0, CAST(debit.value ->> 1 AS bigint), CAST(debit.value ->> 2 AS bigint),
+        CAST(given.value #>> '{2,at}' AS double precision)
+    FROM given CROSS JOIN LATERAL jsonb_array_elements(given.value #> '{2,debits}') AS debit
     UNION ALL
     SELECT value ->> 0, CAST(value ->> 1 AS bigint), CAST(value ->> 2 AS bigint),
         CAST(value ->> 3 AS double precision)

@@ -13,7 +13,7 @@ from polyvox.gateway.database.engine import Database
 from polyvox.gateway.journal.balances import forget, load
 from polyvox.gateway.journal.file import Journal
 from polyvox.gateway.journal.folders import left_behind
-from polyvox.gateway.journal.shelf import Shelf
+from polyvox.gateway.journal.shipment import Shipment
 from polyvox.limits import MemoryLimits
 
 __all__ = ["Lag", "Shipper"]
@@ -66,10 +66,10 @@ class Shipper:
         self._limits = limits
         self._clock = clock
         self._began = clock()
-        self._own = Shelf(journal.folder, database, journal, clock=clock)
-        self._left: list[Shelf] = []  # by the dead
+        self._own = Shipment(journal.folder, database, journal, clock=clock)
+        self._left: list[Shipment] = []  # by the dead
         self._trouble: str | None = None
-        self._torn = self._refused = 0  # on shelves that are done
+        self._torn = self._refused = 0  # on shipments that are done
         self._refusal: str | None = None
         self._restored = threading.Event()
         self._drains: list[threading.Event] = []
@@ -82,23 +82,23 @@ class Shipper:
     def lag(self) -> Lag:
         """How far the database is behind."""
         waiting = self._journal.waiting_bytes
-        since = min(shelf.until or self._began for shelf in (self._own, *self._left))
+        since = min(shipment.until or self._began for shipment in (self._own, *self._left))
         return Lag(waiting, max(0.0, self._clock() - since) if waiting else 0.0)
 
     @property
     def refused(self) -> int:
         """How many calls the database would not take."""
-        return self._refused + sum(shelf.refused for shelf in (self._own, *self._left))
+        return self._refused + sum(shipment.refused for shipment in (self._own, *self._left))
 
     @property
     def torn(self) -> int:
         """How many lines can't be read: they were cut off, or the disk has lost them."""
-        return self._torn + sum(shelf.joiner.torn for shelf in (self._own, *self._left))
+        return self._torn + sum(shipment.joiner.torn for shipment in (self._own, *self._left))
 
     @property
     def refusal(self) -> str | None:
         """Why it would not take the last of them."""
-        said = [shelf.refusal for shelf in (*self._left, self._own) if shelf.refusal]
+        said = [shipment.refusal for shipment in (*self._left, self._own) if shipment.refusal]
         return said[-1] if said else self._refusal
 
     def start(self) -> None:
@@ -126,8 +126,8 @@ class Shipper:
         self._hurry.set()
         if self._thread.is_alive():
             self._thread.join(_JOIN_SECONDS)
-        for shelf in self._left:
-            shelf.folder.unlock()
+        for shipment in self._left:
+            shipment.folder.unlock()
         if self._journal.closed:
             self._own.folder.unlock()
         else:
@@ -160,13 +160,13 @@ class Shipper:
         """Ship a batch of each journal; whether there is more. Raises what is in the way of all."""
         self._adopt()
         self._trouble, more = None, False
-        for shelf in [*self._left]:
+        for shipment in [*self._left]:
             try:
-                more = self._ship(shelf) or more
+                more = self._ship(shipment) or more
             except OSError as error:  # of its files; the others may be well
                 self._trouble = self._told(error)
-                if not shelf.folder.path.exists():  # somebody has deleted it
-                    self._left.remove(shelf)
+                if not shipment.folder.path.exists():  # somebody has deleted it
+                    self._left.remove(shipment)
         if not more:
             self._restore()
         if self._restored.is_set() and not self._own.done:
@@ -174,17 +174,17 @@ class Shipper:
         self._tidy()
         return more
 
-    def _ship(self, shelf: Shelf) -> bool:
-        calls = shelf.ship()
+    def _ship(self, shipment: Shipment) -> bool:
+        calls = shipment.ship()
         self.shipped += max(0, calls)
-        if shelf.done and shelf in self._left:
-            self._left.remove(shelf)
-            self._refused += shelf.refused
-            self._torn += shelf.joiner.torn
-            self._refusal = shelf.refusal or self._refusal
+        if shipment.done and shipment in self._left:
+            self._left.remove(shipment)
+            self._refused += shipment.refused
+            self._torn += shipment.joiner.torn
+            self._refusal = shipment.refusal or self._refusal
         self._count_others()
         # Under load something always comes: small batches without end would cost more than the calls.
-        return calls >= 0 and not shelf.caught_up
+        return calls >= 0 and not shipment.caught_up
 
     def _count_others(self) -> None:
         with suppress(OSError):  # of a folder that somebody deletes meanwhile
@@ -195,7 +195,7 @@ class Shipper:
         if now - self._adopts >= _ADOPT_SECONDS:
             self._adopts = now
             for folder in left_behind(self._journal.root):
-                self._left.append(Shelf(folder, self._database, clock=self._clock))
+                self._left.append(Shipment(folder, self._database, clock=self._clock))
             self._count_others()
 
     def _restore(self) -> None:

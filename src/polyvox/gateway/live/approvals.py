@@ -74,7 +74,7 @@ class Approvals:
         views = [
             run.view
             for owner, kept in self._kept.items()
-            if _may_see(access, owner)
+            if access.sees(*owner)
             for run in kept.values()
         ]
         return sorted(views, key=lambda view: view.id)
@@ -83,7 +83,7 @@ class Approvals:
         """A run that goes on now, and waits no more. Raises ``NotFoundError``."""
         self._forget_old()
         for owner, kept in self._kept.items():
-            if id in kept and _may_see(access, owner):
+            if id in kept and access.sees(*owner):
                 run = kept.pop(id)
                 if not kept:
                     del self._kept[owner]
@@ -105,12 +105,6 @@ class Approvals:
 def owner_of(view: CallView | None) -> Owner:
     """Whose a call is."""
     return Owner("", "") if view is None else Owner(view.organisation, view.key)
-
-
-def _may_see(access: Access, owner: Owner) -> bool:
-    if access.admin or (owner.key and access.key == owner.key):
-        return True
-    return bool(owner.organisation) and access.organisation == owner.organisation
 
 
 def _waiting(call: ToolCall, reason: str) -> WaitingCall:

@@ -29,7 +29,7 @@ from polyvox.gateway.live.lines import Lines
 from polyvox.gateway.live.outbox import Outbox
 from polyvox.gateway.live.starting import asked_of
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.incoming import Receive
+from polyvox.gateway.web.asgi import Receive
 from polyvox.model import Interrupt
 
 __all__ = ["Connection", "House"]
@@ -42,7 +42,7 @@ class House(NamedTuple):
 
     asking: Asking
     turnstile: Turnstile
-    approvals: Approvals | None
+    approvals: Approvals
     lines: Lines
     bounds: Bounds
     draining: Interrupt
@@ -61,7 +61,6 @@ class Connection:
         self._bad = 0
         self.closed = False
         self._takes: dict[type, Callable[[Any], None]] = {
-            wire.Hello: self._hello,
             wire.InterruptCall: self._interrupt,
             wire.Steer: self._steer,
             wire.Approve: self._approve,
@@ -119,32 +118,32 @@ class Connection:
         try:
             message = wire.read(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._refuse_bad(str(error))
+            self._refuse_bad(str(error), wire.advice(data, error))
             return
         name = getattr(message, "id", None)
         try:
             if isinstance(message, wire.Start):
                 await self._start(message, large=len(data) > _LARGE)
+            elif isinstance(message, wire.Hello):
+                await self._hello(message)
             else:
                 self._takes[type(message)](message)
         except PolyvoxError as error:
             self._outbox.reply(wire.error(name, error))
 
-    def _refuse_bad(self, text: str) -> None:
+    def _refuse_bad(self, text: str, hint: str) -> None:
         self._bad += 1
-        error = BadRequestError(
-            f"this is no message: {text}", hint='Say what it is: {"type": "start", ...}.'
-        )
+        error = BadRequestError(f"this is no message: {text}", hint=hint or None)
         self._outbox.reply(wire.error(None, error))
         if self._bad >= self._house.bounds.bad_messages:
             self._close(1008, "too many messages that make no sense")
 
-    def _hello(self, message: wire.Hello) -> None:
+    async def _hello(self, message: wire.Hello) -> None:
         if self._pass.shown:
             raise BadRequestError("there is a key already: open another connection for another key")
         self._pass.show(message.key)
         try:
-            self._pass.enter("")
+            await self._pass.meet()
         except PolyvoxError as error:
             self._outbox.reply(wire.error(None, error))
             self._close(1008, "the key is not good")
@@ -166,8 +165,6 @@ class Connection:
         access = self._enter("approvals")
         self._check_room(message.id)
         approvals = self._house.approvals
-        if approvals is None:
-            raise NotFoundError("this gateway has no agents")
         run = approvals.take(message.approval, access)
         try:
             asked, follower = gone_on(run, message.decision, access, {})
@@ -267,7 +264,7 @@ class Connection:
     def _is_agent(self, asked: Asked) -> bool:
         """Whether an agent answers; a name that means nothing is told by the call itself."""
         name = asked.request.model
-        if self._house.approvals is None or not name.startswith(PREFIX):
+        if not name.startswith(PREFIX):
             return False
         try:
             return isinstance(self._house.asking.models.model(name, asked.access), AgentModel)

@@ -13,11 +13,11 @@ from polyvox.events import Done, Event, Failed
 from polyvox.gateway.asking.asking import Asked, Asking
 from polyvox.gateway.asking.dialects import Turnstile
 from polyvox.gateway.asking.wishes import wishes_of
-from polyvox.gateway.live.agents import Agents
+from polyvox.gateway.live.approvals import Approvals
 from polyvox.gateway.live.following import Follower
 from polyvox.gateway.live.suspended import ApprovalView, Decision, Suspended
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.endpoints import Arrived, Endpoint, Page, PageQuery
+from polyvox.gateway.web.endpoints import Arrived, Endpoint, Page, PageQuery, page_of
 from polyvox.messages import AssistantMessage
 from polyvox.request import Request
 
@@ -39,8 +39,8 @@ class Continued(msgspec.Struct, kw_only=True):
 class Deciding:
     """Lists the runs that wait, and has them go on."""
 
-    def __init__(self, agents: Agents, asking: Asking, turnstile: Turnstile) -> None:
-        self._approvals = agents.approvals
+    def __init__(self, approvals: Approvals, asking: Asking, turnstile: Turnstile) -> None:
+        self._approvals = approvals
         self._asking = asking
         self._turnstile = turnstile
 
@@ -64,8 +64,7 @@ class Deciding:
         query: PageQuery = arrived.query
         views = self._approvals.seen_by(arrived.access)
         left = [view for view in views if query.after is None or view.id > query.after]
-        page = left[: query.limit]
-        return Page(data=page, next=page[-1].id if len(left) > len(page) else None)
+        return page_of(left, query.limit, lambda last: last.id)
 
     async def decide(self, arrived: Arrived) -> Continued:
         """Have it go on. When the caller leaves, it ends."""

@@ -11,8 +11,8 @@ from polyvox.dialects.openai_errors import encode_error
 from polyvox.errors import PermissionDeniedError, PolyvoxError
 from polyvox.gateway.asking.refusals import status_of
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.door import Door, Scope, headers_of
-from polyvox.gateway.web.incoming import Send
+from polyvox.gateway.web.asgi import Scope, Send
+from polyvox.gateway.web.door import FAILURE, KEY_HEADERS, UNSURE, Door, headers_of
 
 __all__ = ["PROTOCOL", "Pass", "check_origin", "refuse"]
 
@@ -20,7 +20,6 @@ PROTOCOL = "polyvox"
 """The protocol that is agreed on, where the client names any."""
 
 _KEY_PROTOCOL = "polyvox.key."
-_KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
 class Pass:
@@ -31,7 +30,7 @@ class Pass:
         # Gemini's key in the address, and whatever else stands in there, counts for nothing.
         self._scope: Scope = {**scope, "query_string": b""}
         headers = headers_of(scope)
-        self._headers = {name: headers[name] for name in _KEY_HEADERS if headers.get(name)}
+        self._headers = {name: headers[name] for name in KEY_HEADERS if headers.get(name)}
         offered: list[str] = list(scope.get("subprotocols") or ())
         self.protocol = PROTOCOL if PROTOCOL in offered else None
         keys = [
@@ -53,6 +52,13 @@ class Pass:
         """Whose it is. Raises ``PolyvoxError`` where it is not good, or not for this use."""
         return self._door.enter(self._scope, self._headers, use)
 
+    async def meet(self) -> None:
+        """See for the first time whether it is good. Raises ``PolyvoxError``."""
+        try:
+            self.enter("")
+        except UNSURE:
+            await self._door.enter_after_all(self._scope, self._headers, "")
+
 
 def check_origin(scope: Scope, origins: Sequence[str]) -> None:
     """Raises ``PermissionDeniedError`` for a page that is not among the origins."""
@@ -69,6 +75,7 @@ async def refuse(scope: Scope, send: Send, error: PolyvoxError) -> None:
 
     Source: "WebSocket Denial Response" among the extensions of the ASGI specification.
     """
+    scope[FAILURE] = error
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": error.text})
         return

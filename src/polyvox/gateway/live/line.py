@@ -43,7 +43,7 @@ class Line:
         asking: whom it is asked of.
         turnstile: lets so many calls in at once.
         asked: what is asked.
-        approvals: where runs of agents wait, if there are any.
+        approvals: where runs of agents wait.
         follower: who follows the run, if an agent is asked.
         nested: whether nested events are told.
         resumable: whether what was sent is kept.
@@ -55,7 +55,7 @@ class Line:
         asking: Asking,
         turnstile: Turnstile,
         asked: Asked,
-        approvals: Approvals | None,
+        approvals: Approvals,
         follower: Follower | None,
         *,
         nested: bool,
@@ -201,7 +201,7 @@ class Line:
             await self._tell(failed(AbortedError(self._cut)))
         finally:
             follower = self._follower
-            if follower is not None and self._approvals is not None and not follower.begun:
+            if follower is not None and not follower.begun:
                 self._approvals.put_back(follower.going_on)
         self._close()
 
@@ -250,7 +250,7 @@ class Line:
             yield failed(ServerError("the gateway failed in this call"))
 
     def _followed(self) -> AbstractContextManager[None]:
-        if self._approvals is None or self._follower is None:
+        if self._follower is None:
             return nullcontext()
         return self._approvals.followers.followed(self.asked.id, self._follower)
 

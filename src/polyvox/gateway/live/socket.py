@@ -16,8 +16,8 @@ from polyvox.gateway.live.connection import Connection, House
 from polyvox.gateway.live.handshake import Pass, check_origin, refuse
 from polyvox.gateway.live.lines import Lines
 from polyvox.gateway.live.outbox import Outbox
-from polyvox.gateway.web.door import Door, Scope
-from polyvox.gateway.web.incoming import Receive, Send
+from polyvox.gateway.web.asgi import Receive, Scope, Send
+from polyvox.gateway.web.door import Door
 from polyvox.model import Interrupt
 from polyvox.waiting import soon
 
@@ -33,7 +33,7 @@ class Live:
         asking: whom calls are asked of.
         door: who comes in.
         turnstile: lets so many calls in at once.
-        approvals: where runs of agents wait, if there are agents.
+        approvals: where runs of agents wait.
         origins: the pages that may open one from a browser; none by default.
         bounds: how much each may take.
         draining: set when the gateway takes on nothing new. A connection is closed then as soon as no
@@ -45,8 +45,8 @@ class Live:
         asking: Asking,
         door: Door,
         turnstile: Turnstile,
+        approvals: Approvals,
         *,
-        approvals: Approvals | None = None,
         origins: Sequence[str] = (),
         bounds: Bounds | None = None,
         draining: Interrupt | None = None,
@@ -79,7 +79,7 @@ class Live:
             check_origin(scope, self._origins)
             key = Pass(self._door, scope)
             if key.shown:
-                key.enter("")
+                await key.meet()
         except PolyvoxError as error:
             await refuse(scope, send, error)
             return

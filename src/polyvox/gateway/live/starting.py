@@ -9,7 +9,7 @@ from polyvox.dialects import Place, get_dialect
 from polyvox.errors import BadRequestError
 from polyvox.gateway.asking.asking import Asked
 from polyvox.gateway.asking.dialects import SPOKEN
-from polyvox.gateway.asking.wishes import wishes_in, wishes_of
+from polyvox.gateway.asking.wishes import wishes_in
 from polyvox.gateway.live.wire import Start
 from polyvox.gateway.tenants.access import Access
 from polyvox.messages import Text, as_messages
@@ -25,9 +25,7 @@ _FIELDS = tuple(name for name in Request.__struct_fields__ if name not in _OURS)
 def asked_of(start: Start, access: Access) -> Asked:
     """What is asked. Raises ``BadRequestError``, which names the field."""
     request = _spoken(start) if start.dialect else _plain(start)
-    wishes = wishes_in(request.options, start.dialect, {})
-    if start.polyvox is not None:
-        wishes = wishes_of(start.polyvox, {})
+    wishes = wishes_in(request.options, start.dialect, {}, request.metadata, start.polyvox)
     request = replace(request, model=start.model or request.model, stream=True)
     return Asked(access=access, request=request, wishes=wishes, dialect=start.dialect)
 

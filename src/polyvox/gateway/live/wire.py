@@ -7,7 +7,7 @@
 that counts from 1 without gaps, so that after a lost connection the client can say how far it came.
 """
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,8 @@ from polyvox import jsontext
 from polyvox.errors import PolyvoxError
 from polyvox.events import Event
 from polyvox.gateway.live.suspended import ApprovalView, Decision
+from polyvox.gateway.web.bodies import nearest_field
+from polyvox.suggestions import hint_for
 from polyvox.usage import Cost, Usage
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Start",
     "Steer",
     "accepted",
+    "advice",
     "approval",
     "closed",
     "error",
@@ -114,6 +117,11 @@ class Pong(_Message, tag="pong"):
 
 
 ClientMessage: TypeAlias = Hello | Start | InterruptCall | Steer | Approve | Resume | Ping | Pong
+_KINDS = {kind.__struct_config__.tag: kind for kind in get_args(ClientMessage)}
+
+
+class _Head(msgspec.Struct):
+    type: str
 
 
 class _Accepted(msgspec.Struct, tag_field="type", tag="accepted"):
@@ -150,6 +158,17 @@ PONG = '{"type":"pong"}'
 def read(data: str | bytes) -> ClientMessage:
     """A message of the client. Raises ``msgspec.DecodeError``, ``RecursionError``."""
     return _DECODER.decode(data)
+
+
+def advice(data: str | bytes, error: Exception) -> str:
+    """What was probably meant by data that ``read`` can't take."""
+    try:
+        said = msgspec.json.decode(data, type=_Head).type
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 'Say what it is: {"type": "start", ...}.'
+    if said not in _KINDS:
+        return hint_for(said, _KINDS)
+    return nearest_field(error, _KINDS[said]) or ""
 
 
 def accepted(id: str, call: str) -> str:

@@ -141,7 +141,9 @@ def _operation(endpoint: Endpoint, refs: dict[Any, Json]) -> Json:
         "responses": _responses(str(_status(endpoint)), _given(endpoint, refs), refs[Failure]),
     }
     if endpoint.takes is not None:
-        needed = any(field.required for field in msgspec.structs.fields(endpoint.takes))
+        needed = _is_described(endpoint.takes) and any(
+            field.required for field in msgspec.structs.fields(endpoint.takes)
+        )
         content = _content(endpoint.takes, refs)
         operation["requestBody"] = {"required": needed, "content": content}
     elif endpoint.reads:

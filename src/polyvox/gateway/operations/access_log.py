@@ -1,33 +1,24 @@
-"""Around every request: its id, its line in the log, its count. The outermost layer of the application."""
+"""Around every request: its id, its line in the log, its count."""
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable
+from typing import Any
 
+from polyvox.attempt import Attempt
 from polyvox.dialects.openai_errors import encode_error
-from polyvox.errors import ServerError, in_words
+from polyvox.errors import PolyvoxError, ServerError, in_words
+from polyvox.gateway.journal.reasons import Reasons
 from polyvox.gateway.operations.endpoints import EXEMPT
-from polyvox.gateway.operations.labels import route_label
 from polyvox.gateway.operations.log_lines import LogLines, Repeats
 from polyvox.gateway.operations.metrics import Metrics
 from polyvox.gateway.operations.request_ids import HEADER, request_id
-from polyvox.gateway.web.door import headers_of
+from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.web.asgi import ASGIApp, Message, Receive, Scope, Send
+from polyvox.gateway.web.door import ACCESS, CALL, FAILURE, REQUEST_ID, ROUTE, headers_of
 from polyvox.ledger import Redactor
 
-__all__ = ["NOTES", "REQUEST_ID", "ASGIApp", "AccessLog", "Message", "Receive", "Scope", "Send"]
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-REQUEST_ID = "polyvox.request_id"
-"""Where in the scope the request's id is."""
-
-NOTES = "polyvox.notes"
-"""Where in the scope a dict is for what is to stand in the log too: "call", "key", "model", "error"."""
+__all__ = ["AccessLog"]
 
 _FAILURES = (401, 403, 429)
 _GONE = 499
@@ -36,8 +27,9 @@ _GONE = 499
 class AccessLog:
     """Gives each request an id, and writes a line when it is over.
 
-    The path stands there without its query, which may hold a key; no header does. Failures of one
-    kind are written so many times a minute. ``/health`` and the like only if they fail.
+    It says whose key that was, which model was called and who answered, and why it failed. The path
+    stands there without its query, which may hold a key; no header does. Failures of one kind are written
+    so many times a minute. ``/health`` and the like only if they fail.
 
     Args:
         app: what is within.
@@ -46,6 +38,7 @@ class AccessLog:
         worker: the number of this worker.
         repeats: how many lines of a kind are enough.
         redactor: masks keys in what an unforeseen error says.
+        reasons: what may be said of the others.
     """
 
     def __init__(
@@ -57,6 +50,7 @@ class AccessLog:
         worker: int = 1,
         repeats: Repeats | None = None,
         redactor: Redactor | None = None,
+        reasons: Reasons | None = None,
     ) -> None:
         self._app = app
         self._lines = lines
@@ -64,6 +58,7 @@ class AccessLog:
         self._worker = worker
         self._repeats = repeats or Repeats()
         self._redactor = redactor or Redactor()
+        self._reasons = reasons or Reasons()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,20 +74,20 @@ class AccessLog:
 
     async def _failed(self, scope: Scope, seen: "_Seen", error: Exception) -> None:
         """What nobody foresaw: in the log with what it says, to the caller without."""
-        seen.notes["error"] = self._redactor.text(in_words(error))
-        seen.notes["where"] = _where(error)
+        seen.failure, seen.where = self._redactor.text(in_words(error)), _where(error)
         if seen.status == 0 and scope["type"] == "http":
             await _answer_500(seen)
 
     def _tell(self, scope: Scope, seen: "_Seen") -> None:
         status = seen.status or _GONE
         path: str = scope["path"]
-        self._metrics.request(route_label(path), status)
+        self._metrics.request(scope.get(ROUTE, "none"), status)
         if self._lines.form == "off" or (path in EXEMPT and status < 500):
             return
+        failure: PolyvoxError | None = scope.pop(FAILURE, None) if FAILURE in scope else None
         held = 0
         if status >= 500 or status in _FAILURES:
-            passes = self._repeats.passes((status, seen.notes.get("error", "")[:80]))
+            passes = self._repeats.passes((status, failure and failure.kind, seen.failure[:80]))
             if passes is None:
                 return
             held = passes
@@ -110,24 +105,52 @@ class AccessLog:
         }
         if client:
             line["client"] = client[0]
+        if ACCESS in scope:
+            _tell_whose(line, scope)
         if held:
             line["held_back"] = held
-        line.update((name, value) for name, value in seen.notes.items() if value is not None)
+        if seen.failure:
+            line |= {"error": seen.failure, "where": seen.where}
+        elif failure is not None:
+            line["error"] = failure.kind
+            cause = failure.__cause__  # what was told in other words
+            if reason := self._reasons.of(cause if isinstance(cause, PolyvoxError) else failure):
+                line["reason"] = reason
         self._lines.add(line)
+
+
+def _tell_whose(line: dict[str, Any], scope: Scope) -> None:
+    """Whose request it is, and what came of the call that it asks for."""
+    access: Access = scope[ACCESS]
+    line["key"] = access.name or access.key
+    if access.organisation:
+        line["organisation"] = access.organisation
+    if access.team:
+        line["team"] = access.team
+    if CALL not in scope:
+        return
+    attempts: list[Attempt]
+    line["call"], model, attempts = scope[CALL]
+    line["model"] = model[:200]
+    if attempts:
+        last = attempts[-1]
+        line["by"] = f"{last.provider}/{last.model}"[:200]
+        if len(attempts) > 1:
+            line["attempts"] = len(attempts)
 
 
 class _Seen:
     """What is seen of one request on its way out."""
 
-    __slots__ = ("_send", "began", "bytes", "id", "notes", "status")
+    __slots__ = ("_send", "began", "bytes", "failure", "id", "status", "where")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.began = time.perf_counter()
         self._send = send
         self.id = scope[REQUEST_ID] = request_id(headers_of(scope))
-        self.notes: dict[str, Any] = scope.setdefault(NOTES, {})
         self.status = 0
         self.bytes = 0
+        self.failure = self.where = ""
 
     def send(self, message: Message) -> Awaitable[None]:
         """Look at it, and pass it on: what is given back is the sending itself."""

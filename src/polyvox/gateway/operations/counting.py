@@ -4,26 +4,27 @@ Those of prometheus_client take a lock for each number, of which a call has a do
 thread adds, any thread may read, and sees at worst a call of which half is counted.
 """
 
-import time
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-__all__ = ["Count", "Counts", "Spread", "Spreads"]
+__all__ = ["Count", "Counts", "Readings", "Spread", "Spreads"]
+
+Read: TypeAlias = Callable[[], Mapping[tuple[str, ...], float]]
+"""Gives numbers by the values of their labels."""
 
 
 class Count:
     """One number: ``count.value += 1``."""
 
-    __slots__ = ("created", "value")
+    __slots__ = ("value",)
 
     def __init__(self) -> None:
         self.value = 0.0
-        self.created = time.time()
 
 
 class Counts:
@@ -46,20 +47,41 @@ class Counts:
 
         family = CounterMetricFamily(self._name, self._about, labels=self._labels)
         for values, count in list(self._made.items()):
-            family.add_metric(values, count.value, count.created)
+            family.add_metric(values, count.value)
+        return [family]
+
+
+class Readings:
+    """Numbers that somebody else keeps, read when they are asked for, as a collector of prometheus_client.
+
+    They go up and down, unless they are ``counts``.
+    """
+
+    def __init__(self, name: str, about: str, labels: tuple[str, ...], *, counts: bool) -> None:
+        self._name, self._about, self._labels, self._counts = name, about, labels, counts
+        self.reads: list[Read] = []
+
+    def collect(self) -> Iterable["Metric"]:
+        """Everything, for the registry."""
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+        kind = CounterMetricFamily if self._counts else GaugeMetricFamily
+        family = kind(self._name, self._about, labels=self._labels)
+        for read in self.reads:
+            for values, number in read().items():
+                family.add_metric(values, number)
         return [family]
 
 
 class Spread:
     """How often a value was within each of some bounds, and the sum of all."""
 
-    __slots__ = ("_bounds", "counts", "created", "sum")
+    __slots__ = ("_bounds", "counts", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
-        self.created = time.time()
 
     def observe(self, value: float) -> None:
         """One more value."""
@@ -87,13 +109,10 @@ class Spreads:
     def collect(self) -> Iterable["Metric"]:
         """Everything, for the registry."""
         from prometheus_client.metrics_core import HistogramMetricFamily
-        from prometheus_client.samples import Sample
 
         family = HistogramMetricFamily(self._name, self._about, labels=self._labels)
         for values, spread in list(self._made.items()):
             family.add_metric(values, self._buckets(spread), spread.sum)
-            labels = dict(zip(self._labels, values, strict=True))
-            family.samples.append(Sample(f"{self._name}_created", labels, spread.created))
         return [family]
 
     def _buckets(self, spread: Spread) -> list[tuple[str, float]]:

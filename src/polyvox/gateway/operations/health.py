@@ -7,13 +7,19 @@ all: a gateway that lacks its database goes on serving, and restarting it would 
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
 from polyvox.config.serving import JournalSection
+from polyvox.gateway.database.engine import Database
+from polyvox.gateway.journal.file import Journal
+from polyvox.gateway.journal.shipping import Shipper
+from polyvox.gateway.operations.admission import Admission
+from polyvox.limits import RedisLimits
 from polyvox.model import Interrupt
+from polyvox.routing import Router
 
 __all__ = [
     "Health",
@@ -21,6 +27,7 @@ __all__ = [
     "Part",
     "Watch",
     "database_part",
+    "deployments_part",
     "journal_part",
     "redis_part",
     "reload_part",
@@ -58,56 +65,6 @@ class HealthReport(msgspec.Struct, frozen=True):
     parts: list[Part]
 
 
-class Counted(Protocol):
-    """Knows how many calls are in, and how many wait."""
-
-    @property
-    def in_flight(self) -> int: ...
-    @property
-    def queued(self) -> int: ...
-
-
-class Stated(Protocol):
-    """A store that is somewhere else: "up", "down", or "untried"."""
-
-    @property
-    def state(self) -> str: ...
-
-
-class DatabaseState(Protocol):
-    """Whether a database can be used, and since when."""
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def since(self) -> float: ...
-
-
-class Stored(Protocol):
-    """A database."""
-
-    @property
-    def state(self) -> DatabaseState: ...
-
-
-class Shipping(Protocol):
-    """What takes records from the journal into the database."""
-
-    @property
-    def refused(self) -> int: ...
-
-
-class Books(Protocol):
-    """A journal, as far as it tells of itself."""
-
-    @property
-    def failing(self) -> str | None: ...
-    @property
-    def waiting_bytes(self) -> int: ...
-    @property
-    def dropped(self) -> int: ...
-
-
 Watch = Callable[[], Part]
 
 
@@ -117,14 +74,14 @@ class Health:
     def __init__(
         self,
         watches: Sequence[Watch],
-        calls: Counted,
+        admission: Admission,
         *,
         draining: Interrupt,
         worker: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._watches = watches
-        self._calls = calls
+        self._admission = admission
         self._draining = draining
         self._worker = worker
         self._clock = clock
@@ -140,13 +97,13 @@ class Health:
             degraded=degraded,
             worker=self._worker,
             uptime_seconds=round(self._clock() - self._began, 3),
-            in_flight=self._calls.in_flight,
-            queued=self._calls.queued,
+            in_flight=self._admission.in_flight,
+            queued=self._admission.queued,
             parts=parts,
         )
 
 
-def database_part(database: Stored) -> Watch:
+def database_part(database: Database) -> Watch:
     """What is to be said of the database; not why it is down, which may name its host: the log does."""
 
     def watch() -> Part:
@@ -163,7 +120,7 @@ _DATABASE_DOWN = (
 )
 
 
-def journal_part(journal: Books, section: JournalSection) -> Watch:
+def journal_part(journal: Journal, section: JournalSection) -> Watch:
     """What is to be said of the journal."""
 
     def watch() -> Part:
@@ -179,7 +136,7 @@ def journal_part(journal: Books, section: JournalSection) -> Watch:
     return watch
 
 
-def shipper_part(shipper: Shipping) -> Watch:
+def shipper_part(shipper: Shipper) -> Watch:
     """What is to be said of the way from the journal into the database."""
 
     def watch() -> Part:
@@ -195,15 +152,36 @@ def shipper_part(shipper: Shipping) -> Watch:
     return watch
 
 
-def redis_part(store: Stated, purpose: str, on_failure: Literal["deny", "allow"]) -> Watch:
+def deployments_part(routers: Callable[[], Iterable[Router]]) -> Watch:
+    """What is to be said of those that routers ask; which they are, the log and the metrics tell."""
+
+    def watch() -> Part:
+        statuses = [router.status() for router in routers()]
+        resting = sum(each.rests for status in statuses for each in status)
+        dead = sum(all(each.rests for each in status) for status in statuses)
+        words = f"{dead} of {len(statuses)} routers have nobody to ask who answers" if dead else ""
+        state = "resting" if resting else "up"
+        numbers = {"resting": resting, "deployments": sum(map(len, statuses))}
+        return Part("deployments", state, words, numbers=numbers)
+
+    return watch
+
+
+def redis_part(store: RedisLimits, purpose: str, on_failure: Literal["deny", "allow"]) -> Watch:
     """What is to be said of a Redis: its purpose ("limits"), and what is done without it."""
     fate = "calls that have limits are refused" if on_failure == "deny" else "calls are not counted"
 
     def watch() -> Part:
         down = store.state == "down"
-        words = f"the Redis of the {purpose} can't be reached: {fate}" if down else ""
-        owed = int(getattr(store, "owed", 0))
-        return Part(f"redis ({purpose})", store.state, words, numbers={"owed": owed})
+        words = f"the Redis of the {purpose} can't be used: {fate}" if down else ""
+        if restoring := store.restoring and not down:
+            words = (
+                f"the Redis of the {purpose} has lost its data, and budgets are being put back from the"
+                f" database: until then {fate}"
+            )
+        numbers = {"owed": store.owed, "lost": store.lost}
+        state = "restoring" if restoring else store.state
+        return Part(f"redis ({purpose})", state, words, numbers=numbers)
 
     return watch
 
@@ -219,9 +197,9 @@ def reload_part(failure: Callable[[], str | None]) -> Watch:
         if not why:
             return Part("configuration", "current")
         place = _PLACE.search(why)
-        where = f"in {place[0]}, as the log tells" if place else "the log tells where"
+        where = f"it is wrong in {place[0]}, as the log tells" if place else "the log tells why"
         words = "the newest configuration was refused, and the one before it goes on"
-        return Part("configuration", "refused", f"{words}; it is wrong {where}")
+        return Part("configuration", "refused", f"{words}; {where}")
 
     return watch
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import IO, Any, Literal, TypeAlias
 
 import msgspec
@@ -106,10 +107,22 @@ class LogLines(Closing):
 
 
 def _json(lines: list[dict[str, Any]]) -> str:
+    for line in lines:
+        line["at"] = _moment(line["at"])
     try:
         return _encoder.encode_lines(lines).decode()
     except UnicodeEncodeError:  # half an emoji, or a file whose name is no text
         return "".join(f"{jsontext.encode(line).decode()}\n" for line in lines)
+
+
+def _moment(at: float) -> str:
+    """A point in time as RFC 3339 has it, to the millisecond."""
+    return f"{_second(int(at))}.{int(at % 1 * 1000):03d}Z"
+
+
+@lru_cache(8)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def _plain(line: dict[str, Any]) -> str:

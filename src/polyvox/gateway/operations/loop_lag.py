@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 __all__ = ["LoopLag"]
 
 _EVERY_SECONDS = 0.25
-_REMEMBERED = 40
 
 
 class LoopLag:
@@ -21,7 +19,7 @@ class LoopLag:
 
     def __init__(
         self,
-        told: Callable[[float], None] | None = None,
+        told: Callable[[float], None],
         *,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -29,19 +27,10 @@ class LoopLag:
         self._told = told
         self._clock = clock
         self._sleep = sleep
-        self._seen: deque[float] = deque(maxlen=_REMEMBERED)
-
-    @property
-    def worst(self) -> float:
-        """The most that it was late lately: in the last ten seconds or so."""
-        return max(self._seen, default=0.0)
 
     async def run(self) -> None:
         """Measure until the task is cancelled."""
         while True:
             asked = self._clock()
             await self._sleep(_EVERY_SECONDS)
-            late = max(0.0, self._clock() - asked - _EVERY_SECONDS)
-            self._seen.append(late)
-            if self._told is not None:
-                self._told(late)
+            self._told(max(0.0, self._clock() - asked - _EVERY_SECONDS))

@@ -4,17 +4,15 @@ A call is observed once, when it is over, by counters that are found once for ea
 route, model and outcome: a microsecond or two. What a part counts itself is read when somebody asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from polyvox.attempt import Attempt
 from polyvox.errors import ConfigurationError
-from polyvox.gateway.operations.counting import Count, Counts, Spread, Spreads
-from polyvox.gateway.operations.labels import Labels
+from polyvox.gateway.operations.counting import Count, Counts, Readings, Spread, Spreads
+from polyvox.gateway.operations.labels import OTHER, Labels
 from polyvox.usage import Usage
-
-if TYPE_CHECKING:
-    from prometheus_client import Gauge
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -49,14 +47,18 @@ class Metrics:
         self._worker = str(worker)
         self._models = Labels(_MODELS)
         self._routes = Labels(_ROUTES)
+        self._readings: dict[str, Readings] = {}
         self._rows: dict[tuple[str, str, str], _Row] = {}
         self._paths: dict[tuple[str, int], Count] = {}
+        self._targets = Labels(_MODELS)
+        self._asked: dict[tuple[str, str, str | None], Count] = {}
         self._book = _Book(self)
         about = "How late the event loop was, measured four times a second."
         lag = self.histogram("loop_lag_seconds", about, (), _OVERHEAD)
         self.loop_lag: Callable[[float], None] = lag.of(self._worker).observe
-        self._refused = self.counter("refusals_total", _REFUSALS, ("what", "level"))
         self._shadowed = self.counter("shadow_hits_total", _SHADOW, ("what", "level"))
+        asked = ("provider", "model", "outcome")
+        self._attempts = self.counter("attempts_total", "How often providers were asked.", asked)
         self._http = self.counter("http_requests_total", "Requests over HTTP.", ("route", "status"))
 
     def call(
@@ -76,29 +78,53 @@ class Metrics:
             row = self._row(route, model, outcome)
         row.observe(seconds, overhead, first_token, usage)
 
+    def attempted(self, attempts: Sequence[Attempt]) -> None:
+        """Providers were asked for a call that is over."""
+        known = self._asked
+        for each in attempts:
+            asked = each.provider, each.model, each.error
+            if asked in known:
+                known[asked].value += 1
+            else:
+                self._count_of(each).value += 1
+
     def request(self, route: str, status: int) -> None:
-        """A request over HTTP was answered; ``route`` as ``route_label`` gives it."""
+        """A request over HTTP was answered; ``route`` as the gateway's own table has it."""
         count = self._paths.get((route, status))
         if count is None:
-            # A path that is none can be anything.
-            label = "none" if status == 404 else self._routes.of(route)
-            count = self._http.of(self._worker, label, str(status))
+            count = self._http.of(self._worker, route, str(status))
             if len(self._paths) < 10 * _ROUTES:
                 self._paths[route, status] = count
         count.value += 1
 
-    def refused(self, what: str, level: str) -> None:
-        """A call was refused by a "budget" or a "rate" of a level: "key:<id>" counts as "key"."""
-        self._refused.of(self._worker, what, level.partition(":")[0]).value += 1
-
     def shadowed(self, what: str, level: str) -> None:
-        """A call would have been refused by a level that only counts."""
+        """A call would have been refused by a level that only counts: "key:<id>" counts as "key"."""
         self._shadowed.of(self._worker, what, level.partition(":")[0]).value += 1
 
-    def watch(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
-        """A number that is read whenever somebody asks for the metrics. One name, one set of labels."""
-        gauge = self._book.gauge(name, about, tuple(labels))
-        gauge.labels(self._worker, *labels.values()).set_function(read)
+    def watch(
+        self, name: str, about: str, read: Callable[[], float], *, counts: bool = False
+    ) -> None:
+        """A number that is read whenever somebody asks for the metrics; one that only grows ``counts``."""
+        self.watch_each(name, about, (), lambda: {(): read()}, counts=counts)
+
+    def watch_each(
+        self,
+        name: str,
+        about: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+        *,
+        counts: bool = False,
+    ) -> None:
+        """Numbers by the values of these labels; several may be read of one name, with one set of labels."""
+        if name not in self._readings:
+            every = ("worker", *labels)
+            self._readings[name] = Readings(f"polyvox_{name}", about, every, counts=counts)
+            self._registry.register(self._readings[name])
+        worker = self._worker
+        self._readings[name].reads.append(
+            lambda: {(worker, *values): number for values, number in read().items()}
+        )
 
     def counter(self, name: str, about: str, labels: tuple[str, ...]) -> Counts:
         """A counter of this registry, with the label ``worker`` first."""
@@ -114,17 +140,19 @@ class Metrics:
         self._registry.register(spreads)
         return spreads
 
-    def gauge(self, name: str, about: str, labels: tuple[str, ...]) -> "Gauge":
-        """A gauge of this registry, with the label ``worker`` first."""
-        from prometheus_client import Gauge
-
-        return Gauge(f"polyvox_{name}", about, ("worker", *labels), registry=self._registry)
-
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         from prometheus_client import generate_latest
 
         return generate_latest(self._registry)
+
+    def _count_of(self, attempt: Attempt) -> Count:
+        name = self._targets.of(attempt.name)
+        model = attempt.model if name != OTHER else OTHER
+        count = self._attempts.of(self._worker, attempt.provider, model, attempt.error or "ok")
+        if len(self._asked) < _MODELS * 20:
+            self._asked[attempt.provider, attempt.model, attempt.error] = count
+        return count
 
     def _row(self, route: str, model: str, outcome: str) -> "_Row":
         labels = self._routes.of(route), self._models.of(model)
@@ -135,12 +163,10 @@ class Metrics:
 
 
 class _Book:
-    """The metrics of calls, and the gauges by name."""
+    """The metrics of calls."""
 
     def __init__(self, metrics: Metrics) -> None:
         by = ("route", "model")
-        self._metrics = metrics
-        self._gauges: dict[str, Gauge] = {}
         self._calls = metrics.counter("calls_total", "Calls that are over.", (*by, "outcome"))
         self._seconds = metrics.histogram(
             "call_seconds", "How long calls took in all.", by, _SECONDS
@@ -150,11 +176,6 @@ class _Book:
         self._tokens = metrics.counter("tokens_total", _TOKENS, ("model", "part"))
         self._cost = metrics.counter("cost_dollars_total", "What calls cost.", ("model",))
         self._unpriced = metrics.counter("unpriced_calls_total", _UNPRICED, ("model",))
-
-    def gauge(self, name: str, about: str, labels: tuple[str, ...]) -> "Gauge":
-        if name not in self._gauges:
-            self._gauges[name] = self._metrics.gauge(name, about, labels)
-        return self._gauges[name]
 
     def row(self, worker: str, route: str, model: str, outcome: str) -> "_Row":
         return _Row(
@@ -225,7 +246,6 @@ class _Row:
             self._unpriced.value += 1
 
 
-_REFUSALS = "Calls that a budget or a rate limit refused, by whose it was."
 _SHADOW = "Calls that a level in shadow mode would have refused."
 _FIRST = "Time until the first content of an answer."
 _OURS = "The part of a call's time that was the gateway's own."

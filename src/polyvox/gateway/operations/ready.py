@@ -3,9 +3,9 @@
 A worker is ready as long as it can serve calls:
 
 - it has opened, and is not being stopped
-- it knows keys: those of its configuration, or of a database that it has read once. While the
-  database is away afterwards it stays ready: taking all workers out because of it would turn a
-  degraded service into none.
+- it knows callers' keys: those of its configuration, or of a database that it has read once, be it
+  before it was last started. While the database is away afterwards it stays ready: taking all workers
+  out because of it would turn a degraded service into none.
 - its journal can be written, or calls may go on without it (``on_failure = "allow"``)
 
 Nothing is asked for it, as for ``health``.

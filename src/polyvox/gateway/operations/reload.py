@@ -49,14 +49,12 @@ class Reload(Generic[_T]):
         self._turn = asyncio.Lock()
         self._stamp = _stamp(path)
         self._tasks: set[asyncio.Task[Outcome]] = set()
-        self.number = 1
         self.failure: str | None = None
 
     async def reload(self, why: str) -> Outcome:
         """Read it anew, because of a signal, a change or a request. One at a time.
 
-        ``number`` counts the configurations that were in place, ``failure`` says why the newest one
-        is not, None if it is.
+        ``failure`` says why the newest one is not in place, None if it is.
         """
         async with self._turn:
             self._stamp = _stamp(self._path)
@@ -67,7 +65,6 @@ class Reload(Generic[_T]):
             except Exception as error:  # noqa: BLE001 -- whatever is wrong with it, the old one goes on
                 return self._refuse(why, in_words(error))
             self._swap(made)
-            self.number += 1
             self.failure = None
             self._tell(f"the configuration was read anew: {why}", None)
             return "swapped"

@@ -4,23 +4,18 @@ Source of the headers ``traceparent`` and ``tracestate``: "Trace Context" of the
 read the program's OpenTelemetry decides (``OTEL_PROPAGATORS``).
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 from opentelemetry import context, propagate
 
-from polyvox.gateway.web.door import Scope, headers_of
-from polyvox.gateway.web.incoming import Receive, Send
+from polyvox.gateway.web.asgi import ASGIApp, Receive, Scope, Send
+from polyvox.gateway.web.door import headers_of
 
 __all__ = ["TraceContext"]
-
-_App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class TraceContext:
     """Around the application of a gateway that tells OpenTelemetry of its calls."""
 
-    def __init__(self, app: _App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from polyvox.config.templated import filled
-from polyvox.errors import BadRequestError, OverloadedError
+from polyvox.errors import BadRequestError, NotFoundError, OverloadedError
 from polyvox.gateway.asking.wishes import PromptUse
 from polyvox.gateway.database.engine import Database
+from polyvox.gateway.database.glance import Glance
+from polyvox.gateway.database.versions import numbers
 from polyvox.gateway.prompts import writing
 from polyvox.gateway.prompts.files import write_file
 from polyvox.gateway.prompts.rendering import Renderer
@@ -30,7 +32,7 @@ from polyvox.gateway.prompts.shapes import (
 )
 from polyvox.gateway.prompts.shelf import Kept, Shelf, Version
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.endpoints import Page
+from polyvox.gateway.web.endpoints import Page, page_of
 from polyvox.messages import AssistantMessage, Message, Text, UserMessage
 from polyvox.request import Request
 
@@ -52,12 +54,37 @@ class Prompts:
         self._clock = clock
         self._renderer = Renderer()
         self._shelf: Shelf | None = None
+        self._number: int | None = None
+        self._glance = Glance(self._catch_up)
 
     async def reload(self) -> None:
         """Read all templates anew; to be called when the number of ``writing.VERSIONS`` changes."""
-        self._shelf = await self._database.run(writing.read_all, read_only=True)
+        read = await self._database.run(writing.read_all, read_only=True)
+        self._number, self._shelf = read
+
+    async def _catch_up(self) -> None:
+        """Read them anew if anything has changed."""
+        present = await self._database.run(numbers, read_only=True)
+        if present.get(writing.VERSIONS, 0) != self._number:
+            await self.reload()
+
+    async def look_for(self, access: Access, name: str, which: Which = None) -> None:
+        """Have this version known here, if another process has just pushed it.
+
+        Raises ``OverloadedError`` where that takes too long.
+        """
+        try:
+            self._kept(access, name).number(which)
+        except NotFoundError:
+            await self._glance.look_for((access.organisation, name, which))
 
     # -------------------------------------------------------------------------------------- calls
+
+    async def apply(self, access: Access, use: PromptUse | str, request: Request) -> Request:
+        """``applied``, of a template too that another process has just pushed."""
+        use = _use(use)
+        await self.look_for(access, use.name, use.version)
+        return self.applied(access, use, request)
 
     def applied(self, access: Access, use: PromptUse | str, request: Request) -> Request:
         """The request with what the template makes of itself before its own instructions and messages.
@@ -68,9 +95,7 @@ class Prompts:
         Raises ``NotFoundError``, ``BadRequestError`` that names the variable, and ``OverloadedError``
         while the templates have not been read yet.
         """
-        if isinstance(use, str):
-            name, _, which = use.partition("@")
-            use = PromptUse(name, which or None)
+        use = _use(use)
         version = self._kept(access, use.name).version(use.version)
         parts = self._rendered(use.name, version, use.variables)
         template = version.template
@@ -94,9 +119,7 @@ class Prompts:
             if (query.after is None or _cursor(view) > query.after)
             and query.component in (None, view.component)
         ]
-        shown = views[: query.limit]
-        more = len(views) > query.limit
-        return Page(data=shown, next=_cursor(shown[-1]) if more else None)
+        return page_of(views, query.limit, _cursor)
 
     def get(self, access: Access, name: str) -> PromptView:
         """One of them, in short."""
@@ -205,6 +228,13 @@ class Prompts:
         except BadRequestError as error:
             where = f"the template {name!r}, version {version.number}"
             raise BadRequestError(f"{where}: {error.text}", hint=error.hint) from None
+
+
+def _use(said: PromptUse | str) -> PromptUse:
+    if not isinstance(said, str):
+        return said
+    name, _, which = said.partition("@")
+    return PromptUse(name, which or None)
 
 
 def _messages(parts: Sequence[Part]) -> list[Message]:

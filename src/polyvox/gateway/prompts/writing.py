@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 from polyvox import jsontext
 from polyvox.errors import NotFoundError
 from polyvox.gateway.database.engine import insert_into
-from polyvox.gateway.database.versions import bump
+from polyvox.gateway.database.versions import bump, numbers
 from polyvox.gateway.prompts.shapes import PromptTemplate
 from polyvox.gateway.prompts.shelf import Shelf
 from polyvox.gateway.prompts.tables import prompt_tags, prompt_versions, prompts
@@ -19,12 +19,13 @@ VERSIONS = "prompts"
 """By this name others hear that something has changed."""
 
 
-def read_all(connection: Connection) -> Shelf:
-    """All templates."""
+def read_all(connection: Connection) -> tuple[int, Shelf]:
+    """All templates, after the number that tells whether any has changed since."""
     # In this order none refers to what was not there yet, whatever others write meanwhile.
+    number = numbers(connection).get(VERSIONS, 0)
     tags = list(connection.execute(select(prompt_tags)))
     versions = list(connection.execute(select(prompt_versions)))
-    return Shelf(connection.execute(select(prompts)), versions, tags)
+    return number, Shelf(connection.execute(select(prompts)), versions, tags)
 
 
 def push(

@@ -1,12 +1,14 @@
 """What must be right before a gateway is started: what is missing, and what would be dangerous."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 
 from polyvox.config import Config
 from polyvox.errors import ConfigurationError
 from polyvox.gateway.serving.listening import is_loopback
 
-__all__ = ["check_packages", "check_public", "check_sharing"]
+__all__ = ["check_config", "check_packages", "check_public", "check_sharing", "refusals"]
 
 _PACKAGES = ("starlette", "sqlalchemy", "alembic", "jinja2", "cryptography", "prometheus_client")
 
@@ -19,6 +21,35 @@ def check_packages() -> None:
                 f"the gateway needs {name}, which is not installed",
                 hint="pip install 'polyvox[gateway]'",
             )
+
+
+def check_config(config: Config) -> None:
+    """Raises ``ConfigurationError`` for the first thing that a gateway can't be started with."""
+    for error in refusals(config):
+        raise error
+
+
+def refusals(config: Config) -> Iterator[ConfigurationError]:
+    """What a gateway can't be started with, as far as its configuration tells."""
+    from polyvox.gateway.database.engine import Database
+    from polyvox.gateway.tenants.entries import Homes, configured_entries
+    from polyvox.gateway.tenants.keys import check_strength
+    from polyvox.gateway.tenants.rows import Rows
+
+    section = config.gateway
+    checks: list[Callable[[], object]] = [
+        partial(check_sharing, config, section.workers),
+        partial(configured_entries, section.keys, section.admin_key, Homes(Rows())),
+    ]
+    if section.secret is not None:
+        checks.append(partial(check_strength, section.secret.reveal(), "[gateway] secret"))
+    if section.database is not None:
+        checks.append(partial(Database, section.database))
+    for check in checks:
+        try:
+            check()
+        except ConfigurationError as error:
+            yield error
 
 
 def check_public(config: Config, host: str, *, has_made_key: bool) -> None:

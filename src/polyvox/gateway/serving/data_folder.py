@@ -14,9 +14,14 @@ from polyvox.errors import ConfigurationError
 from polyvox.gateway.journal.folders import Folder
 from polyvox.gateway.tenants.keys import digest_of, make_key
 
-__all__ = ["DataFolder"]
+__all__ = ["DataFolder", "database_in"]
 
 _DIGEST = "admin-key.sha256"
+
+
+def database_in(folder: Path) -> str:
+    """The database that is used when none is named."""
+    return f"sqlite:///{folder / 'gateway.db'}"
 
 
 class DataFolder:
@@ -44,11 +49,6 @@ class DataFolder:
     def close(self) -> None:
         """Let another gateway have it."""
         self._folder.unlock()
-
-    @property
-    def database_url(self) -> str:
-        """The database that is used when none is named."""
-        return f"sqlite:///{self.path / 'gateway.db'}"
 
     @property
     def admin_digest(self) -> bytes | None:

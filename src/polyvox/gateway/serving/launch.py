@@ -60,3 +60,7 @@ class AdminFinder:
         ):
             return ADMIN
         return self._finder.find(secret, address)
+
+    async def look_for(self, secret: str) -> None:
+        """Whether another process has just made it. Raises ``PolyvoxError``."""
+        await self._finder.look_for(secret)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from polyvox.errors import ConfigurationError
-from polyvox.gateway.serving.worker import ASGIApp, Message
+from polyvox.gateway.web.asgi import ASGIApp, Message
 
 __all__ = ["Lifespan"]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from polyvox.errors import ConfigurationError
 from polyvox.gateway.serving.listening import BACKLOG
-from polyvox.gateway.serving.worker import ASGIApp
+from polyvox.gateway.web.asgi import ASGIApp
 
 __all__ = ["Server", "check_server", "server_of"]
 

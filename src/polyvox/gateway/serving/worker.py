@@ -1,23 +1,14 @@
 """What an application is told of the process that it runs in, and what the process is told to do."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import msgspec
 
+from polyvox.gateway.web.asgi import ASGIApp
 from polyvox.model import Interrupt
 
-__all__ = ["ASGIApp", "MakeApp", "Message", "Serving", "Worker"]
-
-Message: TypeAlias = MutableMapping[str, Any]
-ASGIApp: TypeAlias = Callable[
-    [
-        MutableMapping[str, Any],
-        Callable[[], Awaitable[Message]],
-        Callable[[Message], Awaitable[None]],
-    ],
-    Awaitable[None],
-]
+__all__ = ["MakeApp", "Serving", "Worker"]
 
 
 class Worker(msgspec.Struct):

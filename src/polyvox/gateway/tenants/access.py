@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from polyvox.errors import BadRequestError
+from polyvox.errors import BadRequestError, PermissionDeniedError
 from polyvox.limits import Budget, RateLimit
 from polyvox.suggestions import hint_for
 
@@ -32,24 +32,32 @@ class Level(msgspec.Struct, frozen=True, gc=False):
     """What is limited together: an organisation, a team, a key. ``name`` is unique: "key:<id>".
 
     The budgets and rates count on accounts of this name. In ``shadow`` they are counted and told of,
-    and block nothing.
+    and block nothing. ``title`` is what people call it. An end user may be ``blocked``.
     """
 
     name: str
     budgets: tuple[Budget, ...] = ()
     rates: tuple[RateLimit, ...] = ()
     shadow: bool = False
+    title: str = ""
+    blocked: bool = False
+
+    def told(self, account: str) -> str:
+        """What people call one of its accounts: "day of key ci"."""
+        own = account.removeprefix(f"{self.name}:")
+        return f"{own} of {self.title}" if self.title and own != account else account
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The rights of one key, as they stand; after a change there is a new one.
 
     ``key`` is the key's id, never the key. ``tenant`` is whose cached answers it shares: those of the
-    organisation, or of the key alone. ``models`` and ``routes`` are names or globs, ``addresses``
-    networks (empty: from anywhere), ``expires`` seconds since the epoch. ``levels`` are all whose
-    limits hold, the widest first; ``end_users`` is the pattern of a level for each end user, if their
-    use is limited, ``named_end_users`` the levels of those who have one of their own; ``end_user`` finds
-    the right one. ``admin`` may change everything, a ``manager`` see what all of its organisation use.
+    organisation, or of the key alone. ``models`` and ``routes`` are names or globs, ``within`` those of
+    what is around it, of which each must allow a model too, ``addresses`` networks (empty: from
+    anywhere), ``expires`` seconds since the epoch. ``levels`` are all whose limits hold, the widest
+    first; ``end_users`` is the pattern of a level for each end user, if their use is limited,
+    ``named_end_users`` the levels of those who have one of their own; ``end_user`` finds the right one.
+    ``admin`` may change everything, a ``manager`` see what all of its organisation use.
     """
 
     key: str
@@ -65,6 +73,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     levels: tuple[Level, ...] = ()
     end_users: Level | None = None
     named_end_users: Mapping[str, Level] = {}
+    within: tuple[tuple[str, ...], ...] = ()
     manager: bool = False
 
     @property
@@ -72,18 +81,36 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Whose conversations these are: the organisation's; a key without one has its own."""
         return self.organisation or ("" if self.admin else f"key:{self.key}")
 
+    def sees(self, organisation: str, key: str) -> bool:
+        """Whether it may see what this key has made: an organisation's keys see all that is its."""
+        return (
+            self.admin
+            or bool(key and key == self.key)
+            or bool(organisation and organisation == self.organisation)
+        )
+
+    def may_ask(self, model: str) -> bool:
+        """Whether this model is one of those that it may ask."""
+        return matches(model, self.models) and all(matches(model, each) for each in self.within)
+
     def end_user(self, name: str) -> Level | None:
-        """The level of this end user; None if their use is not limited. Raises ``BadRequestError``."""
-        if name in self.named_end_users:
-            return self.named_end_users[name]
-        if not name or self.end_users is None:
+        """The level of this end user; None if their use is not limited.
+
+        Raises ``BadRequestError`` for a name that is too long, ``PermissionDeniedError`` for who is blocked.
+        """
+        level = self.named_end_users.get(name, self.end_users) if name else None
+        if level is None:
             return None
+        if level.blocked:
+            raise PermissionDeniedError(f"the end user {name[:100]!r} is blocked", status=403)
+        if name in self.named_end_users:
+            return level
         if len(name) > _LONGEST_END_USER:
             raise BadRequestError(
                 f"the end user's name is longer than {_LONGEST_END_USER} characters",
                 hint="Send a short id that means them.",
             )
-        return _level_for(self.end_users, name)
+        return _level_for(level, name)
 
 
 ADMIN = Access(key="admin", name="admin", admin=True)
@@ -120,4 +147,5 @@ def _level_for(pattern: Level, name: str) -> Level:
             msgspec.structs.replace(each, name=own + each.name[before:]) for each in pattern.rates
         ),
         pattern.shadow,
+        f"end user {name}",
     )

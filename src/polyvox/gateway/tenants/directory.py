@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from polyvox.config.serving import KeySection
 from polyvox.errors import AuthenticationError, OverloadedError, PermissionDeniedError, PolyvoxError
+from polyvox.gateway.database.glance import Glance
 from polyvox.gateway.tenants.access import ADMIN, Access
 from polyvox.gateway.tenants.addresses import is_from
-from polyvox.gateway.tenants.build import Entries, Entry, Homes, configured_entries
-from polyvox.gateway.tenants.keys import LONGEST, digest_of, is_made_here
+from polyvox.gateway.tenants.entries import Entries, Entry, Homes, configured_entries
+from polyvox.gateway.tenants.keys import LONGEST, digest_of, may_be_a_key
 from polyvox.gateway.tenants.rows import Rows, append_rows, read_rows, saved_rows, write_rows
 from polyvox.secret import Secret
 
@@ -67,19 +68,22 @@ class Directory:
         self._by_key = _ById({}, {})
         self._read: Rows | None = None  # without what is in it: only the numbers
         self._is_behind = database is not None
+        self._glance = Glance(self.load)
         self._running: asyncio.Task[None] | None = None
         self._queued: asyncio.Task[None] | None = None
         rows = (saved_rows(snapshot) if snapshot else None) or Rows()
         homes = Homes(rows)
         self._place(homes, homes.entries(rows))
 
-    def __len__(self) -> int:
-        return len(self._known) + len(self._own)
-
     @property
     def is_behind(self) -> bool:
         """Whether there may be keys that are not known here: the database could not be read."""
         return self._is_behind
+
+    @property
+    def knows_callers(self) -> bool:
+        """Whether any key but the administrator's is known, or the database was read and has none."""
+        return bool(self._keys or self._known) or self._read is not None
 
     def find(self, secret: str, address: str | None) -> Access:
         """The rights of whoever has this key, coming from that address.
@@ -93,13 +97,26 @@ class Directory:
         if entry is None or not hmac.compare_digest(entry.digest, digest):
             raise self._unknown(secret)
         access = entry.access
-        if entry.revoked or entry.until is not None or access.expires is not None:
+        if entry.revoked or entry.blocked or entry.until is not None or access.expires is not None:
             self._check_time(entry)
         if access.addresses and not is_from(access.addresses, address):
             raise PermissionDeniedError(
                 f"this key may not be used from {address or 'an unknown address'}", status=403
             )
         return access
+
+    async def look_for(self, secret: str) -> None:
+        """Read what has changed, for a key that ``find`` refuses: it may be new, or good again.
+
+        Where the database can't be read nothing is done. Raises ``OverloadedError`` if it takes too long.
+        """
+        if self._database is not None and may_be_a_key(secret):
+            await self._glance.look_for(digest_of(secret))
+
+    async def look_for_id(self, key: str) -> None:
+        """... for a key of this id, for which ``of`` has none."""
+        if self._database is not None:
+            await self._glance.look_for(key)
 
     def of(self, key: str) -> Access:
         """The rights of the key of this id. Raises ``AuthenticationError`` for one that is no good."""
@@ -112,6 +129,16 @@ class Directory:
             raise AuthenticationError("the key of this call is gone", hint=_HINT, status=401)
         self._check_time(entry, secret=False)
         return entry.access
+
+    @property
+    def homes(self) -> Homes:
+        """What is said of organisations, teams and end users."""
+        return self._homes
+
+    def accesses(self) -> list[Access]:
+        """The rights of each key that was not revoked, once."""
+        entries = (*self._own.values(), *self._known.values())
+        return [*{each.access.key: each.access for each in entries if not each.revoked}.values()]
 
     def configure(self, keys: Mapping[str, KeySection], admin_key: Secret | None) -> None:
         """Other keys of the configuration, from now on.
@@ -169,7 +196,7 @@ class Directory:
         self._homes, self._known, self._own = homes, known, own
 
     def _unknown(self, secret: str) -> PolyvoxError:
-        if self._is_behind and is_made_here(secret):
+        if self._is_behind and may_be_a_key(secret):
             return OverloadedError(
                 "the gateway can't tell just now whether this key is a good one",
                 hint="It can't read its keys; this is no fault of yours. Ask again in a moment.",
@@ -182,6 +209,10 @@ class Directory:
         """Only who has the key itself hears what became of it; ``secret``: whether it was shown."""
         if entry.revoked:
             raise AuthenticationError("this key was revoked", hint=_HINT, status=401)
+        if entry.blocked:
+            raise PermissionDeniedError(
+                f"{entry.blocked} is blocked", hint="Ask whoever runs this gateway.", status=403
+            )
         now = self._clock()
         if secret and entry.until is not None and now >= entry.until:
             raise AuthenticationError(

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from polyvox.errors import ConfigurationError
 
-__all__ = ["LONGEST", "check_strength", "digest_of", "is_made_here", "make_key", "mark_of"]
+__all__ = ["LONGEST", "check_strength", "digest_of", "make_key", "mark_of", "may_be_a_key"]
 
 LONGEST = 512
 """No key is longer; what is, is not even hashed."""
@@ -19,7 +19,6 @@ LONGEST = 512
 _PREFIX = "pv"
 _MARK = 8
 _RANDOM_BYTES = 32  # 43 characters of base64
-_FORM = re.compile(rf"{_PREFIX}-[0-9a-f]{{{_MARK}}}-[A-Za-z0-9_-]{{43}}")
 
 _WORDS = re.compile(
     r"change-?me|password|passw0rd|secret|admin|polyvox|gateway|letmein|example|default|master|test"
@@ -27,6 +26,7 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _LEAST = 20
+_FORM = re.compile(rf"[!-~]{{{_LEAST},{LONGEST}}}")
 _LEAST_DIFFERENT = 8
 _ZLIB_BYTES = 8  # what compressing nothing takes
 _STRONG = "Take the output of: openssl rand -hex 32"
@@ -46,8 +46,8 @@ def mark_of(id: str) -> str:
     return f"{_PREFIX}-{id[-_MARK:]}"
 
 
-def is_made_here(secret: str) -> bool:
-    """Whether this may be a key that ``make_key`` made: nothing else can stand in the database."""
+def may_be_a_key(secret: str) -> bool:
+    """Whether a key may look like this: one that ``make_key`` made, or that was brought along."""
     return _FORM.fullmatch(secret) is not None
 
 

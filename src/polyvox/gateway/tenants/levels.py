@@ -11,7 +11,7 @@ from polyvox.gateway.tenants.objects import Limited
 __all__ = ["level_of", "limits_of_section"]
 
 
-def level_of(name: str, limited: Limited) -> Level | None:
+def level_of(name: str, limited: Limited, title: str) -> Level | None:
     """The level of this name; None where nothing is limited, so that it costs nothing."""
     if not limited.budgets and not limited.limits:
         return None
@@ -20,6 +20,7 @@ def level_of(name: str, limited: Limited) -> Level | None:
         tuple(budget_of(f"{name}:{label}", each) for label, each in limited.budgets.items()),
         tuple(rate_of(f"{name}:{label}", each) for label, each in limited.limits.items()),
         limited.shadow,
+        title,
     )
 
 

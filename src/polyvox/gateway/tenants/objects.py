@@ -12,6 +12,14 @@ from msgspec import Meta
 from polyvox.config.around import BudgetSection, LimitSection
 from polyvox.errors import ConfigurationError
 from polyvox.gateway.tenants.addresses import network_of
+from polyvox.gateway.tenants.keys import LONGEST
+from polyvox.gateway.web.patterns import (
+    IN_A_PATH,
+    NO_CONTROLS,
+    SHA256_OR_NONE,
+    SLUG,
+    SLUG_OR_NONE,
+)
 
 __all__ = [
     "EVERYBODY",
@@ -26,18 +34,14 @@ __all__ = [
     "Team",
     "TenantBudget",
     "TenantLimit",
+    "WantedKey",
 ]
 
-# A "$" alone would let a line feed stand behind it.
-_END = r"$(?!\n)"
-_SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_NO_CONTROLS = rf"^[^\x00-\x1f\x7f]*{_END}"
-_IN_A_PATH = rf"^[^/\x00-\x1f\x7f]*{_END}"
-
-Slug: TypeAlias = Annotated[str, Meta(pattern=rf"^{_SLUG}{_END}")]
-SlugOrNone: TypeAlias = Annotated[str, Meta(pattern=rf"^(?:{_SLUG})?{_END}")]
-Title: TypeAlias = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=200)]
-Pattern: TypeAlias = Annotated[str, Meta(pattern=_NO_CONTROLS, min_length=1, max_length=200)]
+Slug: TypeAlias = Annotated[str, Meta(pattern=SLUG)]
+SlugOrNone: TypeAlias = Annotated[str, Meta(pattern=SLUG_OR_NONE)]
+Title: TypeAlias = Annotated[str, Meta(pattern=NO_CONTROLS, max_length=200)]
+Pattern: TypeAlias = Annotated[str, Meta(pattern=NO_CONTROLS, min_length=1, max_length=200)]
+Patterns: TypeAlias = Annotated[tuple[Pattern, ...], Meta(min_length=1, max_length=1_000)]
 
 EVERYBODY = "*"
 """The name of the end user whose limits are those of each who has none of their own."""
@@ -82,28 +86,35 @@ class TenantLimit(LimitSection, frozen=True, kw_only=True, gc=False):
 class Limited(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What has limits: ``budgets`` and ``limits`` by names of your choice.
 
-    In ``shadow`` they are counted and told of, and block nothing.
+    In ``shadow`` they are counted and told of, and block nothing. What is ``blocked`` is refused until
+    it is so no more.
     """
 
     budgets: Annotated[dict[Slug, TenantBudget], Meta(max_length=20)] = {}
     limits: Annotated[dict[Slug, TenantLimit], Meta(max_length=20)] = {}
     shadow: bool = False
+    blocked: bool = False
 
 
 class Organisation(Limited, frozen=True, kw_only=True, gc=False):
-    """Who shares contexts, prompts and cached answers. Its ``name`` stays; ``title`` is for people."""
+    """Who shares contexts, prompts and cached answers. Its ``name`` stays; ``title`` is for people.
+
+    None of its keys may ask more than its ``models``, which are names or globs.
+    """
 
     name: Slug
     title: Title = ""
+    models: Patterns = ("*",)
     created: float = 0.0
 
 
 class Team(Limited, frozen=True, kw_only=True, gc=False):
-    """A part of an organisation that has limits together."""
+    """A part of an organisation that has limits together. Its keys may ask no more than its ``models``."""
 
     organisation: SlugOrNone = ""
     name: Slug
     title: Title = ""
+    models: Patterns = ("*",)
     created: float = 0.0
 
 
@@ -115,16 +126,16 @@ class Key(Limited, frozen=True, kw_only=True, gc=False):
     ``addresses``  from where, as addresses or networks; empty: from anywhere
     ``manager``    whether its holder sees what all of the organisation use
     ``expires``    seconds since the epoch from which on it is refused; null: never
-    ``revoked``    since when it is refused, if it is
-    ``mark``       how it begins, which is no secret
+    ``revoked``    since when it is refused for good, if it is; ``blocked`` is for a while
+    ``mark``       how it begins, which is no secret; empty for one that was brought along
     """
 
     id: str = ""
     name: Title = ""
     organisation: SlugOrNone = ""
     team: SlugOrNone = ""
-    models: Annotated[tuple[Pattern, ...], Meta(min_length=1, max_length=1_000)] = ("*",)
-    routes: Annotated[tuple[Pattern, ...], Meta(min_length=1, max_length=1_000)] = ("*",)
+    models: Patterns = ("*",)
+    routes: Patterns = ("*",)
     addresses: Annotated[tuple[str, ...], Meta(max_length=1_000)] = ()
     manager: bool = False
     expires: float | None = None
@@ -141,8 +152,25 @@ class Key(Limited, frozen=True, kw_only=True, gc=False):
             raise ValueError("a manager is one of an organisation: name that, too")
 
 
+class WantedKey(Key, frozen=True, kw_only=True, gc=False):
+    """A key to be made; or to be brought along, if its secret is given: some service has it already.
+
+    ``key``     the secret
+    ``sha256``  ... or only its SHA-256, as other gateways keep it
+    """
+
+    key: Annotated[str, Meta(max_length=LONGEST)] = ""
+    sha256: Annotated[str, Meta(pattern=SHA256_OR_NONE)] = ""
+
+    def __repr__(self) -> str:
+        return f"WantedKey({self.name!r})"
+
+
 class NewKey(msgspec.Struct, kw_only=True):
-    """A key as it was just made: ``secret`` is the key itself, which is shown this once."""
+    """A key as it was just made: ``secret`` is the key itself, which is shown this once.
+
+    It is empty for one that was brought along.
+    """
 
     secret: str
     key: Key
@@ -155,7 +183,7 @@ class EndUser(Limited, frozen=True, kw_only=True, gc=False):
     """The limits of one end user of an organisation, or with the name "*" of each other one."""
 
     organisation: SlugOrNone = ""
-    name: Annotated[str, Meta(pattern=_IN_A_PATH, min_length=1, max_length=256)]
+    name: Annotated[str, Meta(pattern=IN_A_PATH, min_length=1, max_length=256)]
     created: float = 0.0
 
 
@@ -170,7 +198,7 @@ class ProviderKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: Slug
     provider: Slug
-    value: Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=8192)] = ""
+    value: Annotated[str, Meta(pattern=NO_CONTROLS, max_length=8192)] = ""
     state: Literal["", "usable", "missing", "unreadable"] = ""
     created: float = 0.0
 

@@ -1,25 +1,31 @@
 """The endpoints for whoever has a key: who am I, what may I, what have I used and what is left."""
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+from sqlalchemy import Connection
 
 from polyvox.errors import PermissionDeniedError
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.reports import (
     EVERYTHING,
+    NAMES,
     Scope,
     UsageQuery,
     UsageReport,
     usage,
 )
 from polyvox.gateway.tenants.access import Access
+from polyvox.gateway.tenants.entries import CONFIGURED
 from polyvox.gateway.tenants.standing import Left, what_is_left
+from polyvox.gateway.tenants.store import KEYS
 from polyvox.gateway.web.endpoints import Arrived, Endpoint
 from polyvox.limits import LimitStore
 from polyvox.limits.meters import Per
 
-__all__ = ["OwnKey", "OwnUsageQuery", "own_endpoints"]
+__all__ = ["OwnKey", "OwnUsageQuery", "names_of_keys", "own_endpoints"]
 
 
 class OwnKey(msgspec.Struct, kw_only=True):
@@ -42,23 +48,33 @@ class OwnUsageQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which usage: of the key, or ``of=organisation`` for one that is its manager; an administrator's is all.
 
     ``per``    the span of time of a row: "hour", "day", "week", "month" or "total"
-    ``by``     what else makes a row: "key", "team", "model", "provider", "end_user", "tag:<name>", ...
+    ``by``     what else makes a row, and may be said several times: "model", "response_model" (the one
+               that answered, as its provider calls it), "provider", "key", "team", "organisation",
+               "end_user", "session", "context", "prompt", "kind", "dialect", "status", "tag:<name>"
     ``zone``   the time zone of days, weeks and months
     ``since``  seconds since the epoch: calls from then on; ``until``: before then
-    ``organisation``, ``team``, ``key``, ``model``, ``end_user``: only calls of these
+    ``model``, ``response_model``, ...: only calls of these
     """
 
     of: Literal["", "key", "organisation"] = ""
     per: Per = "total"
-    by: str = ""
+    by: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
     zone: str = "UTC"
     since: float | None = None
     until: float | None = None
-    organisation: str | None = None
-    team: str | None = None
-    key: str | None = None
     model: str | None = None
+    key: str | None = None
+    team: str | None = None
+    organisation: str | None = None
     end_user: str | None = None
+    session: str | None = None
+    context: str | None = None
+    prompt: str | None = None
+    kind: str | None = None
+    dialect: str | None = None
+    status: str | None = None
+    provider: str | None = None
+    response_model: str | None = None
 
 
 def own_endpoints(database: Database, limits: LimitStore) -> tuple[Endpoint, ...]:
@@ -66,7 +82,7 @@ def own_endpoints(database: Database, limits: LimitStore) -> tuple[Endpoint, ...
 
     async def own_key(arrived: Arrived) -> OwnKey:
         access = arrived.access
-        left = await what_is_left(access, limits)
+        left = await what_is_left(access.levels, access.tenant, limits)
         return OwnKey(
             id=access.key,
             name=access.name,
@@ -84,7 +100,7 @@ def own_endpoints(database: Database, limits: LimitStore) -> tuple[Endpoint, ...
     async def own_usage(arrived: Arrived) -> UsageReport:
         asked: OwnUsageQuery = arrived.query
         scope, query = _scope(arrived.access, asked), _query(asked)
-        return await database.run(lambda c: usage(c, scope, query), read_only=True)
+        return await database.run(lambda c: _told(c, scope, query), read_only=True)
 
     return (
         Endpoint("GET", "/v1/key", "Get your own key and its limits.", own_key, gives=OwnKey),
@@ -97,6 +113,24 @@ def own_endpoints(database: Database, limits: LimitStore) -> tuple[Endpoint, ...
             gives=UsageReport,
         ),
     )
+
+
+def _told(connection: Connection, scope: Scope, query: UsageQuery) -> UsageReport:
+    """The usage, in which keys have the names that people know."""
+    report = usage(connection, scope, query)
+    if "key" not in query.by:
+        return report
+    names = names_of_keys(connection, {row.by["key"] for row in report.rows})
+    for row in report.rows:
+        row.by["key_name"] = names.get(row.by["key"], "")
+    return report
+
+
+def names_of_keys(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """What people call these keys."""
+    names = {id: id.removeprefix(CONFIGURED) for id in ids if id.startswith(CONFIGURED)}
+    found = KEYS.all(connection, KEYS.table.c.id.in_(ids))
+    return names | {key.id: key.name for key in found}
 
 
 def _scope(access: Access, asked: OwnUsageQuery) -> Scope:
@@ -113,8 +147,7 @@ def _scope(access: Access, asked: OwnUsageQuery) -> Scope:
 
 
 def _query(asked: OwnUsageQuery) -> UsageQuery:
-    names = ("organisation", "team", "key", "model", "end_user")
-    said = {name: getattr(asked, name) for name in names}
+    said = {name: getattr(asked, name) for name in NAMES}
     return UsageQuery(
         per=asked.per,
         by=asked.by,

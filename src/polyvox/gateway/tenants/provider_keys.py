@@ -11,16 +11,14 @@ from polyvox.errors import BadRequestError, ConfigurationError
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.versions import bump
 from polyvox.gateway.tenants import tables
+from polyvox.gateway.tenants.changing import Change
 from polyvox.gateway.tenants.objects import MASK, ProviderKey
 from polyvox.gateway.tenants.sealing import Sealing, is_reference
 from polyvox.gateway.tenants.shelf import Shelf
 from polyvox.gateway.tenants.store import VERSION
 from polyvox.secret import Secret
 
-__all__ = ["PROVIDERS_VERSION", "ProviderKeys"]
-
-PROVIDERS_VERSION = "providers"
-"""Grows with every change of these keys, as "tenants" does."""
+__all__ = ["ProviderKeys"]
 
 _MASKS = (MASK, "\N{HORIZONTAL ELLIPSIS}", "\N{BULLET}")
 _SHELF = Shelf("provider's key", ProviderKey, tables.provider_keys, "name")
@@ -72,27 +70,22 @@ class ProviderKeys:
         sealed = replace(self._sealed(key), created=self._clock())
 
         def work(connection: Connection) -> None:
-            _changed(connection)
+            bump(connection, VERSION)
             _SHELF.add(connection, sealed)
 
         await self._database.run(work)
         return self._shown(sealed)
 
-    async def put(self, key: ProviderKey) -> ProviderKey:
+    async def change(self, name: str, change: Change[ProviderKey]) -> ProviderKey:
         """A new value, or none: then the old one stays. Raises ``NotFoundError``."""
-        keeps = key.value in ("", MASK)
-        sealed = None if keeps else self._sealed(key)
 
         def work(connection: Connection) -> ProviderKey:
-            before = _SHELF.get(connection, key.name, lock=True)
-            if key.provider != before.provider:
-                raise BadRequestError(
-                    "a key stays with its provider", hint="Create another one for that."
-                )
-            if sealed is None or self._same(before, key.value):
+            before = _SHELF.get(connection, name, lock=True)
+            wanted = change(self._shown(before), ("name", "provider", "created"))
+            if wanted.value in ("", MASK) or self._same(before, wanted.value):
                 return before
-            after = replace(sealed, created=before.created)
-            _changed(connection)
+            after = self._sealed(wanted)
+            bump(connection, VERSION)
             _SHELF.put(connection, after)
             return after
 
@@ -103,7 +96,7 @@ class ProviderKeys:
 
         def work(connection: Connection) -> None:
             _SHELF.get(connection, name, lock=True)
-            _changed(connection)
+            bump(connection, VERSION)
             _SHELF.remove(connection, name)
 
         await self._database.run(work)
@@ -114,7 +107,7 @@ class ProviderKeys:
             raise BadRequestError("value is missing", hint='The key, or "env:" and a variable.')
         if any(mask in value for mask in _MASKS):
             raise BadRequestError(
-                "value is masked, and no key", hint="Leave it out to keep the one that is there."
+                "value is masked, and no key", hint=f'Say "{MASK}" to keep the one that is there.'
             )
         return replace(key, value=self._sealing.seal(key.provider, value), state="")
 
@@ -130,8 +123,3 @@ class ProviderKeys:
             state = "usable" if secret is not None else "missing"
         value = stored.value if is_reference(stored.value) else MASK
         return replace(stored, value=value, state=state)
-
-
-def _changed(connection: Connection) -> None:
-    bump(connection, VERSION)
-    bump(connection, PROVIDERS_VERSION)

@@ -67,7 +67,7 @@ class Shelf(Generic[_T]):
         except IntegrityError:
             name = "/".join(getattr(one, field) for field in self.key)
             raise conflict(
-                f"there is a {self.title} {name!r} already", "Change that one, with PUT."
+                f"the {self.title} {name!r} is there already", "Change that one, with PATCH."
             ) from None
 
     def put(self, connection: Connection, one: _T) -> None:

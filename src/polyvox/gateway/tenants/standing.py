@@ -1,7 +1,7 @@
-"""What is left of the budgets and rates of a key."""
+"""What is left of budgets and rates."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from secrets import token_hex
 from typing import Literal, TypeAlias
@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from polyvox.errors import NetworkError
-from polyvox.gateway.tenants.access import Access, Level
+from polyvox.gateway.tenants.access import Level
 from polyvox.limits.budget import BudgetLimit
 from polyvox.limits.gate import Limit
 from polyvox.limits.rate_limit import RateLimit, limits_of
@@ -22,16 +22,18 @@ __all__ = ["Left", "what_is_left"]
 
 Unit: TypeAlias = Literal["nano-dollars", "requests", "tokens"]
 
+_AT_ONCE = 200
 _NOTHING = Usage()
 
 
 class Left(msgspec.Struct, kw_only=True):
     """One limit, and how much of it is used.
 
-    ``level`` is whose it is ("organisation:acme", "key:..."), ``name`` how it is called, ``unit`` what
-    is counted. Of ``used`` so much as is ``reserved`` is that of calls under way; ``left`` is below 0
-    for a debt. All three are null where nobody can tell, and for a limit that counts by session or tag.
-    ``resets`` is when all of it is there again, in seconds since the epoch. In ``shadow`` it blocks nothing.
+    ``level`` is whose it is ("organisation:acme", "key:..."), ``title`` that in people's words, ``name``
+    how it is called, ``unit`` what is counted. Of ``used`` so much as is ``reserved`` is that of calls
+    under way; ``left`` is below 0 for a debt. All three are null where nobody can tell, and for a limit
+    that counts by session or tag. ``resets`` is when all of it is there again, in seconds since the epoch.
+    In ``shadow`` it blocks nothing.
     """
 
     level: str
@@ -44,31 +46,32 @@ class Left(msgspec.Struct, kw_only=True):
     left: float | None = None
     resets: float | None = None
     shadow: bool = False
+    title: str = ""
 
 
-async def what_is_left(access: Access, store: LimitStore) -> list[Left]:
-    """How it stands with all the limits of a key, the widest first. Nothing is debited for it.
+async def what_is_left(levels: Iterable[Level], tenant: str, store: LimitStore) -> list[Left]:
+    """How it stands with all the limits of these, for calls of this tenant. Nothing is debited for it.
 
     What is asked for is more than each limit, which fits nowhere, so that each says how it stands.
     """
-    call = Call(tenant=access.tenant)
+    call = Call(tenant=tenant)
     found: list[Left] = []
     asked: list[tuple[Left, Hold]] = []
-    for left, limit, scope in _limits(access):
+    for left, limit, scope in _limits(levels):
         found.append(left)
-        if scope in ("global", "tenant"):
+        if scope == "global" or (scope == "tenant" and tenant):
             hold = limit.hold(_NOTHING, call)
             asked.append((left, replace(hold, amount=hold.limit + 1, soft=False)))
-    if asked:
-        with suppress(NetworkError):  # the store is away
-            standings = await store.reserve(token_hex(12), [hold for _, hold in asked])
-            for standing in standings:
-                _tell(*asked[standing.place], standing)
+    with suppress(NetworkError):  # the store is away
+        for start in range(0, len(asked), _AT_ONCE):
+            part = asked[start : start + _AT_ONCE]
+            for standing in await store.reserve(token_hex(12), [hold for _, hold in part]):
+                _tell(*part[standing.place], standing)
     return found
 
 
-def _limits(access: Access) -> Iterator[tuple[Left, Limit, str]]:
-    for level in access.levels:
+def _limits(levels: Iterable[Level]) -> Iterator[tuple[Left, Limit, str]]:
+    for level in levels:
         for budget in level.budgets:
             limit = BudgetLimit(budget)
             left = _left(level, budget.name, "nano-dollars", budget.per, limit.limit)
@@ -93,7 +96,15 @@ def _left(
     limit: float,
 ) -> Left:
     name = account.removeprefix(f"{level.name}:")
-    return Left(level=level.name, name=name, unit=unit, per=per, limit=limit, shadow=level.shadow)
+    return Left(
+        level=level.name,
+        title=level.title,
+        name=name,
+        unit=unit,
+        per=per,
+        limit=limit,
+        shadow=level.shadow,
+    )
 
 
 def _tell(left: Left, hold: Hold, standing: Standing) -> None:

@@ -1,16 +1,19 @@
 """Tenants in the database: every change in one transaction, told to all processes by a version number."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
-from polyvox.errors import BadRequestError
+from polyvox.errors import BadRequestError, NotFoundError
 from polyvox.gateway.database.engine import Database
 from polyvox.gateway.database.versions import bump, numbers
 from polyvox.gateway.tenants import tables
+from polyvox.gateway.tenants.access import check_routes
+from polyvox.gateway.tenants.changing import Change
 from polyvox.gateway.tenants.counting import check_counted
 from polyvox.gateway.tenants.keys import digest_of, make_key, mark_of
 from polyvox.gateway.tenants.objects import EndUser, Key, Limited, NewKey, Organisation, Team
@@ -84,20 +87,20 @@ class Tenants:
         def work(connection: Connection) -> _T:
             _changed(connection)
             if not isinstance(one, Organisation):
-                ORGANISATIONS.get(connection, one.organisation)
+                _organisation(connection, one.organisation)
             shelf.add(connection, one)
             return one
 
         return await self._database.run(work)
 
-    async def put(self, shelf: Shelf[_T], one: _T) -> _T:
+    async def change(self, shelf: Shelf[_T], key: Sequence[str], change: Change[_T]) -> _T:
         """Its new state; one that is as it was changes nothing. Raises ``NotFoundError``."""
-        key = [getattr(one, field) for field in shelf.key]
 
         def work(connection: Connection) -> _T:
             before = shelf.get(connection, *key, lock=True)
-            self._check_counted(one, before)
-            return _put(connection, shelf, before, _kept(one, before, (*shelf.key, "created")))
+            after = change(before, (*shelf.key, "created"))
+            self._check_counted(after, before)
+            return _put(connection, shelf, before, after)
 
         return await self._database.run(work)
 
@@ -113,32 +116,41 @@ class Tenants:
 
         await self._database.run(work)
 
-    async def create_key(self, key: Key) -> NewKey:
-        """A new key, with the secret, which can't be seen again. Raises ``BadRequestError``."""
+    async def create_key(self, key: Key, brought: bytes | None = None) -> NewKey:
+        """A new key, with the secret, which can't be seen again; or the one of this digest.
+
+        Raises ``BadRequestError``, as 409 if there is a key with this digest.
+        """
         _refuse_said(
             key, {name: getattr(Key(), name) for name in _OF_THE_KEY if name != "organisation"}
         )
+        check_routes(key.routes)
         self._check_counted(key)
         id = new_id("key", self._clock)
-        key = replace(key, id=id, mark=mark_of(id), created=self._clock())
-        secret = make_key(id)
+        mark, secret = ("", "") if brought else (mark_of(id), make_key(id))
+        key = replace(key, id=id, mark=mark, created=self._clock())
 
         def work(connection: Connection) -> NewKey:
             bump(connection, VERSION)
             _check_home(connection, key)
             KEYS.add(connection, key, version=numbers(connection)[VERSION])
-            _add_secret(connection, id, secret)
+            _add_secret(connection, id, brought or digest_of(secret))
             return NewKey(secret=secret, key=key)
 
         return await self._database.run(work)
 
-    async def put_key(self, key: Key) -> Key:
-        """A key's new rights. Its organisation stays, and revoking is ``revoke``."""
+    async def change_key(self, id: str, change: Change[Key]) -> Key:
+        """A key's new rights. Its organisation stays, and revoking is ``revoke``.
+
+        Raises as ``create_key`` does; for routes only where they are new, since those that there are change.
+        """
 
         def work(connection: Connection) -> Key:
-            before = KEYS.get(connection, key.id, lock=True)
-            self._check_counted(key, before)
-            after = _kept(key, before, _OF_THE_KEY)
+            before = KEYS.get(connection, id, lock=True)
+            after = change(before, _OF_THE_KEY)
+            self._check_counted(after, before)
+            if after.routes != before.routes:
+                check_routes(after.routes)
             if after.team != before.team:
                 _check_home(connection, after)
             return _put(connection, KEYS, before, after)
@@ -177,7 +189,9 @@ class Tenants:
                 .where(ours, or_(until.is_(None), until > over))
                 .values(until=over)
             )
-            _add_secret(connection, id, secret)
+            _add_secret(connection, id, digest_of(secret))
+            key = replace(key, mark=mark_of(id))
+            KEYS.put(connection, key)
             return NewKey(secret=secret, key=key)
 
         return await self._database.run(work)
@@ -220,22 +234,6 @@ def _put(connection: Connection, shelf: Shelf[_Any], before: _Any, after: _Any) 
     return after
 
 
-def _kept(one: _Any, before: _Any, fields: tuple[str, ...]) -> _Any:
-    """It, with the fields that nobody changes; they may be said if they are as they were."""
-    defaults = dict(
-        zip(reversed(one.__struct_fields__), reversed(one.__struct_defaults__), strict=False)
-    )
-    _refuse_said(
-        one,
-        {
-            name: getattr(before, name)
-            for name in fields
-            if getattr(one, name) != defaults.get(name, getattr(before, name))
-        },
-    )
-    return replace(one, **{name: getattr(before, name) for name in fields})
-
-
 def _refuse_said(one: Any, as_it_is: Mapping[str, object]) -> None:
     for name, value in as_it_is.items():
         if getattr(one, name) != value:
@@ -245,9 +243,22 @@ def _refuse_said(one: Any, as_it_is: Mapping[str, object]) -> None:
 def _check_home(connection: Connection, key: Key) -> None:
     """The organisation and the team that a key names are there. Raises ``NotFoundError``."""
     if key.organisation:
-        ORGANISATIONS.get(connection, key.organisation)
+        _organisation(connection, key.organisation)
     if key.team:
-        TEAMS.get(connection, key.organisation, key.team)
+        try:
+            TEAMS.get(connection, key.organisation, key.team)
+        except NotFoundError as error:
+            error.hint = f"'polyvox teams create {key.organisation}/{key.team}' makes it."
+            raise
+
+
+def _organisation(connection: Connection, name: str) -> None:
+    """Raises ``NotFoundError`` where it is not there."""
+    try:
+        ORGANISATIONS.get(connection, name)
+    except NotFoundError as error:
+        error.hint = f"'polyvox organisations create {name}' makes it."
+        raise
 
 
 def _check_empty(connection: Connection, organisation: str, team: str = "") -> None:
@@ -264,5 +275,9 @@ def _check_empty(connection: Connection, organisation: str, team: str = "") -> N
             )
 
 
-def _add_secret(connection: Connection, id: str, secret: str) -> None:
-    connection.execute(insert(tables.key_secrets).values(digest=digest_of(secret), key=id))
+def _add_secret(connection: Connection, id: str, digest: bytes) -> None:
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(tables.key_secrets).values(digest=digest, key=id))
+    except IntegrityError:
+        raise conflict("this key is there already", "'polyvox keys list' lists all.") from None

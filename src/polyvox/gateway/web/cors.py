@@ -6,23 +6,24 @@ nothing is ever said to be allowed with credentials.
 Source of the headers: "CORS protocol" in the Fetch standard.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
-from polyvox.gateway.web.door import Scope
-from polyvox.gateway.web.incoming import Receive, Send
+from polyvox.gateway.web.asgi import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Cors", "with_cors"]
 
-_App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _METHODS = b"GET, POST, PUT, PATCH, DELETE"
-_SHOWN = b"x-request-id, x-polyvox-call-id, x-polyvox-cost, retry-after"
+_SHOWN = (
+    b"x-request-id, request-id, x-polyvox-call-id, x-polyvox-model, x-polyvox-cost, x-polyvox-error, "
+    b"retry-after, retry-after-ms"
+)
 _KEPT_SECONDS = b"600"
 
 
-def with_cors(app: _App, origins: Sequence[str]) -> _App:
+def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """The application, for these pages too; without any it is the application itself."""
     return Cors(app, origins) if origins else app
 
@@ -33,7 +34,7 @@ class Cors:
     It is around everything else, so that a page can read refusals and failures as well.
     """
 
-    def __init__(self, app: _App, origins: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self._app = app
         self._all = "*" in origins
         self._origins = frozenset(origin.encode("latin-1", "replace") for origin in origins)
@@ -52,7 +53,7 @@ class Cors:
         if allowed:
             added.append((b"access-control-expose-headers", _SHOWN))
 
-        async def sending(message: MutableMapping[str, Any]) -> None:
+        async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)

@@ -1,24 +1,57 @@
 """Who comes in: the key that a request brings, wherever its dialect carries it.
 
-Nothing else decides: not the Host header, not what a proxy says of addresses before it (those may be
-written by anybody), only the key, and the address that the connection comes from.
+Nothing else decides: not the Host header, not what is said of addresses before it (that may be written by
+anybody), only the key, and the address that the connection comes from, or that a proxy tells which the
+configuration names (``proxies``).
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 from urllib.parse import parse_qs
 
-from polyvox.errors import AuthenticationError, PermissionDeniedError
+from polyvox.errors import AuthenticationError, OverloadedError, PermissionDeniedError
 from polyvox.gateway.tenants.access import Access, matches
+from polyvox.gateway.web.asgi import Scope
 
-__all__ = ["HEADERS", "Door", "Finder", "Scope", "headers_of"]
-
-Scope: TypeAlias = MutableMapping[str, Any]
+__all__ = [
+    "ACCESS",
+    "CALL",
+    "FAILURE",
+    "HEADERS",
+    "KEY_HEADERS",
+    "REQUEST_ID",
+    "ROUTE",
+    "UNSURE",
+    "Door",
+    "Finder",
+    "headers_of",
+]
 
 HEADERS = "polyvox.headers"
 """Where in a scope its headers are as ``headers_of`` gives them, once somebody has read them."""
 
-_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+REQUEST_ID = "polyvox.request_id"
+"""Where in a scope the request's id is."""
+
+ROUTE = "polyvox.route"
+"""Where the path is as the gateway's table of routes has it ("/v1/contexts/{context}"), if it is there."""
+
+ACCESS = "polyvox.access"
+"""Where the access of whoever sent it is, once it is known."""
+
+CALL = "polyvox.call"
+"""Where it is what was called, if a model was: the call's id, the model's name, the list of attempts."""
+
+FAILURE = "polyvox.failure"
+"""Where the error is that was told, if one was."""
+
+_PLAIN = ("x-api-key", "api-key", "x-goog-api-key")
+KEY_HEADERS = ("authorization", *_PLAIN)
+"""Where a key may stand: in the first as "Bearer <key>", in the others plainly."""
+
+UNSURE = (AuthenticationError, OverloadedError)
+"""What ``Door.enter`` raises where ``enter_after_all`` may know better."""
+
 _LONGEST_KEY = 4096
 
 
@@ -27,6 +60,10 @@ class Finder(Protocol):
 
     def find(self, secret: str, address: str | None) -> Access:
         """Whose key it is. Raises ``PolyvoxError``."""
+        ...
+
+    async def look_for(self, secret: str) -> None:
+        """Have it known here, if another process has just made it. Raises ``PolyvoxError``."""
         ...
 
 
@@ -49,7 +86,13 @@ class Door:
                 f"this key may not be used for {use!r}",
                 hint=f"It may be used for {', '.join(access.routes)}.",
             )
+        scope[ACCESS] = access
         return access
+
+    async def enter_after_all(self, scope: Scope, headers: Mapping[str, str], use: str) -> Access:
+        """``enter`` for whom it did not know: another process may just have made the key."""
+        await self.finder.look_for(_key(scope, headers))
+        return self.enter(scope, headers, use)
 
 
 def headers_of(scope: Scope) -> Mapping[str, str]:
@@ -90,7 +133,7 @@ def _key(scope: Scope, headers: Mapping[str, str]) -> str:
 
 
 def _key_elsewhere(scope: Scope, headers: Mapping[str, str]) -> str:
-    secret = next((headers[name] for name in _KEY_HEADERS if headers.get(name)), "")
+    secret = next((headers[name] for name in _PLAIN if headers.get(name)), "")
     if not secret and b"key=" in scope.get("query_string", b""):  # Gemini's
         secret = parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]
     return secret

@@ -7,6 +7,7 @@ A handler gets an ``Arrived`` and gives a value, which is written as JSON, or a 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -17,10 +18,20 @@ from starlette.routing import Route
 
 from polyvox.errors import BadRequestError, PermissionDeniedError
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.bodies import read_value, too_long
-from polyvox.gateway.web.door import Door, headers_of
+from polyvox.gateway.web.bodies import nearest_field, read_value, too_long
+from polyvox.gateway.web.door import UNSURE, Door, headers_of
 
-__all__ = ["DOOR", "MAX_BODY", "Arrived", "Endpoint", "Handler", "Page", "PageQuery", "routes_of"]
+__all__ = [
+    "DOOR",
+    "MAX_BODY",
+    "Arrived",
+    "Endpoint",
+    "Handler",
+    "Page",
+    "PageQuery",
+    "page_of",
+    "routes_of",
+]
 
 _T = TypeVar("_T")
 
@@ -38,6 +49,12 @@ class Page(msgspec.Struct, Generic[_T], kw_only=True):
     next: str | None = None
 
 
+def page_of(found: Sequence[_T], limit: int, after: Callable[[_T], str]) -> Page[_T]:
+    """So many of what was found; where that is more, ``after`` the last one comes the next part."""
+    data = [*found[:limit]]
+    return Page(data=data, next=after(data[-1]) if len(found) > limit else None)
+
+
 class PageQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which part of a list: ``limit`` things (1 to 1,000) after the one of this id."""
 
@@ -46,12 +63,16 @@ class PageQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A request to an endpoint: who sent it, its body and query as values, what its path names."""
+    """A request to an endpoint: who sent it, its body and query as values, what its path names.
+
+    ``sent`` is the body as it came, where the endpoint takes one.
+    """
 
     access: Access
     request: Request
     body: Any = None
     query: Any = None
+    sent: bytes = b""
 
     def named(self, name: str) -> str:
         """What the path says for ``{name}``."""
@@ -86,7 +107,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 def routes_of(endpoints: Sequence[Endpoint]) -> list[Route]:
-    """The routes of these endpoints; those of one path together, so that a wrong method is a 405."""
+    """The routes of these endpoints, in their order: the first that fits is meant."""
     return [
         Route(endpoint.path, _handling(endpoint), methods=[endpoint.method])
         for endpoint in endpoints
@@ -95,12 +116,13 @@ def routes_of(endpoints: Sequence[Endpoint]) -> list[Route]:
 
 def _handling(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
-        access = _entered(endpoint, request)
+        access = await _entered(endpoint, request)
         query = None if endpoint.query is None else _query(request, endpoint.query)
-        body = None
+        body, sent = None, b""
         if endpoint.takes is not None:
-            body = read_value(await _body(request), endpoint.takes)
-        given = await endpoint.handler(Arrived(access, request, body, query))
+            sent = await _body(request)
+            body = read_value(sent, endpoint.takes)
+        given = await endpoint.handler(Arrived(access, request, body, query, sent))
         if isinstance(given, Response):
             return given
         if given is None:
@@ -110,11 +132,15 @@ def _handling(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     return handle
 
 
-def _entered(endpoint: Endpoint, request: Request) -> Access:
+async def _entered(endpoint: Endpoint, request: Request) -> Access:
     if endpoint.who == "anyone":
         return Access(key="")
     door: Door = request.scope[DOOR]
-    access = door.enter(request.scope, headers_of(request.scope), endpoint.use)
+    headers = headers_of(request.scope)
+    try:
+        access = door.enter(request.scope, headers, endpoint.use)
+    except UNSURE:
+        access = await door.enter_after_all(request.scope, headers, endpoint.use)
     if endpoint.who == "admin" and not access.admin:
         raise PermissionDeniedError("this takes the administrator's key")
     return access
@@ -140,8 +166,20 @@ def _query(request: Request, kind: Any) -> Any:
     said: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         said.setdefault(name, []).append(value)
-    said = {name: values[0] if len(values) == 1 else values for name, values in said.items()}
+    lists = _lists(kind)
+    said = {
+        name: values[0] if len(values) == 1 and name not in lists else values
+        for name, values in said.items()
+    }
     try:
         return msgspec.convert(said, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BadRequestError(f"the query is not right: {error}") from None
+        hint = nearest_field(error, kind)
+        raise BadRequestError(f"the query is not right: {error}", hint=hint) from None
+
+
+@cache
+def _lists(kind: Any) -> frozenset[str]:
+    """What may be said several times in a query of this kind."""
+    fields = msgspec.structs.fields(kind)
+    return frozenset(each.encode_name for each in fields if isinstance(each.default, tuple))

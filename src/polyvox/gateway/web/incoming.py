@@ -4,22 +4,20 @@ Source of the messages: "HTTP Connection Scope" in the ASGI specification.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Sequence
+from typing import TypeAlias
 
 from polyvox.errors import AbortedError
+from polyvox.gateway.web.asgi import Message, Receive, Scope, Send
 from polyvox.gateway.web.bodies import too_long
 from polyvox.gateway.web.crowd import Crowd
-from polyvox.gateway.web.door import Scope, headers_of
+from polyvox.gateway.web.door import REQUEST_ID, headers_of
 
-__all__ = ["Headers", "Incoming", "Receive", "Send"]
+__all__ = ["Headers", "Incoming"]
 
 _LARGE = 8 << 10
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 class Incoming:
@@ -57,6 +55,11 @@ class Incoming:
         self.status = 0
         self.left = False
         self.notes: Headers = ()
+
+    @property
+    def id(self) -> str:
+        """The request's id, as the answer's headers have it."""
+        return self.scope.get(REQUEST_ID, "")
 
     @property
     def query(self) -> str:

@@ -63,13 +63,18 @@ class LiteLLMEmbedder:
 
     async def embed(self, request: EmbeddingRequest, call: Call) -> Embeddings:
         """The vectors. Raises ``PolyvoxError``; the usage of its ``message`` is what was charged."""
+        return await self._batches.run(request, call)
+
+    async def _ask(
+        self, request: EmbeddingRequest, call: Call, settlement: Settlement
+    ) -> Embeddings:
         try:
-            return await self._batches.run(request, call)
+            return await self._asked(request, call, settlement)
         except PolyvoxError as error:
             mask_key(error, request.options)
             raise
 
-    async def _ask(
+    async def _asked(
         self, request: EmbeddingRequest, call: Call, settlement: Settlement
     ) -> Embeddings:
         watch = Watch(self.timeouts, call)

@@ -138,10 +138,10 @@ class _Asking:
 
     def complete(self, event: Event) -> None:
         """Complete the stream's last event; other events are left alone."""
-        self.settlement.settle(event)
         if isinstance(event, Failed):
             mask_key(event.error, self.request.options)
             event.message.error = event.error.text
+        self.settlement.settle(event)
 
     def _cost(self, usage: Usage) -> Cost:
         question = self._question

@@ -9,7 +9,8 @@
     simulated/embedding turns texts into vectors
 
 They are asked like any other model, take their options in ``Request.options["simulated"]``, report
-their usage by the rule of ``polyvox.providers.simulated.tokens``, and cost nothing.
+their usage by the rule of ``polyvox.providers.simulated.tokens``, and cost nothing, unless they are told
+to ``pretend``.
 """
 
 from importlib import import_module
@@ -20,10 +21,12 @@ from polyvox.errors import ConfigurationError
 from polyvox.model import Model
 
 if TYPE_CHECKING:
+    from polyvox.catalog import ModelFacts
     from polyvox.providers.simulated.script import Script as Script
     from polyvox.providers.simulated.script import Turn as Turn
     from polyvox.providers.simulated.script import load_script as load_script
     from polyvox.providers.simulated.scripted import ScriptedModel as ScriptedModel
+    from polyvox.providers.simulated.stage import Options, SimulatedModel
 
 __all__ = [
     "SIMULATED",
@@ -63,8 +66,10 @@ _HOMES = {
 }
 
 
-def simulated_model(name: str) -> Model:
+def simulated_model(name: str, facts: "ModelFacts | None" = None) -> Model:
     """The simulated model of that name, such as "simulated/echo" or just "echo".
+
+    With ``facts`` it pretends to cost what they say.
 
     Raises ``ConfigurationError`` naming the nearest when there is none.
 
@@ -81,7 +86,9 @@ def simulated_model(name: str) -> Model:
         hint = f"{hint_for(full, SIMULATED, '')} There are {', '.join(SIMULATED)}.".lstrip()
         raise ConfigurationError(f"there is no model {full!r}", hint=hint)
     module, kind, *given = _CLASSES[full]
-    model: Model = getattr(import_module(f"{__name__}.{module}"), kind)(*given)
+    model: SimulatedModel[Options] = getattr(import_module(f"{__name__}.{module}"), kind)(*given)
+    if facts is not None:
+        model.pretend(facts)
     return model
 
 

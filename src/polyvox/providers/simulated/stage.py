@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from polyvox import jsontext
 from polyvox.assembly import failed, fold, unfold
 from polyvox.attempt import Stopwatch
+from polyvox.catalog import ModelFacts
+from polyvox.catalog.prices import Tariff
 from polyvox.dialects.kept import check_kept
 from polyvox.errors import AbortedError, BadRequestError, PolyvoxError
 from polyvox.events import (
@@ -46,10 +48,10 @@ from polyvox.messages import (
 )
 from polyvox.model import Call
 from polyvox.providers.simulated.tokens import pieces, usage_of
-from polyvox.quote import worst_usage
+from polyvox.quote import priced, worst_usage
 from polyvox.request import Request
 from polyvox.suggestions import hint_for
-from polyvox.usage import FREE, ZERO_USAGE, Usage
+from polyvox.usage import FREE, ZERO_USAGE, Cost, Usage
 from polyvox.waiting import Waiter
 
 PROVIDER = "simulated"
@@ -77,19 +79,27 @@ class SimulatedModel(Generic[OptionsT]):
     def __init__(self, name: str, options: type[OptionsT]) -> None:
         self._name = name
         self._options = options
+        self._pricing: Callable[[Usage], Cost] | None = None
+        self._most_tokens: int | None = None
 
     @property
     def name(self) -> str:
         """The name it is asked by, such as "simulated/echo"."""
         return self._name
 
+    def pretend(self, facts: ModelFacts) -> None:
+        """Cost what these facts say, and write no more: so that budgets have something to count."""
+        self._pricing = Tariff(facts) if facts.prices else None
+        self._most_tokens = facts.max_output_tokens
+
     def compose(self, request: Request, options: OptionsT) -> Iterable[Event]:
         """The whole answer as events. Raises ``PolyvoxError`` when there is none to this request."""
         raise NotImplementedError
 
     def quote(self, request: Request) -> Usage:
-        """The most tokens that answering may use; they are free."""
-        return replace(worst_usage(request, None), cost=FREE)
+        """The most tokens that answering may use; they are free, unless it pretends to a price."""
+        worst = worst_usage(request, self._most_tokens)
+        return replace(worst, cost=FREE) if self._pricing is None else priced(worst, self._pricing)
 
     async def stream(self, request: Request, call: Call) -> AsyncGenerator[Event]:
         """The answer as events; a failure is the last of them."""
@@ -101,7 +111,8 @@ class SimulatedModel(Generic[OptionsT]):
             yield self._by_me(failed(error))
             return
         told = map(self._by_me, answer)
-        async with aclosing(_perform(told, options, request, call)) as events:
+        book = _Book(call, self._pricing)
+        async with aclosing(_perform(told, options, request, book)) as events:
             async for event in events:
                 yield self._by_me(event)
 
@@ -119,7 +130,7 @@ class SimulatedModel(Generic[OptionsT]):
 
     def say_text(self, request: Request, text: str) -> Iterable[Event]:
         """A text as an answer, kept to the request's ``max_tokens`` and ``stop``."""
-        text, stop_reason, stop_sequence = _limited(text, request)
+        text, stop_reason, stop_sequence = _limited(text, request, self._most_tokens)
         message = self.say(request, [Text(text)] if text else [], stop_reason)
         message.stop_sequence = stop_sequence
         return unfold(message, pieces)
@@ -195,53 +206,61 @@ def _end(index: int, block: AssistantBlock) -> Event:
             raise TypeError(f"a {type(block).__name__} is never told in pieces")
 
 
-def _limited(text: str, request: Request) -> tuple[str, StopReason, str | None]:
+def _limited(text: str, request: Request, most: int | None) -> tuple[str, StopReason, str | None]:
     places = [(text.find(stop), stop) for stop in request.stop if stop and stop in text]
     stop_reason: StopReason = "stop"
     stop_sequence = None
     if places:
         place, stop_sequence = min(places)
         text, stop_reason = text[:place], "stop_sequence"
-    if request.max_tokens is not None:
+    most = min((each for each in (request.max_tokens, most) if each is not None), default=None)
+    if most is not None:
         tokens = pieces(text)
-        if len(tokens) > request.max_tokens:
-            return "".join(tokens[: request.max_tokens]), "length", None
+        if len(tokens) > most:
+            return "".join(tokens[:most]), "length", None
     return text, stop_reason, stop_sequence
 
 
+class _Book:
+    """Prices an answer and writes it down, however it ended."""
+
+    def __init__(self, call: Call, pricing: Callable[[Usage], Cost] | None) -> None:
+        self.call = call
+        self._pricing = pricing
+        self._stopwatch = Stopwatch()
+
+    def record(self, message: AssistantMessage, error: PolyvoxError | None = None) -> None:
+        if self._pricing is not None and message.usage.cost.status != "known":  # a script may say
+            message.usage = replace(message.usage, cost=self._pricing(message.usage))
+        self.call.record(self._stopwatch.attempt(PROVIDER, message.model, message, error))
+
+
 async def _perform(
-    answer: Iterable[Event], options: Options, request: Request, call: Call
+    answer: Iterable[Event], options: Options, request: Request, book: _Book
 ) -> AsyncGenerator[Event]:
     """Tell the events one by one, each when it is due."""
     told: list[Event] = []
     due = _schedule(options)
-    stopwatch = Stopwatch()
     try:
-        with Waiter(call) as waiter:
+        with Waiter(book.call) as waiter:
             for event in answer:
                 await waiter.until(due(event))
                 told.append(event)
                 if isinstance(event, (Done, Failed)):
-                    _record(call, stopwatch, event.message, getattr(event, "error", None))
+                    book.record(event.message, getattr(event, "error", None))
                 yield event
     except PolyvoxError as error:
         for event in break_off(told, error, request):
             if told and isinstance(event, Failed):
-                _record(call, stopwatch, event.message, error)
+                book.record(event.message, error)
             yield event
     except (asyncio.CancelledError, GeneratorExit):
         if not (told and isinstance(told[-1], (Done, Failed))):
             left = fold(told)
             left.usage = usage_of(request, left, "partial")
-            _record(call, stopwatch, left, AbortedError("the reader left"))
-            call.leave(left)
+            book.record(left, AbortedError("the reader left"))
+            book.call.leave(left)
         raise
-
-
-def _record(
-    call: Call, stopwatch: Stopwatch, message: AssistantMessage, error: PolyvoxError | None = None
-) -> None:
-    call.record(stopwatch.attempt(PROVIDER, message.model, message, error))
 
 
 def _schedule(options: Options) -> Callable[[Event], float]:

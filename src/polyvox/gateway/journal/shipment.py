@@ -17,13 +17,13 @@ from polyvox.gateway.journal.joining import Joiner
 from polyvox.gateway.journal.reading import MOST, Reader
 from polyvox.gateway.journal.rows import Batch, write, write_calls
 
-__all__ = ["REFUSED", "Shelf"]
+__all__ = ["REFUSED", "Shipment"]
 
 REFUSED = "refused.jsonl"
 """Beside the folders: the lines of calls that the database would not take for what they hold."""
 
 
-class Shelf:
+class Shipment:
     """Ships the lines of a folder, in batches. ``journal`` writes them; None if its process is dead.
 
     Of the folder's files and the position in the database follows which calls are open: whatever is

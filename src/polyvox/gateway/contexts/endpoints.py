@@ -1,10 +1,12 @@
 """Conversations over HTTP."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from starlette.responses import Response
-from starlette.routing import Route
 
+from polyvox.errors import BadRequestError
+from polyvox.gateway.asking.wishes import Wishes, wishes_of
 from polyvox.gateway.contexts.compacting import Ask
 from polyvox.gateway.contexts.contexts import Contexts
 from polyvox.gateway.contexts.shapes import (
@@ -22,23 +24,20 @@ from polyvox.gateway.contexts.shapes import (
     SearchQuery,
 )
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.endpoints import Arrived, Endpoint, Page, routes_of
+from polyvox.gateway.web.endpoints import Arrived, Endpoint, Page, page_of
 
-__all__ = ["endpoints", "routes"]
+__all__ = ["context_endpoints"]
 
 _LINES = "application/x-ndjson"
 _ONE = "/v1/contexts/{context}"
 
-
-def routes(contexts: Contexts, ask_for: Callable[[Access], Ask]) -> list[Route]:
-    """The routes. ``ask_for`` gives what asks a model in the name of whoever has this access."""
-    return routes_of(endpoints(contexts, ask_for))
+AskFor: TypeAlias = Callable[[Access, Wishes], Ask]
+"""Gives what asks a model for whoever has this access, with these wishes."""
 
 
-def endpoints(contexts: Contexts, ask_for: Callable[[Access], Ask]) -> tuple[Endpoint, ...]:
+def context_endpoints(contexts: Contexts, ask_for: AskFor) -> tuple[Endpoint, ...]:
     """What can be asked about conversations."""
     http = _Http(contexts, ask_for)
-
     return (
         Endpoint(
             "GET", "/v1/contexts", "List conversations, the one used last first.", http.list,
@@ -87,7 +86,7 @@ def endpoints(contexts: Contexts, ask_for: Callable[[Access], Ask]) -> tuple[End
 class _Http:
     """The handlers."""
 
-    def __init__(self, contexts: Contexts, ask_for: Callable[[Access], Ask]) -> None:
+    def __init__(self, contexts: Contexts, ask_for: AskFor) -> None:
         self._contexts = contexts
         self._ask_for = ask_for
 
@@ -114,9 +113,7 @@ class _Http:
         found = await self._contexts.messages(
             arrived.access, arrived.named("context"), query.after, query.limit + 1
         )
-        shown = found[: query.limit]
-        more = len(found) > query.limit
-        return Page(data=shown, next=str(shown[-1].place) if more else None)
+        return page_of(found, query.limit, lambda last: str(last.place))
 
     async def append(self, arrived: Arrived) -> ContextView:
         new: NewMessages = arrived.body
@@ -130,11 +127,14 @@ class _Http:
 
     async def compact(self, arrived: Arrived) -> ContextView:
         wanted: Compacting = arrived.body
+        wishes = wishes_of(wanted.polyvox, arrived.request.headers)
+        if wishes.context is not None or wishes.prompt is not None:
+            raise BadRequestError("a summary takes no other context, and no template of a prompt")
         return await self._contexts.compact(
             arrived.access,
             arrived.named("context"),
             wanted.model,
-            self._ask_for(arrived.access),
+            self._ask_for(arrived.access, wishes),
             wanted.keep_tokens,
         )
 

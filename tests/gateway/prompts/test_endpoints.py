@@ -6,9 +6,9 @@ import pytest
 
 from gateway_rooms import Room
 from polyvox.gateway.database.engine import Database
+from polyvox.gateway.prompts.endpoints import prompt_endpoints
 from polyvox.gateway.prompts.files import read_file
 from polyvox.gateway.prompts.prompts import Prompts
-from polyvox.gateway.prompts.routes import endpoints, routes
 from polyvox.gateway.tenants.access import ADMIN, Access
 
 from .test_files import FILE, TEMPLATE
@@ -28,7 +28,7 @@ async def prompts(database: Database) -> Prompts:
 
 @pytest.fixture
 def room(prompts: Prompts) -> Room:
-    return Room(routes(prompts), ADA, BOB, READER, ADMIN)
+    return Room(prompt_endpoints(prompts), ADA, BOB, READER, ADMIN)
 
 
 async def test_a_template_from_its_first_version_to_its_end(room: Room):
@@ -108,7 +108,7 @@ async def test_every_endpoint_is_closed_to_strangers_and_writing_to_keys_for_oth
     text = 'name = "greet"\n[[messages]]\nrole = "user"\ntext = "Hello."\n'
     await room.ask("ada", "POST", "/v1/prompts", {"text": text, "tags": ["a"]})
     before = (await room.ask("ada", "GET", "/v1/prompts/greet")).body
-    for endpoint in endpoints(prompts):
+    for endpoint in prompt_endpoints(prompts):
         path = endpoint.path
         for name, value in {"prompt": "greet", "version": "1", "tag": "a"}.items():
             path = path.replace(f"{{{name}}}", value)

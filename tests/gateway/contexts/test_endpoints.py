@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from gateway_rooms import Room
+from polyvox.gateway.asking.wishes import Wishes
 from polyvox.gateway.contexts.compacting import Ask
 from polyvox.gateway.contexts.contexts import Contexts
-from polyvox.gateway.contexts.routes import endpoints, routes
-from polyvox.gateway.tenants.access import ADMIN, Access
+from polyvox.gateway.contexts.endpoints import context_endpoints
+from polyvox.gateway.tenants.access import ADMIN, Access, Level
 from polyvox.messages import AssistantMessage, assistant, load_messages
 from polyvox.request import Request
 
@@ -22,8 +23,8 @@ TALK = [
 ]
 
 
-def ask_for(access: Access) -> Ask:
-    async def ask(model: str, request: Request) -> AssistantMessage:
+def ask_for(access: Access, wishes: Wishes) -> Ask:
+    async def ask(model: str, request: Request, level: Level | None) -> AssistantMessage:
         return assistant(f"{access.key} asked {model}")
 
     return ask
@@ -31,7 +32,7 @@ def ask_for(access: Access) -> Ask:
 
 @pytest.fixture
 def room(contexts: Contexts) -> Room:
-    return Room(routes(contexts, ask_for), ADA, BOB, ADMIN, CHAT_ONLY)
+    return Room(context_endpoints(contexts, ask_for), ADA, BOB, ADMIN, CHAT_ONLY)
 
 
 async def test_a_conversation_from_its_beginning_to_its_end(room: Room):
@@ -114,7 +115,7 @@ async def test_every_endpoint_is_closed_to_strangers_and_to_keys_for_other_uses(
 ):
     await room.ask("ada", "POST", "/v1/contexts", {"name": "trip", "messages": TALK[:2]})
     before = (await room.ask("ada", "GET", "/v1/contexts/trip")).body
-    for endpoint in endpoints(contexts, ask_for):
+    for endpoint in context_endpoints(contexts, ask_for):
         path = endpoint.path.replace("{context}", "trip")
         assert (await room.ask("nobody", endpoint.method, path)).status == 401
         assert (await room.ask("chat", endpoint.method, path)).status == 403

@@ -2,7 +2,6 @@
 
 from msgspec.structs import replace
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from polyvox.errors import PermissionDeniedError
 from polyvox.gateway.prompts.files import read_file, write_file
@@ -20,11 +19,12 @@ from polyvox.gateway.prompts.shapes import (
     Rendering,
     Tagging,
     VersionView,
+    Which,
 )
 from polyvox.gateway.tenants.access import Access
-from polyvox.gateway.web.endpoints import Arrived, Endpoint, Page, routes_of
+from polyvox.gateway.web.endpoints import Arrived, Endpoint, Page
 
-__all__ = ["endpoints", "routes"]
+__all__ = ["prompt_endpoints"]
 
 _ALL = "/v1/prompts"
 _ONE = f"{_ALL}/{{prompt}}"
@@ -34,12 +34,7 @@ _WRITE = "prompts"
 """What a key must be good for that may change templates; any key may read and use its organisation's."""
 
 
-def routes(prompts: Prompts) -> list[Route]:
-    """The routes."""
-    return routes_of(endpoints(prompts))
-
-
-def endpoints(prompts: Prompts) -> tuple[Endpoint, ...]:
+def prompt_endpoints(prompts: Prompts) -> tuple[Endpoint, ...]:
     """What can be asked about templates."""
     http = _Http(prompts)
     return (
@@ -109,13 +104,13 @@ class _Http:
         )
 
     async def get(self, arrived: Arrived) -> PromptView:
-        return self._prompts.get(_acting(arrived), arrived.named("prompt"))
+        return self._prompts.get(*await self._known(arrived))
 
     async def delete(self, arrived: Arrived) -> None:
         await self._prompts.delete(_acting(arrived), arrived.named("prompt"))
 
     async def versions(self, arrived: Arrived) -> Page[VersionView]:
-        return self._prompts.versions(_acting(arrived), arrived.named("prompt"))
+        return self._prompts.versions(*await self._known(arrived))
 
     async def push(self, arrived: Arrived) -> VersionView:
         new: NewVersion = arrived.body
@@ -124,9 +119,8 @@ class _Http:
         )
 
     async def version(self, arrived: Arrived) -> VersionView:
-        return self._prompts.version(
-            _acting(arrived), arrived.named("prompt"), arrived.named("version")
-        )
+        which = arrived.named("version")
+        return self._prompts.version(*await self._known(arrived, which), which)
 
     async def tag(self, arrived: Arrived) -> PromptView:
         wanted: Tagging = arrived.body
@@ -138,17 +132,26 @@ class _Http:
         await self._prompts.untag(_acting(arrived), arrived.named("prompt"), arrived.named("tag"))
 
     async def render(self, arrived: Arrived) -> Rendered:
-        return self._prompts.render(_acting(arrived), arrived.named("prompt"), arrived.body)
+        wanted: Rendering = arrived.body
+        return self._prompts.render(*await self._known(arrived, wanted.version), wanted)
 
     async def compare(self, arrived: Arrived) -> Comparison:
-        return self._prompts.compare(_acting(arrived), arrived.named("prompt"), arrived.body)
+        wanted: Comparing = arrived.body
+        return self._prompts.compare(*await self._known(arrived, wanted.after), wanted)
 
     async def file(self, arrived: Arrived) -> Response:
         query: FileQuery = arrived.query
-        found = self._prompts.version(_acting(arrived), arrived.named("prompt"), query.version)
+        known = await self._known(arrived, query.version)
+        found = self._prompts.version(*known, query.version)
         text = write_file(found.name, found.template, query.form)
         kind = "text/markdown" if text.startswith("+++") else "application/toml"
         return PlainTextResponse(text, media_type=kind)
+
+    async def _known(self, arrived: Arrived, which: Which = None) -> tuple[Access, str]:
+        """Whose template is meant, and its name; it is known here, also if another process pushed it."""
+        access, name = _acting(arrived), arrived.named("prompt")
+        await self._prompts.look_for(access, name, which)
+        return access, name
 
 
 def _acting(arrived: Arrived) -> Access:
