@@ -21,6 +21,12 @@ settings.register_profile("polyvox", FUZZ if TIMES else CI if os.environ.get("CI
 settings.load_profile("polyvox")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are processors: many a test waits, for a program, a server, or a time to pass."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 @pytest.fixture(scope="session", autouse=True)
 def data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test, and no program that one runs, writes among the user's own data."""

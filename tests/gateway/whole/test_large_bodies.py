@@ -20,9 +20,9 @@ from .process import memory
 
 PROMPT = 10 << 20
 LINE = 1 << 20
-BODIES, WARM, AT_ONCE = 150, 30, 4
+BODIES, WARM, AT_ONCE = 60, 20, 4
 MOST_GROWTH = 20 * PROMPT
-"""Allocators give back what they like: half of that comes and goes. Of a body each, 150 would stay."""
+"""Allocators give back what they like: half of that comes and goes. Of a body each, 60 would stay."""
 
 ANSWER = json.dumps(
     {
