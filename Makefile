@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP_QUIET := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native demo test fuzz check check-python check-native format bench docs catalog \
+.PHONY: help setup native demo test coverage fuzz check check-python check-native format bench docs catalog \
   lock clean
 
 help: ## list the targets
@@ -22,10 +22,7 @@ NATIVE := $(BIN)/python tools/make_native.py
 demo: setup ## a streamed answer, a tool call, their cost, and the gateway, without any key
 	@$(BIN)/python examples/demo.py
 
-# Coverage is about a third of the time; `make test COVER=` is without.
-COVER := --cov
-
-test: setup .venv-bench/.ready .node/.ready ## run all tests, with coverage
+test: setup .venv-bench/.ready .node/.ready ## run all tests
 	@$(NATIVE) .venv-bench
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(COVER) --cov-report=
 	@if $(BIN)/python -c 'import polyvox_native' 2>/dev/null; then \
@@ -33,6 +30,10 @@ test: setup .venv-bench/.ready .node/.ready ## run all tests, with coverage
 	  $(BIN)/python -m pytest -n auto --dist worksteal $(EITHER_WAY) $(STREAMS); fi
 	@.venv-bench/bin/python -m pytest -W default -n auto --dist loadfile $(LITELLM_TESTS) \
 	  $(COVER) --cov-append --cov-report=term
+
+# It takes half as long again, and so is no part of every run.
+coverage: ## run all tests, and report which lines they reach
+	@$(MAKE) --no-print-directory test COVER=--cov
 
 # What the native wheel has a part in, run with it and without; tests/transport does both by itself.
 # Of a dialect's own laws (not those of tests/conformance) that are the ones of streams.
