@@ -95,4 +95,5 @@ def answer_headers(answer: AssistantMessage | Embeddings) -> Headers:
 
 
 def _by(provider: str, model: str) -> tuple[bytes, bytes]:
-    return b"x-polyvox-model", f"{provider}/{model}".encode(errors="replace")
+    # The name is the caller's: nothing in it may end the header.
+    return b"x-polyvox-model", f"{provider}/{model}".encode("unicode_escape")
